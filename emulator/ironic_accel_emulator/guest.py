@@ -76,7 +76,7 @@ class Guest:
     def _boot(self) -> None:
         self._event = None
         self.boots.append(self._boot_device())
-        self._process = subprocess.Popen(  # noqa: S603 - a twin's argument
+        self._process = subprocess.Popen(  # noqa: S603 - an argument
             [sys.executable, '-IS', str(INIT), *self._command],
             stdin=subprocess.PIPE,
             start_new_session=True,

@@ -73,7 +73,7 @@ def main() -> None:
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), 'prctl')
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    subprocess.Popen(  # noqa: S603 - what the twin was told to run
+    subprocess.Popen(  # noqa: S603 - the given command
         sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
     threading.Thread(target=_reap, daemon=True).start()
     while sys.stdin.buffer.read(1):

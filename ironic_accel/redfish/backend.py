@@ -133,7 +133,7 @@ class RedfishBackend(Backend):
         return inventory
 
     def starting(self) -> str | None:
-        """What shows that the host is still starting.
+        """Why the host is still booting, or None.
 
         :raises: as ``sources``.
         """
@@ -141,7 +141,7 @@ class RedfishBackend(Backend):
             self._reader, self._system, self._settings)
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Transport, ...]:
+                   ) -> tuple[Transport, ...]:
         """What can be changed on the node after ``observe``. Makes no
         request.
 

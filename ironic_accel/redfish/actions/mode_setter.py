@@ -53,8 +53,8 @@ from ironic_accel.redfish.vendors import registry
 #: Devices by the ids that the caller uses.
 Devices = Mapping[str, Device]
 
-#: Collections whose members have modes, and how many of one are read by
-#: one request: it is read itself, and one of its members by itself.
+#: Collections whose members have modes, and the number of their members from
+#: which one expanded read of the collection needs fewer requests.
 _COLLECTIONS = frozenset({'Processors', 'NetworkAdapters'})
 _SEVERAL = 3
 
@@ -208,7 +208,8 @@ def _half_set(item: Item, sent: int, needed: int,
               error: Rejected | Unreachable) -> OutcomeUnknown:
     """A mode of several requests of which only the first were accepted.
 
-    It is neither set nor as it was: the next inventory tells.
+    The mode may have neither the new nor the old value, which the next
+    inventory shows.
     """
     return OutcomeUnknown(dataclasses.replace(
         error.detail, error_class=ErrorClass.TRANSIENT,

@@ -87,7 +87,7 @@ def find(reader: Reader, system: str | None) -> Scope:
 
 
 def without_chassis(reader: Reader, system: str | None) -> Scope:
-    """The node's Systems alone, for whoever asks for the host's state.
+    """Only the node's Systems, to read the state of the host.
 
     :raises: as ``find``.
     """

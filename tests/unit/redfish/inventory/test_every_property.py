@@ -37,7 +37,7 @@ BOXES = [('hgx-h100', 'System_0'), ('pcie-a100', '1'),
 ABSENT = object()
 SPOILT = (None, ABSENT, ['junk', None, 3], {'x': {'y': 1}}, 'TwinInvented',
           '', 0, -1.5, True)
-#: Without these there is no System to look at.
+#: Without these there is no System to read.
 VITAL = ('/redfish/v1', '/redfish/v1/Systems')
 EACH = 120
 
