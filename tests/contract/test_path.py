@@ -96,7 +96,7 @@ def test_mig_on_hopper_is_set_last_and_does_not_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(('change', 'reason', 'expected', 'seen'), [
-    ({'board': 'HGX H200 8-GPU'}, 'does not fit', 'HGX H200 8-GPU',
+    ({'board': 'HGX H200 8-GPU'}, 'its board does not match', 'HGX H200 8-GPU',
      'HGX H100 8-GPU'),
     ({'version': '95.00.00.00.01'}, 'downgrade', '95.00.00.00.01',
      '96.00.68.00.01'),
