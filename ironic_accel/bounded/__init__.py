@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What comes from outside, with an end in time and size.
+"""Input from outside, limited in time and size.
 
 No vendor, no protocol of ours: HTTP answers (``web``) and files (``files``).
 """

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Files from outside: opened once, of a known kind, of bounded length."""
+"""Reads files from outside: opened once, regular files only, limited size."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _PIECE = 1024 * 1024
 
 
 class NoFile(OSError):
-    """What a path names is not taken; ``strerror`` says why."""
+    """A path that is not an acceptable file; ``strerror`` has the reason."""
 
     def __init__(self, why: str) -> None:
         super().__init__(0, why)
 
 
 class Changed(OSError):
-    """A file is not, while it is read, what it was checked to be."""
+    """A file was changed after it was verified."""
 
 
 def open_regular(path: str, follow: bool = True) -> BinaryIO:
-    """Open a regular file for reading, without waiting for anybody.
+    """Open a regular file for reading, without blocking.
 
-    A FIFO has no end until somebody closes it, a device may do something
-    when it is opened: neither is opened for long, nor read.
+    A FIFO has no end until its writer closes it, and a device may act when it
+    is opened: neither is read.
 
     :param follow: whether a symbolic link is, as the last part of a path.
     :raises: OSError; NoFile for what is no regular file.
@@ -108,9 +108,9 @@ def exposed(path: str) -> str | None:
 
 
 def warning(paths: Iterable[str]) -> str | None:
-    """What to say of files and folders that others could change, or None.
+    """A warning about files and folders that others can change, or None.
 
-    One that is gone by now says nothing.
+    A file that no longer exists is ignored.
     """
     found = {}
     for path in paths:

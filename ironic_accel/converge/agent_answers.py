@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What an agent says, checked: it runs in a ramdisk that nobody vouches for.
+"""Validates the answers of an agent, which runs in an untrusted ramdisk.
 
 A ramdisk comes from a network that tenants may reach and runs on a machine
-that a tenant had. It may say what it sees; what that *means* (kinds,
-products, what activates a change, what survives a reset, which words a mode
-takes) comes from the catalogue of whoever asks, and nothing else does.
+that a tenant had. It reports what it reads; the *meaning* (kinds, products,
+what activates a change, what survives a reset, the values of a mode) comes
+only from the catalogue of the conductor.
 """
 
 from __future__ import annotations

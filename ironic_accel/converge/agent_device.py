@@ -190,7 +190,7 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
 
 
 def _value(given: Untrusted, facts: ModeFacts) -> tuple[Value | None, bool]:
-    """A mode's value, and whether one is told that it cannot have."""
+    """A mode's value, and whether an invalid one is reported."""
     raw = given.value
     if raw is None:
         return None, False

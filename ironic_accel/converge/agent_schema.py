@@ -182,7 +182,7 @@ def result_from_dict(raw: Mapping[str, Any]) -> Result:
 
 
 def poll_to_dict(poll: Poll) -> dict[str, Any]:
-    """What a poll tells, as JSON."""
+    """The state of a write as JSON."""
     if isinstance(poll, Running):
         return {'state': 'running', 'summary': poll.summary,
                 'percent': poll.percent}
@@ -196,7 +196,7 @@ def poll_to_dict(poll: Poll) -> dict[str, Any]:
 
 
 def poll_from_dict(raw: Mapping[str, Any]) -> Poll:
-    """Read what a poll tells back.
+    """Read the state of a write back.
 
     :raises: BadInput for a state that is not known.
     """
@@ -222,7 +222,7 @@ def ready_from_dict(raw: Mapping[str, Any]) -> Ready:
 
 
 def image_to_dict(image: Image) -> dict[str, Any]:
-    """What the profile says of an image, as JSON."""
+    """An image, as the profile declares it, as JSON."""
     return {
         'name': image.name, 'url': image.url, 'sha256': image.sha256,
         'fits': {k: list(v) for k, v in image.fits.items()},
@@ -242,7 +242,7 @@ def push_from_dict(raw: Mapping[str, Any]) -> Push:
 
 
 def image_from_dict(raw: Mapping[str, Any]) -> Image:
-    """Read what the profile says of an image back."""
+    """Read an image declaration back."""
     push = raw.get('push')
     return Image(
         raw['name'], raw['url'], raw['sha256'],

@@ -191,7 +191,7 @@ def _still_on(case: ResetCase) -> tuple[Act, ResetNote]:
     """The host is not off, which the BMC was asked to power off.
 
     A request that was answered may be sent again, it does no harm twice. Of
-    one that was not nobody can tell when it is carried out.
+    one without an answer it is not known when it is performed.
     """
     note, times = case.note, case.times
     if case.late > times.hard:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a decision about a host reset rests on, and how it is answered."""
+"""The state that a decision about a host reset is made from."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ironic_accel.model.errors import Unreachable
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResetCase:
-    """All that a decision rests on."""
+    """The state that one decision is made from."""
 
     activation: Activation
     rules: ResetRules
@@ -152,7 +152,7 @@ class ResetCase:
             todo='check the power state of the host, then run it again')
 
     def fail(self, error: AccelError) -> tuple[Act, ResetNote]:
-        """An error that leaves a host off which was on says so."""
+        """A failure; it says so if the host may still be off."""
         note = self.note
         if (note.phase in SWITCHED_OFF and note.failed is None
                 and not self.rules.restores):

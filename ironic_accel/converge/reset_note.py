@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How far a host reset is, as it is noted in the record of a run.
+"""The progress of a host reset, as stored in the record of a run.
 
 The note is the ticket of the reset's open intent. It is saved before each
-thing that is done, so that another process can tell what may have been done.
+request, so that another process knows what may have been done.
 """
 
 from __future__ import annotations

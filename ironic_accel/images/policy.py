@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What may be fetched from where: a value, handed in by the caller."""
+"""The policy for image sources, which the caller provides."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_credentials(host: str) -> None:
 
 
 class ImageNotAllowed(Exception):
-    """An image that cannot be had, worded for people; never holds secrets.
+    """An image that cannot be used; the text never contains secrets.
 
     :ivar expected: what was expected, or None.
     :ivar seen: what was seen instead, or None.
@@ -142,10 +142,10 @@ class Policy:
 
 
 def _split(url: str) -> parse.SplitResult:
-    """The parts of a URL, where all who read it read the same.
+    """The parts of a URL, if all parsers agree on them.
 
-    Whoever checks a URL and whoever opens it are two parsers (urllib, and
-    urllib3 within requests): what they could read differently is refused.
+    A URL is checked by one parser and opened by another (urllib, and urllib3
+    within requests): a URL that they may parse differently is refused.
 
     :raises: Refused.
     """

@@ -48,7 +48,7 @@ _CLOSED = 'the image store is closed'
 
 @dataclasses.dataclass(slots=True)
 class _Job:
-    """One image on its way: what its worker tells everybody who asks."""
+    """The transfer of one image, as its worker reports it."""
 
     summary: str
     percent: int | None = None
@@ -66,13 +66,13 @@ class ImageStore:
     :param folder: the cache, made where it is missing.
     :param policy: what may be fetched from where.
     :param workers: transfers at one time, in threads of this store.
-    :param submit: has a function called in a thread instead: then whoever
-        owns the threads bounds and ends them.
+    :param submit: runs a function in a thread instead: then the owner of the
+        threads limits and ends them.
     :param credentials: gives (user, password) for a host.
     :param attempts: transfers of one image before it is Bad; what the source
         itself refuses is not tried again.
-    :param remember: seconds for which a failure is told again without a new
-        transfer, so that a thousand nodes do not ask for one bad image a
+    :param remember: seconds for which a failure is returned again without a
+        new transfer, so that a thousand nodes do not fetch one bad image a
         thousand times.
     """
 
@@ -114,14 +114,14 @@ class ImageStore:
             return Fetching(job.summary, job.percent)
 
     def _is_stale(self, job: _Job) -> bool:
-        """Whether a finished job says nothing of now: it is done again."""
+        """Whether the result of a finished job is outdated."""
         if isinstance(job.outcome, Ready):
             return True  # and the cache has lost the file since
         return (job.outcome is not None and job.told
                 and time.monotonic() - job.ended >= self._remember)
 
     def close(self) -> None:
-        """End the workers: transfers under way are given up."""
+        """End the workers: transfers in progress are aborted."""
         self._stop.set()
         if self._pool is not None:
             self._pool.close(CLOSE_TIMEOUT)

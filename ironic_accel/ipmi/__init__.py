@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a BMC without Redfish tells: FRU inventory and firmware revisions.
+"""Reads a BMC without Redfish: FRU inventory and firmware revisions.
 
 Reading only; the power of a host is the business of Ironic's power
 interface. Sources: IPMI 2.0 revision 1.1; IPMI Platform Management FRU

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a BMC answered over IPMI: check of FRU data, and its inventory.
+"""The answers of a BMC over IPMI: validation of FRU data, and inventory.
 
 The inventory is made of the document ``ipmi/1``. pyghmi does not check FRU
 data; source of the check: IPMI Platform Management FRU Information Storage
@@ -42,7 +42,7 @@ _AREAS = ((2, 'chassis'), (3, 'board'), (4, 'product'))
 
 def inventory(answer: Mapping[str, Any],
               known: Iterable[Device] = ()) -> Inventory:
-    """What a document ``ipmi/1`` says, as an inventory.
+    """The inventory of a document ``ipmi/1``.
 
     Its devices have the ids of the FRU inventory.
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Asking a BMC: a process for each look.
+"""Reads a BMC, in a process of its own for each inventory.
 
 pyghmi keeps the sessions of a whole process in one event loop, so that what
 one BMC garbles is raised in whatever thread waits for another one. A process
@@ -35,7 +35,7 @@ _READER = 'ironic_accel.ipmi.reader'
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IpmiTarget:
-    """A BMC and the way into it.
+    """The address and the credentials of a BMC.
 
     :ivar kg: the BMC's key in hexadecimal, where it has one.
     """
@@ -48,7 +48,7 @@ class IpmiTarget:
 
 
 def ask(target: IpmiTarget, seconds: float) -> dict[str, Any]:
-    """Look at a BMC, for a bounded time.
+    """Read a BMC, within a time limit.
 
     :param seconds: after which it counts as one that does not answer.
     :returns: a document ``ipmi/1``: ``bmc`` (``version``, ``manufacturer``,
@@ -81,7 +81,7 @@ def ask(target: IpmiTarget, seconds: float) -> dict[str, Any]:
 
 def unreachable(target: IpmiTarget, why: str, kind: ErrorClass,
                 todo: str | None = None) -> Unreachable:
-    """The error of a BMC that tells nothing."""
+    """The error of a BMC that cannot be read."""
     if todo is None and kind is ErrorClass.NEEDS_OPERATOR:
         todo = 'check ipmi_address, ipmi_username and ipmi_password'
     return Unreachable(

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One look at a BMC through pyghmi; run as a process by ``asking``.
+"""Reads a BMC once through pyghmi; run as a process by ``asking``.
 
 Source: IPMI 2.0 revision 1.1, 20.1 Get Device ID and 22.14 Get System GUID.
 """
@@ -47,7 +47,7 @@ _REFUSED = ('incorrect password', 'unauthorized name', 'invalid role',
 
 
 def read(target: IpmiTarget) -> dict[str, Any]:
-    """Look at a BMC in this process; see ``asking.ask``.
+    """Read a BMC in this process; see ``asking.ask``.
 
     :raises: Unreachable.
     """
@@ -81,7 +81,7 @@ def _refused(target: IpmiTarget, exc: Exception) -> Unreachable:
 
 
 class _Reader:
-    """One look through an open session."""
+    """Reads a BMC through an open session."""
 
     def __init__(self, bmc: Any) -> None:
         self._bmc = bmc
@@ -164,7 +164,7 @@ def _say(exc: Exception) -> str:
 
 
 def main() -> None:
-    """Look at the BMC that standard input names; print the document."""
+    """Read the BMC that standard input names; print the document."""
     target = IpmiTarget(**json.load(sys.stdin))
     try:
         answer = read(target)

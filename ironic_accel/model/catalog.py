@@ -115,7 +115,7 @@ class Catalog:
                  model: str | None) -> Product | None:
         """The product that calls itself so: the whole name, no part of it.
 
-        :param vendor: a short word, or whatever the device says.
+        :param vendor: a short word, or as the device reports it.
         """
         if not model:
             return None
@@ -145,8 +145,8 @@ class Catalog:
                  part_number: str | None = None) -> Product | None:
         """The product of a device, by PCI ids, then part number, then model.
 
-        A variant that part number or model tells beats the product that the
-        PCI ids tell for the whole family; any other contradiction goes to
+        A variant by part number or model takes precedence over the product by
+        the PCI ids of the whole family; any other contradiction goes to
         the PCI ids. A product of a family of kinds that the hint excludes is
         no answer: the FPGA of a network adapter carries the adapter's ids.
         """
@@ -269,9 +269,8 @@ def load() -> Catalog:
 def extended(files: Mapping[str, str]) -> Catalog:
     """The catalogue that ships with this package and a site's own rows.
 
-    A site that knows more, a product that is new or what activates a
-    component, says so in files of the same form, with its source; whoever
-    reads them hands in their texts.
+    A site adds new products, or what activates a component, in files of the
+    same form, each row with its source; the caller reads the files.
 
     :param files: YAML texts by the name that messages call them.
     :raises: BadInput naming file, path and value of every mistake.

@@ -34,7 +34,7 @@ class Product:
     :ivar smart: whether a nic or dpu yields traits; plain NICs do not.
     :ivar components: names of its components, out of the kind's.
     :ivar modes: names of the modes that it can have, out of the kind's.
-    :ivar variant_of: the product that the PCI ids alone would tell.
+    :ivar variant_of: the product by the PCI ids alone.
     """
 
     name: str
@@ -61,8 +61,8 @@ class ComponentFacts:
     :ivar alone: never activated by the same reset as another component of
         the same device.
     :ivar form: the form of its versions (``model.version``).
-    :ivar longest: seconds that a write of it may take, by whoever makes it;
-        None where no source says it.
+    :ivar longest: seconds that a write may take, by its vendor; None if no
+        source documents it.
     """
 
     name: str
@@ -112,7 +112,7 @@ def pci_id(raw: str | int | None) -> str | None:
     """One PCI id as four lower-case hexadecimal digits.
 
     Takes ``0x31C2``, ``31c2``, ``0x000031C2`` and numbers; None for what is
-    no such id, and for ffff, which is the answer of nobody.
+    no such id, and for ffff, which no device has.
     """
     if raw is None or isinstance(raw, bool):
         return None

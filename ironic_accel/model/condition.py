@@ -38,7 +38,7 @@ PASSING = frozenset({
     'Starting', 'Updating', 'InTest', 'Deferring', 'Quiesced'})
 
 #: Steady states of modes: a DPU in NIC mode has the cores of its own system
-#: inactive for good, and its BMC tells StandbyOffline of that system then
+#: inactive for good, and its BMC reports StandbyOffline for that system then
 #: (``modes.yaml`` has the source of the mode).
 STEADY: Mapping[tuple[str, str], frozenset[str]] = {
     ('mode', 'nic'): frozenset({'StandbyOffline'})}
@@ -51,7 +51,7 @@ FAMILIES = (frozenset({'nic', 'dpu'}), frozenset({'gpu', 'ai'}),
 def usable(device: Device) -> bool:
     """Whether a device's state is one that it can be used in.
 
-    A state that nobody tells is one; a word that is not Redfish's is none.
+    A state that is not reported is; a value that is not Redfish's is not.
     """
     return (device.state is None or device.state in USABLE
             or any(_steady(device, m) for m in device.modes))
@@ -63,8 +63,7 @@ def _steady(device: Device, mode: Mode) -> bool:
 
 
 def healthy(device: Device) -> bool:
-    """Whether nothing is said against a device, and nothing is unread that
-    might say it."""
+    """Whether nothing reported or unread may make a device unhealthy."""
     return (device.health in (None, 'OK') and usable(device)
             and not device.is_unread('health', 'state'))
 

@@ -12,9 +12,9 @@
 
 """What a node has: devices, their firmware components and their modes.
 
-The values here are what was *seen*, by whichever way: a device that does not
-tell something has ``None`` there, never a guess. ``model.document`` turns them
-into the JSON that programs read, and back.
+The values are those that were *read*, by any transport: a value that a device
+does not report is ``None``, never a guess. ``model.serialization`` converts
+them to the JSON that programs read, and back.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Component:
     :ivar lowest: the lowest version that the device accepts.
     :ivar max_image_bytes: the largest image that the transport accepts.
     :ivar standing: why ``running`` is None, where it is.
-    :ivar doubt: the different versions that two sources tell, each with its
+    :ivar doubt: the different versions that two sources report, each with its
         source (``redfish: 1.2``); ``running`` is None then.
     """
 
@@ -127,7 +127,7 @@ class Mode:
         and it then makes no IS trait.
     :ivar unordered: whether a list value is a set.
     :ivar standing: why ``current`` is None, where it is.
-    :ivar doubt: the different values that two sources tell, each with its
+    :ivar doubt: the different values that two sources report, each with its
         source; ``current`` is None then.
     """
 
@@ -181,21 +181,21 @@ class Device:
     """One physical accelerator, or the baseboard that carries some.
 
     :ivar id: stable name of the device within its node (``model.identity``).
-    :ivar vendor: the catalogue's short word, or what the device says.
+    :ivar vendor: the catalogue's short word, or as the device reports it.
     :ivar model: as the device reports it.
     :ivar product: the catalogue's name, or None where it does not know it.
     :ivar health: OK, Warning or Critical (Redfish Resource.Health), or None.
-    :ivar location: where it sits, in the words of whoever sees it.
+    :ivar location: its location, as the transport reports it.
     :ivar state: Redfish Resource.State of the device's own resource
-        (Enabled, Disabled, Absent, ...) or what a driver says in those
-        words; None where none is told.
-    :ivar unread: what of it was asked for and not told: ``presence`` (its
+        (Enabled, Disabled, Absent, ...) or a driver's state in those
+        words; None if none is reported.
+    :ivar unread: what of it could not be read: ``presence`` (its
         own resource: all that is known is that it is listed), ``health``,
         ``state``, ``identity`` (serial, model, ids), ``firmware`` or
         ``firmware:NAME``, ``modes`` or ``mode:NAME``; ``firmware:*`` and
         ``mode:*`` if one of two transports was not read: those that the
         other one does not report.
-    :ivar absent: of those names, what a source says that it has not.
+    :ivar absent: of those names, what a source reports as absent.
     :ivar told: its health by two transports, each with its source
         (``agent: Critical``); the worse one is its health.
     """
@@ -225,7 +225,7 @@ class Device:
     told: tuple[str, ...] = ()
 
     def is_unread(self, *facts: str) -> bool:
-        """Whether one of the facts was asked for and not told.
+        """Whether one of the facts could not be read.
 
         ``firmware:vbios`` is unread too where ``firmware`` is, and all are
         where the device itself (``presence``) is.
@@ -252,8 +252,8 @@ class Busy:
     :ivar ref: what names it there: a task URI, a process id.
     :ivar percent: progress, 0 to 100, or None.
     :ivar targets: (device id, component name) pairs that it writes, as far
-        as they are told.
-    :ivar image: name or digest of what is written, as far as it is told.
+        as they are reported.
+    :ivar image: name or digest of the image, if it is reported.
     :ivar ticket: what a backend polls it with, so that a write whose starter
         died can be adopted; None where it cannot be polled. The results of
         its ``parts``, where it has them, are of (device id, component name,
@@ -298,7 +298,7 @@ class Waiting:
     :ivar ref: what names it there, such as a path.
     :ivar summary: what it is, in few words.
     :ivar activation: the weakest reset that carries it out.
-    :ivar updates: whether it writes firmware, as far as it says.
+    :ivar updates: whether it is known to write firmware.
     """
 
     kind: str
@@ -325,26 +325,24 @@ class Warned:
 class Inventory:
     """The devices of one node at one moment.
 
-    :ivar complete: False while the host is off or devices still appear:
-        "not there now" is then not "removed".
+    :ivar complete: False while the host is off or device discovery is not
+        complete: a missing device is then not a removed one.
     :ivar boot: a mark that changes at a host reset, or None if the BMC
         reports none.
     :ivar requests: requests that the observation took.
-    :ivar halfway: what a write that was broken off may have left behind (a
-        device disabled), each with the ticket by which a backend finishes
-        it. Whether it is ours, a run's own intent tells. Not in the
-        document that ``inventory`` prints.
-    :ivar lacking: what keeps it from being complete, in words, where that
-        is something else than devices that still appear. Not in that
-        document either: the warnings say it.
-    :ivar uncounted: kinds of which it cannot be told how many there are: two
-        transports show different devices of them, and nothing says which is
-        which.
-    :ivar unread: what was asked for and not told. ``complete`` speaks of the
-        box as a whole (host on, nothing still appears); what one unread
-        source could change is asked with ``complete_of`` and ``Device``.
-    :ivar waiting: what the next reset of the host would carry out, besides
-        what devices show as pending.
+    :ivar halfway: what an interrupted write may have left (a disabled
+        device), each with the ticket by which a backend completes it.
+        The intent of a run shows whether it is its own. Not in the printed
+        document.
+    :ivar lacking: why it is not complete, if there is another reason than
+        device discovery. Not in the printed document: the warnings have it.
+    :ivar uncounted: kinds whose number is not known: two transports show
+        different devices of them.
+    :ivar unread: what could not be read. ``complete`` is about the system as
+        a whole (host on, discovery complete); ``complete_of`` and ``Device``
+        tell what one unread source may change.
+    :ivar waiting: what the next host reset would activate, besides pending
+        values of devices.
     """
 
     system: str

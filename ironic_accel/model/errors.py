@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a failure looks like: one type, worded in one place."""
+"""The error type of this project, and its wording."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Unreachable(AccelError):
 
 
 def word(detail: Detail) -> str:
-    """Say a failure in one line.
+    """A failure in one line.
 
     The same words serve ``last_error``, the node history, the log and the
     command line.
@@ -136,7 +136,7 @@ def word(detail: Detail) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without control characters: what a BMC says goes to terminals."""
+    """Text without control characters: a BMC's text goes to terminals."""
     return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}'
                    for c in text)
 
@@ -145,7 +145,7 @@ def held(hold: Mapping[str, Any]) -> str:
     """Who holds a node and why, from what the node keeps of its hold.
 
     :param hold: ``reason``, and ``by``: a user's id, or null where Ironic
-        asks nobody who he is.
+        does not authenticate users.
     """
     by = f" by {hold['by']}" if hold.get('by') else ''
     return printable(f"held{by}: {hold['reason']}")

@@ -73,12 +73,12 @@ class Count:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Group:
-    """Devices selected together, and what they shall be.
+    """Devices that are selected together, and their wanted values.
 
     :ivar match: by key (kind, vendor, product, pci, part_number, psid,
         location), the accepted values; keys are ANDed.
-    :ivar health: ``ok`` (nothing is said against it), ``proved`` (it was
-        told that it is well) or ``any``.
+    :ivar health: ``ok`` (nothing unhealthy is reported), ``proved`` (its
+        health is reported as OK) or ``any``.
     """
 
     name: str

@@ -12,9 +12,9 @@
 
 """The status of a reading: reported, absent, not reported or not read.
 
-A value that is not there can mean four things, and only one of them says
-something about the device. Whoever reads a value says which; nobody
-further in may guess.
+A missing value can have several causes, and only one of them is a statement
+about the device. The reader of a value records the cause; no later code
+guesses it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ import enum
 
 
 class Standing(enum.StrEnum):
-    """How a fact stands.
+    """Whether a value was read, and if not, why.
 
-    ``UNREAD`` is never taken for absent, healthy, idle or done.
+    ``UNREAD`` never counts as absent, healthy, idle or done.
     """
 
-    #: There is a value, and a source told it.
+    #: A source reports a value.
     TOLD = 'told'
-    #: The source says that there is no such thing: not populated, not
+    #: A source reports that it does not exist: not populated, not
     #: installed, not supported.
     ABSENT = 'absent'
     #: No source that was read has such a property.
     UNTOLD = 'untold'
-    #: It was asked for; an error, a hang, garbage or a part came back.
+    #: The request for it failed: an error, a timeout, or an invalid or partial
+    #: answer.
     UNREAD = 'unread'
 
 
@@ -44,8 +45,8 @@ class Standing(enum.StrEnum):
 class Unread:
     """Something that could not be read.
 
-    :ivar source: the URI, or the tool (``nvml``, ``mstflint``), asked.
-    :ivar answer: what came back: ``HTTP 503 Service Unavailable``,
+    :ivar source: the URI, or the tool (``nvml``, ``mstflint``).
+    :ivar answer: the answer: ``HTTP 503 Service Unavailable``,
         ``no answer in 60 s``, ``no JSON object``.
     :ivar about: id of the device that it is about, None where it is about
         no single one.

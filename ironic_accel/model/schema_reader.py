@@ -14,7 +14,7 @@
 
 Every problem is named, with its path, the value and what was expected, and
 none hides another one. The schema is one that editors read as well; two
-annotations are ours: ``x-expected`` says what a message calls the value, and
+annotations are ours: ``x-expected`` is the name of the value in messages, and
 a value that is ``writeOnly`` is never repeated, as it may hold a secret.
 """
 
@@ -38,7 +38,7 @@ from ironic_accel.model.strict_yaml import Path
 #: How many names an error lists where none is close.
 _LISTED = 12
 _LONGEST = 60
-#: Problems that one message tells.
+#: Maximum number of problems in one message.
 _TOLD = 20
 
 _TYPES = {'object': 'a mapping', 'array': 'a list', 'string': 'text',
@@ -72,7 +72,7 @@ def one_of(value: object, known: Collection[str]) -> str:
 
 
 def listed(problems: list[str]) -> str:
-    """Problems in one line, as many as somebody reads."""
+    """Problems in one line, up to a limit."""
     more = len(problems) - _TOLD
     return '; '.join(problems[:_TOLD]) + (
         f'; and {more} more' if more > 0 else '')
@@ -182,7 +182,7 @@ def _note(error: jsonschema.ValidationError, bad: Collection[Path],
           problems: Problems) -> Iterator[Path]:
     """Say what is wrong; the paths of what is to be left out.
 
-    :param bad: of what something was said already.
+    :param bad: paths that have a problem already.
     """
     path: Path = tuple(error.absolute_path)
     what = error.validator

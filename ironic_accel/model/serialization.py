@@ -78,7 +78,7 @@ def _mode_to_dict(mode: Mode) -> dict[str, Any]:
 
 def _standing(part: Component | Mode, value: Value | None
               ) -> dict[str, Any]:
-    """Why there is no value; a value that is there was told."""
+    """The status of a value, and why it is missing."""
     return {
         'standing': part.standing if value is None else Standing.TOLD,
         **({'doubt': list(part.doubt)} if part.doubt else {})}
@@ -121,8 +121,8 @@ def device_to_dict(dev: Device) -> dict[str, Any]:
 def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
     """The document ``inventory/3``.
 
-    ``settled`` says that the host is on and that nothing still appears,
-    ``complete`` by kind whether "not there" can be taken for "removed".
+    ``settled`` is true if the host is on and device discovery is complete,
+    ``complete`` by kind if a missing device is a removed one.
     ``uncounted`` and ``waiting`` stand there only where there is such.
     """
     return {
@@ -200,7 +200,7 @@ def _waiting_from_dict(raw: Mapping[str, Any]) -> Waiting:
 
 
 def _standing_of(raw: Mapping[str, Any]) -> Standing:
-    """Why a value is missing; ``told`` stands with the values alone."""
+    """Why a value is missing; ``told`` if there is a value."""
     standing = Standing(raw.get('standing') or Standing.UNTOLD)
     return Standing.UNTOLD if standing is Standing.TOLD else standing
 

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What others have staged, which a reset of ours would carry out.
+"""Changes that others staged and that a host reset would activate.
 
-A job that somebody scheduled, settings and firmware that wait: the reset that
-activates what we wrote would start them too. Nobody asked us to.
+A scheduled job, pending settings or staged firmware: the host reset of a run
+would start them too, which the operator did not ask for.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ CONSENT = 'staged'
 
 def by_others(inventory: Inventory, staged: Iterable[Staged],
            wanted: Collection[Ref], reset: Activation) -> tuple[Waiting, ...]:
-    """What a reset of the host would carry out that is not ours.
+    """What a host reset would activate that does not belong to the run.
 
-    Ours is what the record remembers, and what the profile is about: that is
-    written or activated on purpose. An update of ours whose job the service
-    never named is taken for the one that waits, where as many wait.
+    The items of the record and of the profile belong to it. An update of the
+    run whose job the service did not name counts as a waiting one, if there
+    are as many of them.
 
     :param wanted: what the profile is about.
     """
@@ -63,7 +63,7 @@ def by_others(inventory: Inventory, staged: Iterable[Staged],
 def refused(inventory: Inventory, staged: Iterable[Staged],
             wanted: Collection[Ref], reset: Activation, profile: Profile
             ) -> list[Refusal]:
-    """What speaks against a reset of the host for the sake of others."""
+    """The refusals of a host reset because of changes of others."""
     if not reset.is_host_reset or CONSENT in profile.allow:
         return []
     return [Refusal(

@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""What a published trait says of its node, as a value.
+"""The meaning of a published trait, as a value.
 
-A trait is withdrawn by what it says, never by its name: a name may come from
-a device, a product or a mode that somebody else named. The conductor stores
-with a node what each of its traits says, as one short text a trait
+A trait is withdrawn by its meaning, never by its name, since a name may
+contain that of a device, a product or a mode. The conductor stores with a
+node the meaning of each of its traits, as one short text for each trait
 (``driver_internal_info['accel_traits']``), and the commands show it. These
 texts are read and written here and nowhere else.
 """
@@ -41,7 +41,7 @@ class TraitType(enum.StrEnum):
     CAN_PROFILE = 'can'
     #: Devices are missing, unhealthy or not read.
     DEGRADED = 'degraded'
-    #: Stored by another release, or damaged: nobody can tell.
+    #: Stored by another release, or damaged.
     UNKNOWN = 'unknown'
 
 
@@ -51,7 +51,7 @@ _WITH_SUBJECT = frozenset({
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class TraitMeaning:
-    """What one trait says.
+    """The meaning of one trait.
 
     :ivar type: the kind of statement.
     :ivar subject: the device kind of a mode, the name of a profile, the
@@ -111,7 +111,7 @@ DEGRADED = TraitMeaning(TraitType.DEGRADED)
 
 
 def read(stored: Any) -> dict[str, TraitMeaning]:
-    """What each trait says, by its name, out of what is stored of a node.
+    """The meaning of each stored trait of a node, by its name.
 
     :param stored: ``accel_traits``, or None; anything but a mapping counts
         as empty.

@@ -10,21 +10,21 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Traits: what a node is said to have, and only what was proved.
+"""Traits: the proved capabilities of a node.
 
-We own the prefix ``CUSTOM_ACCEL_`` and touch nothing else. Behind it stand
+Only traits with the prefix ``CUSTOM_ACCEL_`` are changed. After it follow
 
 =======================  ==================================================
 ``<KIND>``               at least one healthy device of the kind
-``<KIND>_X<n>``          exactly n that are told and healthy, where nothing
-                         unread may hide another one
+``<KIND>_X<n>``          exactly n that are reported and healthy, and no
+                         unread resource may hide another one
 ``<KIND>_<PRODUCT>``     at least one healthy one of the product
 ``<KIND>_<MODE>``        the mode is enabled on all of them
 ``<KIND>_<MODE>_<WORD>`` the mode is that word on all of them
-``IS_<PROFILE>``         the node is in that profile, lastingly
-``CAN_<PROFILE>``        it can be brought there
-``PCI_<VENDOR>_<DEV>``   such a device is there (where configured)
-``DEGRADED``             devices are missing, not healthy or not read
+``IS_<PROFILE>``         the node matches that profile, persistently
+``CAN_<PROFILE>``        the profile can be applied to the node
+``PCI_<VENDOR>_<DEV>``   the node has such a device (if configured)
+``DEGRADED``             devices are missing, unhealthy or not read
 =======================  ==================================================
 """
 
@@ -81,12 +81,11 @@ class Worth(enum.IntEnum):
 class Trait(NamedTuple):
     """A trait with what it is worth and means; sorts by worth.
 
-    Only the functions of this module make one: what a name says of a node
-    is never read off the name, so that no device, product or mode that
-    somebody else named can speak for a profile.
+    Only the functions of this module make one: its meaning is never derived
+    from its name, so that no device, product or mode can have a name that
+    stands for a profile.
 
-    :ivar meaning: what it says: by it, what a change puts in doubt is
-        withdrawn.
+    :ivar meaning: by it a trait is withdrawn before a change.
     """
 
     worth: Worth
@@ -162,7 +161,7 @@ def counts(device: Device, catalog: Catalog) -> bool:
 
 
 def healthy(device: Device) -> bool:
-    """Whether nothing is said against a device, nor unread that might."""
+    """Whether nothing reported or unread may make a device unhealthy."""
     return condition.healthy(device)
 
 
@@ -175,16 +174,15 @@ def may_count(device: Device, catalog: Catalog) -> bool:
 
 def presence(inventory: Inventory, catalog: Catalog,
              expectations: Iterable[Group] = ()) -> list[Trait]:
-    """Traits of what is there.
+    """Traits of the devices of a node.
 
-    What was not read costs the kinds that it may hide their number, and
-    those alone; a node that may have an accelerator which nobody can tell of
-    is degraded.
+    If a resource was not read, only the kinds that it may hide have no count;
+    a node that may have an accelerator which could not be read is degraded.
 
     :param expectations: groups of profiles that say how many devices there
         have to be; where fewer are there and healthy, the kind's count is
         not published and the node is degraded.
-    :raises: ValueError for a host that is off: its devices are unseen.
+    :raises: ValueError for a host that is off: its devices are not visible.
     """
     _on(inventory)
     inventory = condition.marked(inventory)
@@ -243,7 +241,7 @@ def _on(inventory: Inventory) -> None:
 
 
 def _countable(kind: str, inventory: Inventory) -> bool:
-    """Whether all devices of a kind are told, as far as anybody knows."""
+    """Whether the number of devices of a kind is known."""
     kinds = condition.family(frozenset({kind}))
     return (kind not in inventory.uncounted and inventory.complete_of(kind)
             and not any(d.is_unread() and d.kind in kinds
@@ -259,8 +257,8 @@ def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
     """Traits of modes in which all healthy devices of a kind are.
 
     Only modes that outlast a reset, with nothing pending: the node reboots
-    before anybody uses it. None of a kind that may have more devices than
-    are told, nor one that was not read of a device that may be healthy.
+    before it is used. No mode of a kind that may have more devices than are
+    reported, and no mode that was not read of a device that may be healthy.
 
     :raises: ValueError for a host that is off.
     """

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Plain data from somebody who is not believed, read with a type in mind.
+"""Reads plain data from an untrusted source, with a type for each value.
 
-A value of a wrong type, length or range ends the reading, with its path.
-``Given`` bounds every text, number and list, so that nothing further in has
+A value of a wrong type, length or range is an error with its path.
+``Untrusted`` limits every text, number and list, so that no later code has
 to.
 """
 
@@ -40,7 +40,7 @@ MANY = 256
 
 
 class Wrong(ValueError):
-    """A value that is not what it should be; says where and why."""
+    """An invalid value, with its path and what was expected."""
 
 
 class Untrusted:
