@@ -100,7 +100,7 @@ def _ended(ticket: dict[str, Any]) -> Any:
         run('accel_poll', ticket=ticket)['poll'])
 
 
-def test_it_is_there_only_where_an_accelerator_is(
+def test_hardware_manager_is_offered_with_an_accelerator_only(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     plug = manager.AccelHardwareManager()
     support = hardware.HardwareSupport
@@ -113,7 +113,8 @@ def test_it_is_there_only_where_an_accelerator_is(
 
 @pytest.mark.parametrize('error', [
     ZeroDivisionError, OSError, AccelError('/sys/bus/pci cannot be read')])
-def test_its_failure_never_stops_the_agent(tree: Tree, error: Any) -> None:
+def test_failure_of_the_probe_does_not_stop_the_agent(
+        tree: Tree, error: Any) -> None:
     """Nor does it say that there is nothing: the step is offered."""
     with mock.patch.object(detect, 'has_accelerator', autospec=True,
                            side_effect=error):
@@ -146,7 +147,7 @@ def test_the_step_itself_is_not_run_here() -> None:
         manager.AccelHardwareManager().apply_profile_in_band({}, [])
 
 
-def test_the_conductor_sees_devices_and_ways(tree: Tree) -> None:
+def test_conductor_gets_devices_and_transports(tree: Tree) -> None:
     seen = run('accel_observe')
     inventory = serialization.inventory_from_dict(seen['inventory'])
     assert inventory.seen_via == ('agent',)
@@ -170,7 +171,7 @@ def _request(
     agent_schema.Whose('nic-theirs', 'nic', None, '0000:17:00.0'),
     agent_schema.Whose('nic-theirs', 'dpu', None, None, 'PCIe Slot 7'),
 ])
-def test_a_device_is_found_by_what_it_is_known_by(
+def test_device_is_found_by_serial_address_and_location(
         tree: Tree, known: agent_schema.Whose, tmp_path: pathlib.Path) -> None:
     answer = run('accel_start', request=_request(known))
     end = _ended(answer['ticket'])
@@ -185,7 +186,7 @@ def test_a_device_is_found_by_what_it_is_known_by(
     agent_schema.Whose('nic-theirs', 'gpu', None, '0000:17:00.0'),
     agent_schema.Whose('nic-theirs', 'nic'),
 ])
-def test_another_device_is_never_taken_for_it(
+def test_another_device_is_not_matched(
         tree: Tree, known: agent_schema.Whose, tmp_path: pathlib.Path) -> None:
     answer = run('accel_start', request=_request(known))
     error = agent_schema.error_from_dict(answer['error'])
@@ -248,7 +249,7 @@ def test_inspection_says_that_there_is_none(
     assert data['accelerators']['transports'] == []
 
 
-def test_inspection_does_not_take_silence_for_none(
+def test_inspection_without_an_answer_does_not_report_no_device(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     """A /sys that cannot be read is no machine without accelerators."""
     (tmp_path / 'bare').mkdir()
@@ -260,7 +261,7 @@ def test_inspection_does_not_take_silence_for_none(
     assert '/sys/bus/pci/devices' in data['accelerators_error']
 
 
-def test_inspection_goes_on_without_us(tree: Tree) -> None:
+def test_inspection_continues_if_the_collector_fails(tree: Tree) -> None:
     data: dict[str, Any] = {}
     with mock.patch.object(pci_functions, 'bus', autospec=True,
                            side_effect=OSError('no sysfs')):

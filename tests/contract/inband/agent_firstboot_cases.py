@@ -88,7 +88,7 @@ def _bring(*roots: pathlib.Path | None, disk: Disk | None = None,
     return answer, drive
 
 
-def test_a_first_boot_is_brought_as_files(
+def test_first_boot_is_delivered_as_files(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     root = _instance(tmp_path)
     looked, _ = _bring(root, look_only=True)
@@ -102,7 +102,7 @@ def test_a_first_boot_is_brought_as_files(
     drive.assert_not_called()
 
 
-def test_a_first_boot_is_brought_by_config_drive(
+def test_first_boot_is_delivered_by_config_drive(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     root = _instance(tmp_path, **{'usr/bin/cloud-init': ''})
     brought, drive = _bring(root, configdrive='H4sI', node='u')
@@ -111,7 +111,7 @@ def test_a_first_boot_is_brought_by_config_drive(
     assert not (root / deliver.DOCUMENT).exists()
 
 
-def test_an_instance_that_reads_no_config_drive_gets_none(
+def test_instance_without_config_drive_support_gets_none(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     answer, drive = _bring(_instance(tmp_path), configdrive='H4sI')
     assert 'does not read a config drive' in str(
@@ -138,7 +138,7 @@ def test_a_root_under_dm_verity_is_not_even_mounted(
     assert disk.mounts == []
 
 
-def test_a_look_mounts_to_read_alone(
+def test_check_mounts_read_only(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     (tmp_path / 'boot/etc').mkdir(parents=True)
     disk = Disk(tmp_path / 'boot', _instance(tmp_path))
@@ -149,7 +149,7 @@ def test_a_look_mounts_to_read_alone(
     assert disk.mounts[2:] == [['ro'], ['ro'], None, None]
 
 
-def test_a_disk_that_fails_is_told(tree: Tree) -> None:
+def test_disk_failure_is_reported(tree: Tree) -> None:
     with mock.patch.object(
             hardware, 'dispatch_to_managers', autospec=True,
             side_effect=errors.DeviceNotFound('no disk')):
@@ -159,7 +159,7 @@ def test_a_disk_that_fails_is_told(tree: Tree) -> None:
     assert error.detail.seen == 'DeviceNotFound'
 
 
-def test_a_folder_may_stand_for_the_disk(
+def test_folder_can_replace_the_disk(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     """The lab's machines have no disks."""
     root = _instance(tmp_path)

@@ -60,7 +60,8 @@ def _backend(folder: pathlib.Path) -> LocalBackend:
     return sample.backend(folder, host, sample.Burner(folder))
 
 
-def test_it_sees_what_sysfs_and_tools_tell(tmp_path: pathlib.Path) -> None:
+def test_inventory_has_what_sysfs_and_tools_report(
+        tmp_path: pathlib.Path) -> None:
     seen = _backend(tmp_path).observe()
     assert (seen.host, seen.complete, seen.seen_via) == (
         'on', True, ('local',))
@@ -98,7 +99,7 @@ def test_the_catalogue_completes_what_a_tool_leaves_out(
         'for kind nic']
 
 
-def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
+def test_card_without_a_vendor_family_gets_a_warning(
         tmp_path: pathlib.Path) -> None:
     """The others' families say nothing of it: nobody was asked."""
     seen = _backend(tmp_path).observe()
@@ -108,7 +109,8 @@ def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
     assert 'no tool family' not in found[sample.NIC[0]]
 
 
-def test_ways_are_what_the_tools_here_can_do(tmp_path: pathlib.Path) -> None:
+def test_transport_has_what_the_installed_tools_can_do(
+        tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     seen = backend.observe()
     assert backend.transports(seen)[0].updates == {}
@@ -120,7 +122,7 @@ def test_ways_are_what_the_tools_here_can_do(tmp_path: pathlib.Path) -> None:
     assert transport.name == 'local'
 
 
-def test_a_burn_ends_by_what_its_family_says(tmp_path: pathlib.Path) -> None:
+def test_update_has_the_result_of_its_family(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     sample.tool(tmp_path, 'burner', 'echo "$1 done"')
     ticket = backend.start(sample.burn(NIC), sample.image(tmp_path))
@@ -130,7 +132,7 @@ def test_a_burn_ends_by_what_its_family_says(tmp_path: pathlib.Path) -> None:
     assert backend.observe().busy == ()
 
 
-def test_a_failed_burn_says_why(tmp_path: pathlib.Path) -> None:
+def test_failed_update_has_a_reason(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     sample.tool(tmp_path, 'burner', 'echo "bad image" >&2; exit 0')
     end = wait(backend, backend.start(
@@ -154,7 +156,7 @@ def test_a_mode_is_set_and_a_device_reset(tmp_path: pathlib.Path) -> None:
     assert mode is not None and mode.current == 'enabled'
 
 
-def test_what_no_tool_can_do_is_refused_by_name(
+def test_action_that_no_tool_can_do_is_refused_by_name(
         tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     gpu = f'gpu@{sample.GPU}'
@@ -168,7 +170,7 @@ def test_what_no_tool_can_do_is_refused_by_name(
         assert result.detail.device == gpu
 
 
-def test_a_device_that_is_not_here_is_turned_down(
+def test_unknown_device_is_rejected(
         tmp_path: pathlib.Path) -> None:
     with pytest.raises(Rejected, match='nic-other'):
         _backend(tmp_path).start(sample.set_sriov('nic-other'))
@@ -186,7 +188,8 @@ class Slow(sample.Burner):
         return ()
 
 
-def test_a_write_under_way_is_busy_and_alone(tmp_path: pathlib.Path) -> None:
+def test_running_write_is_busy_and_excludes_another(
+        tmp_path: pathlib.Path) -> None:
     _, host = sample.machine(tmp_path)
     family = Slow(tmp_path)
     backend = sample.backend(tmp_path, host, family)
@@ -208,7 +211,7 @@ def test_a_write_under_way_is_busy_and_alone(tmp_path: pathlib.Path) -> None:
     assert isinstance(end, Ended) and not end.results[0].ok
 
 
-def test_a_card_that_is_written_keeps_its_name(
+def test_card_keeps_its_identity_while_it_is_written(
         tmp_path: pathlib.Path) -> None:
     _, host = sample.machine(tmp_path)
     family = Slow(tmp_path)
@@ -222,7 +225,7 @@ def test_a_card_that_is_written_keeps_its_name(
     assert during.fit == before.fit and during.components == ()
 
 
-def test_the_callers_names_come_back(tmp_path: pathlib.Path) -> None:
+def test_results_have_the_ids_of_the_caller(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     at = sample.NIC[0]
     ticket = backend.begin(sample.set_sriov(at), names={at: 'nic-theirs'})
@@ -231,7 +234,7 @@ def test_the_callers_names_come_back(tmp_path: pathlib.Path) -> None:
     assert end.results[0].ref == ('nic-theirs', 'sriov')
 
 
-def test_a_joined_inventory_keeps_its_own_names(
+def test_merged_inventory_keeps_its_own_ids(
         tmp_path: pathlib.Path) -> None:
     """As where Redfish and this way are joined, or an earlier look."""
     backend = _backend(tmp_path)
@@ -279,7 +282,7 @@ def _begin_and_wait(folder: str) -> None:
     signal.pause()
 
 
-def test_a_flash_survives_who_began_it(tmp_path: pathlib.Path) -> None:
+def test_flashing_tool_survives_the_agent(tmp_path: pathlib.Path) -> None:
     for name in ('begun', 'go', 'told', 'over'):
         os.mkfifo(tmp_path / name)
     _, host = sample.machine(tmp_path)
@@ -322,7 +325,7 @@ def _release(folder: pathlib.Path) -> None:
     os.close(handle)
 
 
-def test_a_flash_past_its_deadline_is_waited_for_then_settled(
+def test_update_past_its_deadline_is_waited_for_and_then_unknown(
         tmp_path: pathlib.Path) -> None:
     for name in ('begun', 'go', 'over'):
         os.mkfifo(tmp_path / name)
@@ -360,7 +363,7 @@ class _Raises(sample.Burner):
     (ZeroDivisionError('oh'), Ended, 'ZeroDivisionError: oh'),
     (OutcomeUnknown('the line broke'), Unknown, 'the line broke'),
 ])
-def test_a_family_that_raises_is_told(
+def test_exception_of_a_family_is_reported(
         tmp_path: pathlib.Path, error: Exception, kind: type[Poll],
         words: str) -> None:
     _, host = sample.machine(tmp_path)
@@ -391,7 +394,7 @@ class _Hangs(sample.Burner):
         return super().read(host, functions)  # type: ignore[arg-type]
 
 
-def test_a_tool_that_hangs_delays_no_look(
+def test_hanging_tool_does_not_delay_the_inventory(
         tmp_path: pathlib.Path) -> None:
     _, host = sample.machine(tmp_path)
     family = _Hangs(tmp_path)
@@ -413,7 +416,8 @@ def test_a_tool_that_hangs_delays_no_look(
     assert (seen.unread, family.asked) == ((), 1)
 
 
-def test_somebody_elses_flash_is_waited_for(tmp_path: pathlib.Path) -> None:
+def test_update_by_another_process_is_waited_for(
+        tmp_path: pathlib.Path) -> None:
     tree, host = sample.machine(tmp_path)
     backend = sample.backend(tmp_path, host, sample.Burner(tmp_path))
     tree.put('/proc/4711/cmdline',
@@ -461,7 +465,7 @@ def test_an_image_that_is_named_is_fetched_first(
         assert 'SHA-256' in result.detail.summary
 
 
-def test_a_burn_without_an_image_is_turned_down(
+def test_update_without_an_image_is_rejected(
         tmp_path: pathlib.Path) -> None:
     with pytest.raises(Rejected, match='no source to fetch it from'):
         _backend(tmp_path).start(sample.burn(NIC))

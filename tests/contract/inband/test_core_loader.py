@@ -159,7 +159,7 @@ def _run(tmp_path: pathlib.Path, family: str, script: str) -> list[str]:
     return ran.stdout.splitlines()
 
 
-def test_a_third_party_adds_a_family(tmp_path: pathlib.Path) -> None:
+def test_package_adds_a_family(tmp_path: pathlib.Path) -> None:
     assert _run(tmp_path, _FAMILY, _LOOK) == [
         "['acme'] ['ironic_accel.tools:broken']", "['Acme NIC']"]
 

@@ -169,7 +169,7 @@ def test_claims_its_own_and_no_other(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize('case', BURNING)
-def test_burn_is_seen_at_once_and_active_after_the_reset(
+def test_update_is_pending_and_active_after_the_reset(
         bench: Bench) -> None:
     burn = bench.case.burn
     assert burn is not None
@@ -200,7 +200,7 @@ def test_misfit_is_refused_and_nothing_written(bench: Bench) -> None:
 
 @pytest.mark.parametrize('case', BURNING)
 @pytest.mark.parametrize('kind', ['lie', 'fail', 'garble'])
-def test_a_burn_is_not_believed(bench: Bench, kind: str) -> None:
+def test_success_message_alone_is_no_success(bench: Bench, kind: str) -> None:
     burn = bench.case.burn
     assert burn is not None
     bench.state.fault(burn.tool, kind, on=burn.word)
@@ -210,7 +210,7 @@ def test_a_burn_is_not_believed(bench: Bench, kind: str) -> None:
 
 
 @pytest.mark.parametrize('case', BURNING)
-def test_a_flash_past_its_deadline_goes_on(
+def test_update_past_its_deadline_is_still_running(
         bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     burn = bench.case.burn
     assert burn is not None
@@ -277,7 +277,7 @@ def test_protected_pcie_is_one_mode_of_gpus_and_switches(
 
 
 @pytest.mark.parametrize('case', PPCIE)
-def test_protected_pcie_wants_cc_off_and_no_driver(bench: Bench) -> None:
+def test_protected_pcie_requires_cc_off_and_no_driver(bench: Bench) -> None:
     address = bench.case.function.address
     bench.state.put(address, {'cc': 'on'})
     bench.state.reset('device-reset', address)
@@ -294,7 +294,7 @@ def test_protected_pcie_wants_cc_off_and_no_driver(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize('case', LYING)
-def test_a_mode_that_was_not_taken_is_not_believed(bench: Bench) -> None:
+def test_mode_that_did_not_change_is_a_failure(bench: Bench) -> None:
     mode = bench.case.mode
     assert mode is not None and mode.tool is not None
     bench.state.fault(mode.tool, 'lie', on=mode.word)
@@ -335,7 +335,7 @@ def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
 
 @pytest.mark.parametrize('case', READING)
 @pytest.mark.parametrize('content', [None, b'', b'\0\7{"%% fault [[[\n'])
-def test_files_that_are_missing_or_garbled_tell_nothing(
+def test_missing_or_invalid_files_report_nothing(
         bench: Bench, content: bytes | None) -> None:
     for name in bench.case.files:
         path = bench.folder / 'root' / name

@@ -57,7 +57,7 @@ def _bind(tree: Tree, address: str, driver: str | None) -> None:
     (('mlx5_core', 'vfio-pci'), 'vfio-pci is bound to 0000:17:00.1'),
     (('mlx5_core', 'nouveau'), 'nouveau is bound to 0000:17:00.1'),
     (('uio_pci_generic', None), 'uio_pci_generic is bound to 0000:17:00.0')])
-def test_a_card_that_a_driver_holds_is_not_written(
+def test_card_with_a_bound_driver_is_not_written(
         tmp_path: pathlib.Path, drivers: tuple[str | None, str | None],
         why: str | None) -> None:
     tree, host = sample.machine(tmp_path)
@@ -100,7 +100,7 @@ def test_virtual_functions_of_a_virtual_machine_are_in_use(
                 is not None) is held
 
 
-def test_the_sound_of_a_graphics_card_is_nobodys_use(
+def test_driver_of_the_audio_function_does_not_make_a_gpu_in_use(
         tmp_path: pathlib.Path) -> None:
     tree, host = sample.machine(tmp_path, Card(
         '0000:ca:00.1', ('10de', '228b', '10de', '0'), '040300',
@@ -158,7 +158,7 @@ def _functions() -> list[Function]:
 
 @pytest.mark.parametrize(('numbers', 'shown'), [
     ((4, 4), 4), ((0, 0), 0), ((4, 0), None), ((0, 4), None)])
-def test_both_ports_of_a_card_are_seen(
+def test_both_ports_of_a_card_are_read(
         tmp_path: pathlib.Path, numbers: tuple[int, int],
         shown: object) -> None:
     host = _two_ports(tmp_path, *numbers)
@@ -176,7 +176,7 @@ def test_both_ports_of_a_card_are_seen(
     assert _numbers(host) == ['8', '8']
 
 
-def test_a_port_that_cannot_be_read_is_not_taken_for_the_other(
+def test_unreadable_port_does_not_get_the_value_of_the_other(
         tmp_path: pathlib.Path) -> None:
     host = _two_ports(tmp_path, 4, 4)
     (tmp_path / 'root/sys/bus/pci/devices' / PORTS[1]
@@ -189,7 +189,7 @@ def test_a_port_that_cannot_be_read_is_not_taken_for_the_other(
 
 @pytest.mark.parametrize('refuses', PORTS)
 @pytest.mark.parametrize('numbers', [(4, 4), (4, 0), (0, 2)])
-def test_a_number_that_the_kernel_refuses_puts_back_what_was_there(
+def test_refused_number_of_vfs_restores_the_earlier_one(
         tmp_path: pathlib.Path, refuses: str,
         numbers: tuple[int, int]) -> None:
     host = _two_ports(tmp_path, *numbers)
@@ -202,7 +202,7 @@ def test_a_number_that_the_kernel_refuses_puts_back_what_was_there(
     assert _numbers(host) == [str(n) for n in numbers]
 
 
-def test_what_cannot_be_put_back_is_said(tmp_path: pathlib.Path) -> None:
+def test_failure_to_restore_is_reported(tmp_path: pathlib.Path) -> None:
     host = _two_ports(tmp_path, 4, 4)
 
     class Worse(Refusing):
@@ -221,7 +221,7 @@ def test_what_cannot_be_put_back_is_said(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize('refused', ['cfg_services', 'up'])
-def test_services_that_are_refused_leave_the_device_as_it_was(
+def test_refused_services_leave_the_device_unchanged(
         tmp_path: pathlib.Path, refused: str) -> None:
     class Kernel(Machine):
         """It takes the services, and does not come up with them."""
@@ -250,7 +250,7 @@ def test_services_that_are_refused_leave_the_device_as_it_was(
 
 # Jobs that do not come back.
 
-def test_a_job_that_hangs_is_bounded_and_named(
+def test_hanging_job_is_unknown_after_its_limit(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, host = sample.machine(tmp_path)
     family = Slow(tmp_path)
@@ -271,7 +271,7 @@ def test_a_job_that_hangs_is_bounded_and_named(
     '{"schema": "job/2"}', '{"schema": "job/2", "refs": 1}', '[]', '\0',
     '{"schema": "job/2", "refs": [[1]], "cards": [], "worker": [], '
     '"flashes": []}'])
-def test_a_job_that_is_none_is_unknown(tmp_path: pathlib.Path,
+def test_invalid_job_is_unknown(tmp_path: pathlib.Path,
                                        text: str) -> None:
     _, host = sample.machine(tmp_path)
     backend = sample.backend(tmp_path, host, sample.Burner(tmp_path))

@@ -85,7 +85,7 @@ def sriov(ids: Mapping[str, str]) -> Action:
     (ZeroDivisionError('oh'), CARDS, ('told', 'told', 'told')),
     (OutcomeUnknown('it hangs'), CARDS[:2], ('told', 'unknown', 'not-sent')),
 ])
-def test_each_card_ends_by_itself(
+def test_result_of_a_card_is_its_own(
         tmp_path: pathlib.Path, error: Exception, asked: tuple[str, ...],
         answers: tuple[str, ...]) -> None:
     backend, family, ids = begun(tmp_path, {CARDS[1]: error})

@@ -93,7 +93,7 @@ def test_serials_are_the_same_on_both_sides(inside: Inside,
     assert nic.serial == 'MT2245X00002'
 
 
-def test_what_is_burnt_inside_is_seen_outside_after_the_reset(
+def test_update_in_band_is_visible_out_of_band_after_the_reset(
         box: Box, inside: Inside, host: Machine, tmp_path: Path) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
@@ -115,7 +115,7 @@ def test_what_is_burnt_inside_is_seen_outside_after_the_reset(
         ('28.43.1014', None)]
 
 
-def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
+def test_reset_in_band_is_visible_out_of_band(box: Box, inside: Inside,
                                        host: Machine, tmp_path: Path) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
@@ -125,7 +125,7 @@ def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
     assert box.components['NIC6_ConnectX-7'].running == '28.43.1014'
 
 
-def test_mig_that_is_set_inside_is_seen_outside(
+def test_mig_set_in_band_is_visible_out_of_band(
         box: Box, inside: Inside, host: Machine) -> None:
     family = nvidia_gpu.NvidiaGpu()
     card = _device(host, family, 'gpu', inside.addresses['GPU1'])
@@ -140,7 +140,7 @@ def test_mig_that_is_set_inside_is_seen_outside(
     assert after == {'GPU1/mig': (True, None), 'GPU2/mig': (False, None)}
 
 
-def test_what_is_burnt_outside_is_seen_inside(box: Box, inside: Inside,
+def test_update_out_of_band_is_visible_in_band(box: Box, inside: Inside,
                                               host: Machine) -> None:
     box.components['Alveo_FPGA1_SHELL'].stage(
         'xilinx_u55c_gen3x16_xdma_base_3', '')
@@ -150,7 +150,7 @@ def test_what_is_burnt_outside_is_seen_inside(box: Box, inside: Inside,
         'shell': 'xilinx_u55c_gen3x16_xdma_base_3', 'sc': '7.1.20'}
 
 
-def test_settings_that_no_bmc_shows_wait_for_the_power_cycle(
+def test_settings_hidden_from_the_bmc_are_pending_until_the_power_cycle(
         box: Box, inside: Inside, host: Machine) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'dpu', inside.addresses['NIC5'])
@@ -189,7 +189,7 @@ def _slow_burn(inside: Inside, folder: Path, pace: float
     return running
 
 
-def test_a_reset_during_a_flash_costs_the_card(
+def test_reset_during_an_update_breaks_the_card(
         box: Box, inside: Inside, host: Machine, tmp_path: Path) -> None:
     running = _slow_burn(inside, tmp_path, 60.0)
     _restart(box)
@@ -208,7 +208,7 @@ def test_a_reset_during_a_flash_costs_the_card(
                for u in told.unread)
 
 
-def test_a_flash_that_is_left_alone_ends_well(
+def test_update_that_is_not_interrupted_succeeds(
         box: Box, inside: Inside, tmp_path: Path) -> None:
     assert _slow_burn(inside, tmp_path, 0.2).wait(60) == 0
     _restart(box)
@@ -219,7 +219,7 @@ def test_a_flash_that_is_left_alone_ends_well(
 @pytest.mark.parametrize(('name', 'host_id', 'gpus'), [
     ('hgx-h100', 'System_0', 8), ('two-nodes', 'Node1', 2),
     ('plain', '1', 0)])
-def test_the_boxes_that_are_shipped_have_insides(
+def test_shipped_systems_have_in_band_data(
         name: str, host_id: str, gpus: int, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     inside = Inside(load_box(name, clock=FakeClock()), host_id, tmp_path)

@@ -114,7 +114,7 @@ def _at(seen: Inventory, address: str) -> Device:
 
 
 @pytest.mark.parametrize('kind', ['hang', 'garble'])
-def test_one_card_of_each_vendor_is_lost_and_no_other(
+def test_failing_card_of_each_vendor_affects_no_other(
         box: Box, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     before = box.backend.observe()
     assert before.unread == () and before.complete
@@ -140,7 +140,7 @@ def test_one_card_of_each_vendor_is_lost_and_no_other(
                        if u.source == tool)
 
 
-def test_what_is_unread_says_since_when(box: Box) -> None:
+def test_unread_facts_have_the_time_since_when(box: Box) -> None:
     box.trouble('garble')
     first, again = box.backend.observe(), box.backend.observe()
     assert first.unread
@@ -150,7 +150,7 @@ def test_what_is_unread_says_since_when(box: Box) -> None:
     assert box.backend.observe().unread == ()
 
 
-def test_a_tool_slower_than_the_patience_is_heard_later(
+def test_answer_of_a_slow_tool_is_used_later(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a look gets is late: it is kept, and no tool is run twice."""
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
@@ -185,7 +185,7 @@ NVML = [
 
 
 @pytest.mark.parametrize(('number', 'query', 'health', 'unread'), NVML)
-def test_what_nvml_says_of_one_gpu(
+def test_nvml_answers_of_one_gpu(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
         number: int, query: str, health: str | None,
         unread: set[str]) -> None:
@@ -214,7 +214,7 @@ def test_what_nvml_says_of_one_gpu(
             'mig': 'disabled', 'ecc': 'enabled'}
 
 
-def test_a_query_that_hangs_keeps_what_was_told_before_it(
+def test_hanging_query_keeps_the_earlier_answers(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
     monkeypatch.setattr(common, 'ASK', 6.0)
@@ -226,7 +226,7 @@ def test_a_query_that_hangs_keeps_what_was_told_before_it(
     assert set(gpu.unread) == {'mode:mig', 'mode:ecc', 'health'}
 
 
-def test_a_gpu_that_its_loaded_driver_does_not_hold_is_unread(
+def test_gpu_without_its_loaded_driver_is_unread(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver failed for one of two: that is not "nobody was asked"."""
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
@@ -239,7 +239,7 @@ def test_a_gpu_that_its_loaded_driver_does_not_hold_is_unread(
     assert _at(seen, _address(0, 0)).health == 'OK'
 
 
-def test_a_card_that_fell_off_the_bus_is_named(box: Box) -> None:
+def test_card_that_fell_off_the_bus_is_reported(box: Box) -> None:
     at = _address(1, 0)
     box.tree.put(f'/sys/bus/pci/devices/{at}/config', b'\xff' * 64)
     box.tree.put(f'/sys/bus/pci/devices/{_address(0, 0)}/config',
@@ -250,7 +250,7 @@ def test_a_card_that_fell_off_the_bus_is_named(box: Box) -> None:
     assert _at(seen, _address(0, 0)).unread == ()
 
 
-def test_functions_whose_ids_cannot_be_read_may_be_anything(
+def test_function_without_readable_ids_may_be_any_device(
         box: Box) -> None:
     box.tree.at('/sys/bus/pci/devices/0000:f0:00.0').mkdir()
     seen = box.backend.observe()
@@ -285,7 +285,7 @@ class _Breaks(common.BaseFamily):
 
 
 @pytest.mark.parametrize('where', ['claims', 'read', 'sets'])
-def test_a_plug_in_that_fails_costs_its_own(
+def test_failing_plug_in_affects_its_own_devices_only(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
         where: str) -> None:
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
@@ -302,7 +302,7 @@ def test_a_plug_in_that_fails_costs_its_own(
 
 @pytest.mark.parametrize(('facts', 'fault'), [
     ({'remapped': [0, 1, 0, 1]}, None), ({}, 'error-15')])
-def test_the_bmcs_ok_is_no_word_against_the_gpus_own(
+def test_health_of_the_bmc_does_not_override_that_of_the_gpu(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
         facts: dict[str, Any], fault: str | None) -> None:
     """One GPU seen both ways: outside OK, inside it is broken or lost."""

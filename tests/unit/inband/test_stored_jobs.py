@@ -31,7 +31,7 @@ def test_a_stored_job_is_read_to_the_same_value() -> None:
         None, 55.5)
 
 
-def test_a_job_in_its_folder_is_polled_under_the_ticket_of_then(
+def test_job_of_the_release_before_is_polled_with_its_ticket(
         tmp_path: pathlib.Path) -> None:
     folder = tmp_path / 'ab12'
     folder.mkdir()

@@ -91,11 +91,12 @@ def _debian(root: pathlib.Path, **more: str) -> pathlib.Path:
         'usr/bin/python3': 'python3.11'})
 
 
-def test_debian_takes_files(tmp_path: pathlib.Path) -> None:
+def test_debian_gets_files(tmp_path: pathlib.Path) -> None:
     assert target.examine(_debian(tmp_path)) == target.InstanceTarget()
 
 
-def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
+def test_image_with_cloud_init_gets_a_config_drive(
+        tmp_path: pathlib.Path) -> None:
     found = target.examine(_debian(tmp_path, **_CLOUD))
     assert (found.reasons, found.method) == ((), 'configdrive')
 
@@ -107,13 +108,13 @@ def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
     {'etc/cloud/cloud.cfg.d/90.cfg': 'datasource_list:\n  - NoCloud\n',
      'etc/cloud/cloud.cfg.d/10.cfg': 'datasource_list: [ConfigDrive]\n'},
 ])
-def test_cloud_init_that_reads_none_is_not_counted_on(
+def test_cloud_init_without_config_drive_gets_files(
         tmp_path: pathlib.Path, more: dict[str, str]) -> None:
     assert target.examine(
         _debian(tmp_path, **_CLOUD, **more)).method == 'files'
 
 
-def test_rhel_takes_files(tmp_path: pathlib.Path) -> None:
+def test_rhel_gets_files(tmp_path: pathlib.Path) -> None:
     root = _layout(tmp_path, {
         'usr/lib/systemd/systemd': '', 'usr/bin/python3.9': '',
         'usr/lib64/python3.9/os.py': '',
@@ -150,7 +151,7 @@ _REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize('name', _REFUSED)
-def test_what_cannot_take_it_is_refused_with_its_reason(
+def test_unsuitable_image_is_refused_with_its_reason(
         tmp_path: pathlib.Path, name: str) -> None:
     files, links, words = _REFUSED[name]
     reasons = target.examine(_layout(tmp_path, files, links)).reasons
@@ -166,18 +167,18 @@ def test_an_encrypted_data_disk_is_no_reason(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(('partitions', 'words'), [
     (['vfat', 'crypto_LUKS'], 'LUKS'), (['erofs'], 'erofs'),
     (['vfat'], 'no root file system')])
-def test_a_disk_without_a_root_is_refused(
+def test_disk_without_a_root_file_system_is_refused(
         partitions: list[str], words: str) -> None:
     (reason,) = target.examine(None, partitions).reasons
     assert words in reason
 
 
-def test_the_node_may_be_reason_enough() -> None:
+def test_node_alone_can_be_a_reason_to_refuse() -> None:
     assert target.node_reasons('direct', False) == ()
     assert len(target.node_reasons('ramdisk', True)) == 2
 
 
-def test_files_are_injected_and_again(tmp_path: pathlib.Path) -> None:
+def test_files_are_injected_repeatedly(tmp_path: pathlib.Path) -> None:
     root = _debian(tmp_path)
     for vfs in (4, 8):
         deliver.inject(root, deliver.files(_document((QAT, 'vfs', vfs))))
@@ -198,7 +199,7 @@ def test_nothing_is_written_through_a_link(tmp_path: pathlib.Path) -> None:
     assert not list(outside.iterdir())
 
 
-def test_what_is_written_is_labelled(tmp_path: pathlib.Path) -> None:
+def test_written_files_are_labelled(tmp_path: pathlib.Path) -> None:
     """A file has its label before it has its name."""
     labels: list[str] = []
     root = _debian(tmp_path)
@@ -229,7 +230,8 @@ def test_a_label_is_that_of_the_folder(tmp_path: pathlib.Path) -> None:
     assert os.listxattr(file) == ['user.label']
 
 
-def test_cloud_init_gets_the_same(tmp_path: pathlib.Path) -> None:
+def test_vendor_data_script_writes_the_same_files(
+        tmp_path: pathlib.Path) -> None:
     """The part is what cloud-init takes for a script with a name, and the
     script makes the same files."""
     delivered = deliver.files(_document((QAT, 'vfs', 4)))
@@ -313,7 +315,7 @@ def _wanted(kind: str, product: str, **modes: Any) -> Profile:
     (Device('crypto-1', 'crypto', 'intel', product='intel-qat-4xxx'),
      {'services': ['sym', 'dc'], 'vfs': 4}, ['services', 'vfs']),
 ])
-def test_only_what_does_not_last_is_delivered(
+def test_only_modes_that_are_not_persistent_are_delivered(
         device: Device, modes: dict[str, Any], names: list[str]) -> None:
     assert device.product in catalog.load().products
     found, refused = items.volatile(
@@ -323,7 +325,7 @@ def test_only_what_does_not_last_is_delivered(
     assert refused == ()
 
 
-def test_a_mode_that_a_product_has_not_is_refused() -> None:
+def test_mode_that_the_product_does_not_have_is_refused() -> None:
     device = Device('crypto-1', 'crypto', 'intel', product='intel-qat-c62x')
     _, refused = items.volatile(
         _wanted('crypto', 'intel-qat-c62x', services=['sym']),
@@ -349,7 +351,7 @@ def test_a_missing_device_is_refused() -> None:
     (('first_boot',), Item('crypto-1', 'ecc', 'mode', 'enabled'), {},
      'ecc'),
 ])
-def test_what_cannot_be_delivered_is_refused_by_name(
+def test_mode_that_cannot_be_delivered_is_refused_by_name(
         allow: tuple[str, ...], item: Item, known: dict[str, Any],
         words: str) -> None:
     with pytest.raises(BadInput, match=words):
@@ -393,14 +395,14 @@ def test_modes_are_set_once(
     assert capsys.readouterr().out.count('is already') == 2
 
 
-def test_a_device_that_moved_is_found_by_its_ids(tree: Tree) -> None:
+def test_device_at_another_address_is_found_by_its_ids(tree: Tree) -> None:
     document = _document((QAT, 'vfs', 4))
     document['items'][0]['address'] = '0000:ff:00.0'
     assert _apply(tree, document)
     assert tree.get(f'/sys/bus/pci/devices/{QAT}/sriov_numvfs') == '4'
 
 
-def test_what_fails_is_told_and_the_rest_is_done(
+def test_failed_item_is_reported_and_the_others_are_set(
         tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     tree.add(Card('0000:6c:00.0', ('8086', '4940', '8086', '0')))
     document = _document((QAT, 'vfs', 4), (GPU, 'vfs', 2))
@@ -441,7 +443,7 @@ _WARNING = 'WARNING: infoROM is corrupted at gpu 0000:ca:00.0'
 @pytest.mark.parametrize(('before', 'behind'), [
     ('', _WARNING), (_WARNING, ''), (_WARNING, _WARNING),
     ('', 'Enabled persistence mode is off'), ('\n\n', '')])
-def test_a_warning_beside_the_value_is_no_other_value(
+def test_warning_of_nvidia_smi_is_not_the_mode(
         tree: Tree, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch, before: str, behind: str) -> None:
     sample.tool(tmp_path, 'nvidia-smi', f"""
@@ -457,7 +459,7 @@ def test_a_warning_beside_the_value_is_no_other_value(
 
 @pytest.mark.parametrize('said', [
     'No devices were found', 'Enabled\nDisabled', '[N/A]', ''])
-def test_a_mode_that_is_not_told_is_not_set(
+def test_mode_that_cannot_be_read_is_not_set(
         tree: Tree, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch, said: str,
         capsys: pytest.CaptureFixture[str]) -> None:
@@ -502,7 +504,7 @@ def test_a_refused_number_is_put_back(
     assert 'does not accept 8' in capsys.readouterr().out
 
 
-def test_without_the_driver_mig_is_told(
+def test_mig_without_the_driver_is_a_failure(
         tree: Tree, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:

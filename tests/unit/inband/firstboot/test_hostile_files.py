@@ -41,7 +41,7 @@ _ITEMS: list[Any] = [
 @pytest.mark.parametrize('document', [
     None, [], 7, 'x', {}, {'schema': 'first-boot/2'},
     *({'schema': 'first-boot/1', 'items': rows} for rows in _ITEMS)])
-def test_a_document_that_is_none_sets_nothing(
+def test_invalid_document_sets_nothing(
         tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str],
         document: Any) -> None:
     where = tmp_path / 'sys/bus/pci/devices/0000:17:00.0'
@@ -57,7 +57,7 @@ def test_a_document_that_is_none_sets_nothing(
 
 
 @pytest.mark.parametrize('text', [None, '', '{', '[' * 99999, '7'])
-def test_a_file_that_is_no_document_ends_the_unit(
+def test_unreadable_document_fails_the_unit(
         tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str],
         text: str | None) -> None:
     path = tmp_path / 'first-boot.json'
@@ -70,7 +70,7 @@ def test_a_file_that_is_no_document_ends_the_unit(
 @pytest.mark.parametrize('kind', ['fifo', 'zero', 'long', 'deep', 'loop'])
 @pytest.mark.parametrize('name', [
     'etc/fstab', 'etc/crypttab', 'etc/cloud/cloud.cfg'])
-def test_an_image_that_is_made_to_hold_the_ramdisk(
+def test_hostile_image_does_not_block_the_ramdisk(
         tmp_path: pathlib.Path, name: str, kind: str) -> None:
     """Nobody waits for it, nor reads it without an end."""
     path = tmp_path / name

@@ -46,7 +46,7 @@ def _scan(tmp_path: pathlib.Path) -> dict[str, Function]:
     return {f.address: f for f in pci_functions.scan(host)}
 
 
-def test_a_function_is_told_whole(tmp_path: pathlib.Path) -> None:
+def test_function_is_read_completely(tmp_path: pathlib.Path) -> None:
     found = _scan(tmp_path)['0000:17:00.1']
     assert found.pci.pair == '15b3:101d'
     assert (found.subsystem_vendor_id, found.subsystem_id) == (
@@ -62,7 +62,7 @@ def test_a_function_is_told_whole(tmp_path: pathlib.Path) -> None:
     assert (found.card, found.slot) == ('0000:17:00', '7')
 
 
-def test_what_is_not_told_is_none(tmp_path: pathlib.Path) -> None:
+def test_missing_values_are_none(tmp_path: pathlib.Path) -> None:
     found = _scan(tmp_path)[sample.GPU]
     assert (found.serial, found.part_number, found.model) == (
         None, None, None)
@@ -95,7 +95,7 @@ def test_vpd_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize('cut', range(0, len(_SPECIFIED), 7))
-def test_vpd_cut_short_tells_nothing_wrong(cut: int) -> None:
+def test_truncated_vpd_reports_nothing_wrong(cut: int) -> None:
     whole = vpd.parse(_SPECIFIED)
     part = vpd.parse(_SPECIFIED[:cut])
     for name in ('name', 'part_number', 'serial'):
@@ -104,7 +104,7 @@ def test_vpd_cut_short_tells_nothing_wrong(cut: int) -> None:
 
 @pytest.mark.parametrize('raw', [
     b'', b'\xff' * 64, b'\0' * 64, bytes(range(256)), b'\x90\xff\xff'])
-def test_garbled_vpd_tells_nothing(raw: bytes) -> None:
+def test_invalid_vpd_reports_nothing(raw: bytes) -> None:
     assert vpd.parse(raw) == vpd.Vpd()
 
 
@@ -119,7 +119,7 @@ def test_slots_by_smbios(tmp_path: pathlib.Path) -> None:
     assert smbios_slots.numbers(host) == {'0000:17:00': '7'}
 
 
-def test_a_designation_of_two_slots_is_nobodys(
+def test_designation_of_two_slots_is_ignored(
         tmp_path: pathlib.Path) -> None:
     tree = Tree(tmp_path)
     for number, address in enumerate(('0000:17:00.0', '0000:18:00.0')):
@@ -131,7 +131,7 @@ def test_a_designation_of_two_slots_is_nobodys(
 @pytest.mark.parametrize('raw', [
     b'', b'\x09', slot_entry('Slot 1', '0000:17:00.0')[:12],
     b'\x11' + slot_entry('Slot 1', '0000:17:00.0')[1:]])
-def test_a_garbled_slot_is_left_out(
+def test_invalid_slot_is_ignored(
         tmp_path: pathlib.Path, raw: bytes) -> None:
     Tree(tmp_path).put('/sys/firmware/dmi/entries/9-0/raw', raw)
     assert smbios_slots.designations(Machine(str(tmp_path))) == {}

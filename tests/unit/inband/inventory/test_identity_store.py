@@ -71,7 +71,7 @@ def machine(tmp_path: pathlib.Path,
     return FakeMachine(tmp_path)
 
 
-def test_an_agent_that_is_restarted_knows_the_card(
+def test_restarted_agent_knows_the_card(
     machine: FakeMachine,
 ) -> None:
     before = machine.read()
@@ -86,7 +86,7 @@ def test_an_agent_that_is_restarted_knows_the_card(
     assert carry_over.missing(after, before) == ()
 
 
-def test_after_a_reboot_it_is_the_same_place_and_not_proved(
+def test_identity_is_unknown_after_a_reboot(
         machine: FakeMachine) -> None:
     """Another card may sit there: who it is has to be told anew. Whoever
     kept the last look takes it for the card of that place meanwhile."""
@@ -104,7 +104,7 @@ def test_after_a_reboot_it_is_the_same_place_and_not_proved(
     assert joined.devices[0].is_unread('firmware:gpu')
 
 
-def test_another_card_at_the_address_is_not_the_one(
+def test_another_card_at_the_address_has_its_own_identity(
         machine: FakeMachine) -> None:
     machine.read()
     machine.silent()
@@ -122,7 +122,7 @@ _BAD: list[Any] = [
 
 
 @pytest.mark.parametrize('bad', _BAD, ids=range(len(_BAD)))
-def test_a_memory_that_is_none_remembers_nothing(
+def test_invalid_identity_store_counts_as_none(
         machine: FakeMachine, bad: Any) -> None:
     machine.read()
     path = machine.folder / 'run/known.json'
@@ -140,7 +140,7 @@ def test_a_memory_that_is_none_remembers_nothing(
     assert (gpu.id, gpu.serial) == (f'gpu@{h200.AT}', None)
 
 
-def test_a_memory_that_others_may_write_is_not_believed(
+def test_identity_store_that_others_may_write_is_ignored(
         machine: FakeMachine) -> None:
     machine.read()
     (machine.folder / 'run/known.json').chmod(0o666)
@@ -194,7 +194,8 @@ def test_vpd_that_cannot_be_read_is_unread(tmp_path: pathlib.Path,
         f'/sys/bus/pci/devices/{port}/vpd', 'Input/output error', nic.id)
 
 
-def test_a_card_without_vpd_is_untold(tmp_path: pathlib.Path) -> None:
+def test_card_without_vpd_has_no_identity_from_it(
+        tmp_path: pathlib.Path) -> None:
     """An empty one: the kernel found no EEPROM."""
     seen = _look(tmp_path)
     assert seen.unread == () and not _nic(seen).is_unread('identity')
@@ -220,7 +221,7 @@ def test_garbage_in_the_place_of_vpd_is_unread(
     assert _nic(seen).is_unread('identity')
 
 
-def test_why_a_file_cannot_be_read(tmp_path: pathlib.Path) -> None:
+def test_reason_why_a_file_cannot_be_read(tmp_path: pathlib.Path) -> None:
     host = Machine(str(tmp_path))
     Tree(tmp_path).put('/sys/x', 'y')
     assert host.trouble('/sys/x') is None
@@ -228,7 +229,7 @@ def test_why_a_file_cannot_be_read(tmp_path: pathlib.Path) -> None:
     assert host.trouble('/sys') == 'Is a directory'
 
 
-def test_a_function_without_trouble_says_none(
+def test_readable_function_has_nothing_unread(
         tmp_path: pathlib.Path) -> None:
     seen = LocalBackend(sample.machine(tmp_path)[1], [],
                         folder=str(tmp_path / 'jobs')).observe()

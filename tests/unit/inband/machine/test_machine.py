@@ -71,7 +71,7 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
         time.sleep(0.05)
 
 
-def test_a_tool_that_cannot_be_ended_is_not_run_again(
+def test_tool_that_cannot_be_killed_is_not_run_again(
         host: Machine, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that waits in the kernel for a device: no signal ends it."""
@@ -95,7 +95,7 @@ def test_a_tool_that_cannot_be_ended_is_not_run_again(
         assert host.run(['stuck', name], 0.5).err == ''
 
 
-def test_a_flash_outlives_its_deadline(
+def test_flashing_tool_is_not_ended_at_its_deadline(
         host: Machine, tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / 'go')
     sample.tool(tmp_path, 'flash', f'''
@@ -117,7 +117,7 @@ def test_a_flash_outlives_its_deadline(
     assert said == ['begun\ndone\n']
 
 
-def test_a_tool_that_never_stops_talking_is_ended(
+def test_tool_with_endless_output_is_ended(
         host: Machine, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, 'MAX_OUTPUT', 1000)
@@ -132,7 +132,7 @@ def test_a_setting_is_written(host: Machine, tmp_path: pathlib.Path) -> None:
     assert host.read(path) == '16'
 
 
-def test_a_setting_that_is_not_there_names_itself(host: Machine) -> None:
+def test_missing_setting_is_named_in_the_error(host: Machine) -> None:
     path = f'/sys/bus/pci/devices/{sample.GPU}/sriov_numvfs'
     with pytest.raises(AccelError, match=r'sriov_numvfs.*16'):
         host.write(path, '16')
@@ -141,7 +141,7 @@ def test_a_setting_that_is_not_there_names_itself(host: Machine) -> None:
 
 @pytest.mark.parametrize(('works', 'scope'), [('exec', 'yes'), ('exit 1 ;',
                                                               '')])
-def test_a_flash_leaves_the_unit_that_began_it(
+def test_flashing_tool_leaves_the_systemd_unit_of_the_agent(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
         works: str, scope: str) -> None:
     tree, host = sample.machine(tmp_path)

@@ -106,7 +106,7 @@ def test_values_that_a_card_cannot_have(name: str, value: Value,
         mellanox_modes.parameters(name, value, config)
 
 
-def test_a_port_that_is_neither_is_not_guessed() -> None:
+def test_port_with_an_unknown_link_type_is_unread() -> None:
     found, (unread,) = mellanox_modes.read(
         _config(LINK_TYPE_P1='VPI(3)'), None)
     assert [(m.name, m.current, m.standing) for m in found] == [
@@ -115,7 +115,7 @@ def test_a_port_that_is_neither_is_not_guessed() -> None:
     assert unread.facts == ('mode:link-type',)
 
 
-def test_a_bluefield_is_not_reset_from_its_host(tmp_path: Path) -> None:
+def test_bluefield_is_not_reset_from_its_host(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     tools.install(tmp_path / 'bin', tmp_path / 'state', ['mstfwreset'])
     card = bench.device('dpu', '0000:ca:00.0')
@@ -171,7 +171,7 @@ def test_a_gpu_in_use_may_be_set_later(
     assert results[0].detail.error_class is ErrorClass.TRANSIENT
 
 
-def test_a_reset_after_which_mig_still_waits_is_none(
+def test_reset_with_mig_still_pending_is_a_failure(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host, state = _gpu(tmp_path, monkeypatch)
     family, card = nvidia_gpu.NvidiaGpu(), bench.device('gpu', A100)
@@ -184,7 +184,7 @@ def test_a_reset_after_which_mig_still_waits_is_none(
     assert family.reset(host, card, Activation.DEVICE_RESET, bench.quiet) == ()
 
 
-def test_cc_is_not_touched_while_the_driver_holds_the_gpu(
+def test_cc_is_not_set_while_the_driver_is_bound(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host, _ = _gpu(tmp_path, monkeypatch)
     results = nvidia_gpu.NvidiaGpu().set(
@@ -194,7 +194,7 @@ def test_cc_is_not_touched_while_the_driver_holds_the_gpu(
     assert 'driver' in results[0].detail.summary
 
 
-def test_a_card_of_two_gpus_is_not_written_through_one(
+def test_card_with_two_gpus_is_not_written(
         tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     tools.install(tmp_path / 'bin', tmp_path / 'state', ['xpu-smi'])
@@ -322,7 +322,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @hypothesis.given(_JSON)
-def test_no_json_makes_a_reader_fail(value: Any) -> None:
+def test_reader_does_not_raise_for_any_json(value: Any) -> None:
     """Whatever types a tool puts where; nothing but values comes out."""
     text = json.dumps(value)
     table = common.table(value)
@@ -346,7 +346,7 @@ def test_no_json_makes_a_reader_fail(value: Any) -> None:
 @pytest.mark.parametrize('text', [
     '[' * 100000, '{"a":' * 100000, '{"a": ' + '9' * 6000 + '}',
     '{"a": "\\ud800"}', '{"a": 1e999}', '\u0661\u0662'])
-def test_no_odd_json_makes_a_reader_fail(text: str) -> None:
+def test_reader_does_not_raise_for_unusual_json(text: str) -> None:
     value = common.json_in(text)
     json.dumps(value, allow_nan=False).encode()
     for one in (value, common.table(value).get('a')):
@@ -358,7 +358,7 @@ def test_no_odd_json_makes_a_reader_fail(text: str) -> None:
 
 
 @hypothesis.given(st.text())
-def test_no_output_makes_a_parser_fail(text: str) -> None:
+def test_parser_does_not_raise_for_any_output(text: str) -> None:
     mellanox.firmware(mellanox.parse_query(text))
     opae.parse_fme(text)
     common.json_in(text)

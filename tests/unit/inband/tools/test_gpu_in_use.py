@@ -69,7 +69,7 @@ def _set(host: Machine, gpu: Device, *modes: str) -> list[str | None]:
     return [r.detail.summary if r.detail else None for r in results]
 
 
-def test_nothing_is_set_on_a_gpu_that_is_used(
+def test_no_mode_is_set_on_a_gpu_in_use(
         tmp_path: Path, state: State) -> None:
     host, gpu = _gpu(tmp_path)
     _use(state, 704, 99999)
@@ -86,7 +86,7 @@ def test_nothing_is_set_on_a_gpu_that_is_used(
     assert _mode(state)[0] == 1
 
 
-def test_who_uses_a_gpu_is_said_at_every_look(
+def test_users_of_a_gpu_are_in_every_inventory(
         tmp_path: Path, state: State) -> None:
     host, _ = _gpu(tmp_path)
     _use(state, 704)
@@ -98,7 +98,7 @@ def test_who_uses_a_gpu_is_said_at_every_look(
     assert seen.devices[0].health == 'OK'
 
 
-def test_a_mode_that_a_used_gpu_keeps_for_later_is_given_back(
+def test_pending_mode_of_a_gpu_in_use_is_set_back(
         tmp_path: Path, state: State) -> None:
     """A client that NVML does not list: a daemon that holds the GPU."""
     host, gpu = _gpu(tmp_path)
@@ -114,7 +114,7 @@ def test_a_mode_that_a_used_gpu_keeps_for_later_is_given_back(
 
 
 @pytest.mark.parametrize('pids', [(704,), ()])
-def test_a_gpu_that_is_used_is_not_reset(
+def test_gpu_in_use_is_not_reset(
         tmp_path: Path, state: State, pids: tuple[int, ...]) -> None:
     host, gpu = _gpu(tmp_path)
     _use(state, *pids)
@@ -151,7 +151,7 @@ def test_what_nvidia_smi_printed_where_it_did_not_reset(
 
 
 @pytest.mark.parametrize('driver', ['nouveau', 'vfio-pci'])
-def test_a_gpu_that_another_driver_holds_is_said_to_be_untold(
+def test_gpu_with_another_driver_gets_a_warning(
         tmp_path: Path, state: State, driver: str) -> None:
     host = h200.machine(tmp_path)
     link = tmp_path / f'root/sys/bus/pci/devices/{h200.AT}/driver'

@@ -71,7 +71,7 @@ def test_nvml_of_an_h200() -> None:
         assert h200.smi(name) == 'No'
 
 
-def test_a_user_without_rights_is_told_the_same() -> None:
+def test_missing_permission_is_the_same_error() -> None:
     assert h200.section('as nobody') == h200.section('ask')
 
 
@@ -102,7 +102,7 @@ HEALTH = [
 
 
 @pytest.mark.parametrize(('query', 'value', 'health'), HEALTH)
-def test_what_else_a_gpu_says_of_its_health(query: str, value: Any,
+def test_other_health_reports_of_a_gpu(query: str, value: Any,
                                             health: str) -> None:
     told = _told(**{query: {'value': value}})
     assert (told.health, told.unread) == (health, ())
@@ -111,7 +111,7 @@ def test_what_else_a_gpu_says_of_its_health(query: str, value: Any,
 @pytest.mark.parametrize(('query', 'value'), [
     ('nvmlDeviceGetRepairStatus', ['x', 0]), ('sram', 'many'),
     ('fabric', [3, 0]), ('fabric', 'up'), ('recovery', [1, 2, 3])])
-def test_an_answer_that_is_not_understood_is_unread(query: str,
+def test_unexpected_answer_is_unread(query: str,
                                                     value: Any) -> None:
     told = _told(**{query: {'value': value}})
     assert [f for u in told.unread for f in u.facts] == ['health']
@@ -121,7 +121,7 @@ def test_an_answer_that_is_not_understood_is_unread(query: str,
 @pytest.mark.parametrize('query', [
     'nvmlDeviceGetRepairStatus', 'nvmlDeviceGetUnrepairableMemoryFlag_v1',
     'sram', 'fabric', 'cc', 'protected', 'multi_gpu'])
-def test_what_an_older_driver_does_not_know_is_untold(
+def test_value_unknown_to_an_older_driver_is_unknown(
         query: str, number: int) -> None:
     told = _told(**{query: {'error': number, 'text': 'Older'}})
     assert (told.health, told.unread) == ('OK', ())
@@ -184,7 +184,7 @@ def test_the_mig_mode_at_first_boot_as_it_is_printed(words: str) -> None:
 @pytest.mark.parametrize('said', [
     'Field "mig.mode.current" is not a valid field to query.',
     'No devices were found', '[N/A]', ''])
-def test_what_is_no_mig_mode(said: str) -> None:
+def test_other_output_is_no_mig_mode(said: str) -> None:
     text = bench.document('nvidia-smi-more-h200-580.txt')
     assert said.replace('mig.mode.current', 'nonsense') in text
     assert first_boot.word(said.lower()) is None
@@ -220,7 +220,7 @@ def test_the_simulated_nvml_answers_in_the_same_form(
             **h200.answers()[name], 'name': None}
 
 
-def test_the_look_at_the_machine(tmp_path: Path, state: State) -> None:
+def test_inventory_of_the_machine(tmp_path: Path, state: State) -> None:
     backend, seen = h200.read(tmp_path, nvidia_gpu.NvidiaGpu())
     assert seen.system == 'local' and seen.complete
     assert seen.unread == () and seen.warnings == ()
@@ -236,7 +236,7 @@ def test_the_look_at_the_machine(tmp_path: Path, state: State) -> None:
     assert transport.sets == {(gpu.id, 'mig'), (gpu.id, 'ecc')}
 
 
-def test_without_families_it_says_that_nobody_was_asked(
+def test_inventory_without_families_has_a_warning(
         tmp_path: Path) -> None:
     _, seen = h200.read(tmp_path)
     (gpu,) = seen.devices

@@ -67,7 +67,7 @@ def test_fpgainfo(tmp_path: Path, board: str, address: str, fim: str,
         [] if bmc else ['firmware:bmc'])
 
 
-def test_fpgainfo_of_another_card_says_nothing(tmp_path: Path) -> None:
+def test_fpgainfo_of_another_card_is_ignored(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     bench.prints(tmp_path, 'fpgainfo', 'fpgainfo-n6000.txt')
     at = '0000:0e:00.0'
@@ -138,7 +138,7 @@ def test_xbmgmt_platform(tmp_path: Path, name: str, address: str,
     ('INACTIVE', None, False, False), ('UNKNOWN', None, False, False),
     ('query request (21) not supported for mgmtpf on windows', None, False,
      True), ('Error: SC is not ready: 0x0', None, False, True)])
-def test_words_in_the_place_of_a_version(
+def test_text_instead_of_a_version_is_ignored(
         tmp_path: Path, said: str, running: str | None, fixed: bool,
         unread: bool) -> None:
     """XRT, pull requests 5272, 3201 and 3133."""
@@ -168,7 +168,7 @@ def test_rshim(tmp_path: Path, name: str, card: str, chip: str) -> None:
 @pytest.mark.parametrize(('name', 'sriov', 'vfs'), [
     ('mstconfig-query-connectx3pro', 'enabled', 8),
     ('mlxconfig-query-connectx4', 'disabled', 0)])
-def test_tables_without_what_is_active(name: str, sriov: str,
+def test_table_without_current_values_is_unread(name: str, sriov: str,
                                        vfs: int) -> None:
     """Such a table says what will be, never what is."""
     found = mellanox_config.parse_table(bench.document(f'{name}.txt'))
@@ -179,7 +179,7 @@ def test_tables_without_what_is_active(name: str, sriov: str,
         (None, sriov), (None, vfs))
 
 
-def test_what_a_set_prints_is_no_table_of_what_is() -> None:
+def test_output_of_a_set_is_not_read_as_current_values() -> None:
     found = mellanox_config.parse_table(
         bench.document('mlxconfig-set-connectx7.txt'))
     assert all('current_value' not in row for row in found.values())
@@ -216,7 +216,7 @@ def test_fwupd_rows(tmp_path: Path, row: int, updateable: bool) -> None:
         {'nic'} if updateable else set())
 
 
-def test_an_error_that_fwupd_ends_well_with_is_unread(
+def test_fwupd_error_with_status_0_is_unread(
         tmp_path: Path) -> None:
     host: Machine = bench.host(tmp_path)
     (tmp_path / 'error').write_text(
@@ -230,7 +230,7 @@ def test_an_error_that_fwupd_ends_well_with_is_unread(
         ('failed to find deadbeef', ('firmware:nic',))]
 
 
-def test_fwupd_without_a_device_tells_nothing_and_hides_nothing(
+def test_fwupd_without_devices_reports_nothing(
         tmp_path: Path) -> None:
     """FWUPD_ERROR_NOTHING_TO_DO is 9 (fwupd-error.h), status 2."""
     host: Machine = bench.host(tmp_path)

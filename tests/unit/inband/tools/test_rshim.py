@@ -78,7 +78,7 @@ def test_each_card_has_its_own_rshim(
     assert len(rshim.nodes(host)) == 2
 
 
-def test_a_burn_says_what_it_brings_besides(
+def test_update_names_the_other_components_that_it_writes(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     _install(tmp_path, '')
     backend = LocalBackend(_host(tree, tmp_path), (rshim.Rshim(),),
@@ -94,7 +94,7 @@ def test_a_burn_says_what_it_brings_besides(
     assert (part.running, part.id) == (None, 'rshim1')
 
 
-def test_without_the_tool_there_is_no_way(
+def test_transport_is_empty_without_the_tool(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     backend = LocalBackend(_host(tree, tmp_path), (rshim.Rshim(),),
                            folder=str(tmp_path / 'jobs'))
@@ -119,7 +119,7 @@ def test_the_stream_goes_to_the_card(
     (' INFO[BL2]: start\\n', 0, 'start'),
     ('INFO[MISC]: DPU is ready\\n', 1, 'status 1'),
 ])
-def test_its_words_count_and_its_status_alone_does_not(
+def test_output_of_the_tool_counts_and_not_its_status_alone(
         tree: Tree, tmp_path: pathlib.Path, said: str, status: int,
         words: str) -> None:
     _install(tmp_path, said, status)
@@ -139,7 +139,7 @@ def test_a_stream_for_another_chip_is_not_pushed(
 
 @pytest.mark.parametrize('body', [
     b'MTFW' * 100, b'\x42', b'\x42\x66\x02\x13' + 5 * b'\0'])
-def test_what_is_no_stream_is_told(
+def test_invalid_boot_stream_is_reported(
         tmp_path: pathlib.Path, body: bytes) -> None:
     path = tmp_path / 'x'
     path.write_bytes(body)

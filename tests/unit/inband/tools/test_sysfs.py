@@ -53,7 +53,7 @@ def test_services_that_the_driver_refuses(tmp_path: Path) -> None:
     assert (where / 'state').read_text().strip() == 'up'
 
 
-def test_services_that_are_none(tmp_path: Path) -> None:
+def test_invalid_services_are_ignored(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     device = bench.device('crypto', QAT, Mode('services', ('sym',)))
     results = qat.Qat().set(host, device, [_services('magic')], bench.quiet)
@@ -103,7 +103,7 @@ def _slot(folder: Path, card: str = '0000:17:00') -> Path:
                        power='1\n')
 
 
-def test_slot_power_of_a_card_that_nobody_holds(tmp_path: Path) -> None:
+def test_slot_power_of_a_card_without_a_driver(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     slot = _slot(tmp_path)
     device = bench.device('nic', NIC)
@@ -113,7 +113,7 @@ def test_slot_power_of_a_card_that_nobody_holds(tmp_path: Path) -> None:
     assert (slot / 'power').read_text() == '1'
 
 
-def test_slot_power_is_refused_while_a_driver_holds_a_function(
+def test_slot_power_is_refused_while_a_driver_is_bound(
         tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     slot = _slot(tmp_path)
@@ -130,7 +130,7 @@ def test_slot_power_is_refused_while_a_driver_holds_a_function(
     assert (slot / 'power').read_text() == '1\n'
 
 
-def test_a_card_that_does_not_come_back(
+def test_card_that_does_not_appear_after_slot_power_is_a_failure(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sriov, 'BACK', 0.0)
     host = bench.host(tmp_path)

@@ -90,7 +90,7 @@ def test_status_of_habanalabs(tmp_path: pathlib.Path, word: str | None,
     assert any('health' in u.facts for u in told.unread) is unread
 
 
-def test_a_gaudi_that_its_driver_left_out_is_unread(
+def test_gaudi_without_its_loaded_driver_is_unread(
         tmp_path: pathlib.Path) -> None:
     host = bench.host(tmp_path)
     bench.files(tmp_path, 'sys/bus/pci/drivers/habanalabs')
@@ -178,7 +178,7 @@ def test_every_boards_controller(
         {'fim', 'bmc'} if running else {'fim'})
 
 
-def test_a_report_without_a_line_is_unread_for_that_line(
+def test_missing_line_of_a_report_is_unread(
         tmp_path: pathlib.Path) -> None:
     host = bench.host(tmp_path)
     (tmp_path / 'report').write_text(
@@ -259,7 +259,7 @@ def _modes(host: Machine) -> dict[str, Value | None]:
 
 
 @pytest.mark.parametrize('form', [None, 'no-json'])
-def test_a_configuration_in_either_form(tmp_path: pathlib.Path,
+def test_mstconfig_output_is_read_as_json_or_table(tmp_path: pathlib.Path,
                                         form: str | None) -> None:
     host, state = _connectx(tmp_path)
     state.fault('mstconfig', form)
@@ -277,7 +277,7 @@ def test_a_configuration_in_either_form(tmp_path: pathlib.Path,
 
 
 @pytest.mark.parametrize('form', ['tlv', 'no-json-tlv'])
-def test_a_parameter_that_cannot_be_queried_costs_itself(
+def test_parameter_that_cannot_be_queried_is_unread_alone(
         tmp_path: pathlib.Path, form: str) -> None:
     host, state = _connectx(tmp_path)
     state.fault('mstconfig', form)
@@ -290,7 +290,7 @@ def test_a_parameter_that_cannot_be_queried_costs_itself(
     assert all('Failed to query' in u.answer for u in told.unread)
 
 
-def test_firmware_that_cannot_tell_what_is_active(
+def test_firmware_without_current_values_is_unread(
         tmp_path: pathlib.Path) -> None:
     host, state = _connectx(tmp_path)
     state.fault('mstconfig', 'no-current')
@@ -303,7 +303,7 @@ def test_firmware_that_cannot_tell_what_is_active(
         ('link-type', None, ('ib', 'eth'), Standing.ABSENT)}
 
 
-def test_of_two_parameters_one_is_taken(tmp_path: pathlib.Path) -> None:
+def test_first_of_two_parameters_is_used(tmp_path: pathlib.Path) -> None:
     host, state = _connectx(tmp_path)
     state.fault('mstconfig', 'half', on='set')
     results = mellanox.Mellanox().set(host, bench.device('nic', NIC), [
@@ -316,7 +316,7 @@ def test_of_two_parameters_one_is_taken(tmp_path: pathlib.Path) -> None:
     assert (detail.expected, detail.seen) == ('SRIOV_EN=1', 'False(0)')
 
 
-def test_one_value_that_cannot_be_costs_itself(
+def test_invalid_value_is_refused_alone(
         tmp_path: pathlib.Path) -> None:
     host, _ = _connectx(tmp_path)
     results = mellanox.Mellanox().set(host, bench.device('nic', NIC), [
@@ -356,14 +356,14 @@ def test_the_mstconfig_of_debian_12(tmp_path: pathlib.Path,
 @pytest.mark.parametrize('line', [
     '         SRIOV_EN   False(0)   False(0)', '  SRIOV_EN',
     'Failed to query SRIOV_EN 1 2 3'])
-def test_lines_that_are_none_of_the_table(line: str) -> None:
+def test_lines_outside_the_table_are_ignored(line: str) -> None:
     text = ('Configurations:   Default   Current   Next Boot\n'
             f'{line}\n         NUM_OF_VFS  0  8  16\n')
     assert set(mellanox_config.parse_table(text)) == {'NUM_OF_VFS'}
     assert mellanox_config.parse_table(line) == {}
 
 
-def test_the_word_of_a_failure_is_the_marked_line(
+def test_reason_of_a_failure_is_the_marked_line(
         tmp_path: pathlib.Path) -> None:
     host = bench.host(tmp_path)
     (tmp_path / 'said').write_text(
@@ -408,7 +408,7 @@ def test_services_of_a_device_that_is_down_are_no_proof(
     ('#!/bin/sh\nexit 3\n', 'mstflint ended with status 3, output: none'),
     ('#!/bin/sh\necho hm\n', 'mstflint ended with status 0, output: hm'),
     ('#!/bin/none\n', 'mstflint could not be started: ')])
-def test_how_a_tool_ended(tmp_path: pathlib.Path, script: str,
+def test_end_of_a_tool_is_named(tmp_path: pathlib.Path, script: str,
                           words: str) -> None:
     host = bench.host(tmp_path)
     tool = tmp_path / 'bin' / 'mstflint'
