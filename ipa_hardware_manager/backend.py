@@ -32,7 +32,7 @@ def host() -> Machine:
     """The machine, as configured."""
     options = conf.register()
     return Machine(options.root, options.tool_path or DEFAULT_PATH,
-                options.nvml)
+                   {'pynvml': options.nvml})
 
 
 @functools.cache

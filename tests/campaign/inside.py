@@ -65,7 +65,8 @@ class Here(Machine):
     """A machine whose tools are played in this process."""
 
     def __init__(self, box: Box, inside: Inside) -> None:
-        super().__init__(str(inside.root), str(inside.path), nvml.__name__)
+        super().__init__(str(inside.root), str(inside.path),
+                   {'pynvml': nvml.__name__})
         self._box = box
         self._state = str(inside.state.path)
 

@@ -114,7 +114,7 @@ class Inside:
 
     def bad(self, rng: random.Random) -> Bad:
         """The machine, some of whose files lie."""
-        host = Bad(self.host.root, self.host.path, nvml=None)
+        host = Bad(self.host.root, self.host.path, modules={'pynvml': None})
         host.rng, host.mutated = rng, 0
         host.often = rng.choice((0.1, 0.5, 1.0))
         return host

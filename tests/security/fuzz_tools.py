@@ -110,8 +110,9 @@ def _recorded(case: families.Case, folder: Path) -> Bench:
                   [t for t in case.tools if t != 'nvml'])
     (folder / 'root').mkdir()
     case.tree(folder / 'root')
-    host = Recorder(str(folder / 'root'), str(folder / 'bin'),
-                    nvml.__name__ if 'nvml' in case.tools else None)
+    host = Recorder(
+        str(folder / 'root'), str(folder / 'bin'),
+        {'pynvml': nvml.__name__ if 'nvml' in case.tools else None})
     host.calls = {}
     with mock.patch.dict(os.environ, {
             'TWIN_INSIDE_STATE': str(folder / 'state.json')}):
@@ -134,8 +135,9 @@ def machines() -> Iterator[list[Bench]]:
 def read(rng: random.Random, bench: Bench, seed: str, tally: Any) -> None:
     """One look of a family at tools that answer badly."""
     case = bench.case
-    host = Replayer(str(bench.folder / 'root'), str(bench.folder / 'bin'),
-                    nvml.__name__ if 'nvml' in case.tools else None)
+    host = Replayer(
+        str(bench.folder / 'root'), str(bench.folder / 'bin'),
+        {'pynvml': nvml.__name__ if 'nvml' in case.tools else None})
     host.calls, host.rng, host.mutated = bench.calls, rng, 0
     host.often = rng.choice((0.2, 0.5, 1.0))
     family = case.family()

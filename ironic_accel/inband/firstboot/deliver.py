@@ -32,6 +32,7 @@ import pathlib
 from typing import Any
 
 from ironic_accel.inband.firstboot import items
+from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
@@ -46,13 +47,11 @@ UNIT_FILE = f'etc/systemd/system/{UNIT}'
 SCRIPT = 'ironic-accel-first-boot'
 WANTS = f'etc/systemd/system/multi-user.target.wants/{UNIT}'
 
-#: After the services that mig-parted's own unit comes after (NVIDIA/
-#: mig-parted, deployments/systemd); before whatever uses the devices.
-UNIT_TEXT = f"""\
+#: Before the services that use the devices.
+_UNIT_TEXT = f"""\
 [Unit]
 Description=Accelerator modes that are set at each boot
-After=systemd-modules-load.service systemd-udev-trigger.service
-After=nvidia-persistenced.service nvidia-fabricmanager.service
+After=systemd-modules-load.service systemd-udev-trigger.service{{after}}
 Before=containerd.service docker.service kubelet.service slurmd.service
 ConditionPathExists=/{DOCUMENT}
 
@@ -87,29 +86,32 @@ def files(document: Mapping[str, Any]) -> tuple[InstanceFile, ...]:
     :raises: AccelError if no tool family here sets one of its modes.
     """
     applier = resources.files(__package__) / 'applier.py'
+    modes = _modes(document)
+    units = dict.fromkeys(u for one in modes for u in one.after)
     return (InstanceFile(DOCUMENT, json.dumps(document, indent=1) + '\n'),
             InstanceFile(APPLIER, applier.read_text('utf-8'), mode=0o755),
-            *_setters(document),
-            InstanceFile(UNIT_FILE, UNIT_TEXT),
+            *(InstanceFile(f'{SETTERS}/{one.mode}.py',
+                           inspect.getsource(one.setter)) for one in modes),
+            InstanceFile(UNIT_FILE, _UNIT_TEXT.format(
+                after=''.join(f' {u}' for u in units))),
             InstanceFile(WANTS, target=f'/{UNIT_FILE}'))
 
 
-def _setters(document: Mapping[str, Any]) -> Iterator[InstanceFile]:
-    """A file for each mode of a document."""
+def _modes(document: Mapping[str, Any]) -> list[FirstBootMode]:
+    """The declarations of the modes of a document."""
     try:
-        modes = sorted({str(item['mode']) for item in document['items']})
+        names = sorted({str(item['mode']) for item in document['items']})
     except (KeyError, TypeError) as exc:
         raise BadInput('items: not a list of modes') from exc
     known = items.settable()
-    for mode in modes:
-        if mode not in known:
+    for name in names:
+        if name not in known:
             raise AccelError(
-                f'mode {mode}: no tool family here sets it at first boot',
-                error_class=ErrorClass.NEEDS_OPERATOR, component=mode,
+                f'mode {name}: no tool family here sets it at first boot',
+                error_class=ErrorClass.NEEDS_OPERATOR, component=name,
                 todo='install the tool family in the ramdisk and on the '
                 'conductor', expected=', '.join(sorted(known)))
-        yield InstanceFile(f'{SETTERS}/{mode}.py',
-                           inspect.getsource(known[mode].setter))
+    return [known[name] for name in names]
 
 
 def vendor_part(delivered: Iterable[InstanceFile]) -> str:

@@ -95,21 +95,21 @@ class Machine:
 
     :param root: prefix of /sys, /dev, /proc and /usr/share.
     :param path: PATH on which tools are searched.
-    :param nvml: the Python module for NVIDIA GPUs (``nvidia-ml-py``), or None;
-        it is imported in separate processes only.
+    :param modules: other names for Python modules that a tool family needs,
+        by their usual names; None for one that counts as not installed.
     :param env: additional environment for the tools.
     :param spool: a folder for the output of tools that write firmware.
     :param on_flash: called for each tool that starts to write firmware.
     """
 
     def __init__(self, root: str = '/', path: str = DEFAULT_PATH,
-                 nvml: str | None = 'pynvml',
+                 modules: Mapping[str, str | None] | None = None,
                  env: Mapping[str, str] | None = None,
                  spool: str | None = None,
                  on_flash: OnFlash | None = None) -> None:
         self.root = root
         self.path = path
-        self._nvml = nvml
+        self._modules = dict(modules or {})
         self._env = dict(env or {})
         self._spool = spool
         self._on_flash = on_flash
@@ -120,27 +120,26 @@ class Machine:
 
         :param mark: environment variables of these tools.
         """
-        return Machine(self.root, self.path, self._nvml,
-                    {**self._env, **(mark or {})}, spool, on_flash)
+        return Machine(self.root, self.path, self._modules,
+                       {**self._env, **(mark or {})}, spool, on_flash)
 
-    def has_nvml(self) -> bool:
-        """Whether the NVML module is installed."""
+    def module(self, name: str) -> str | None:
+        """The Python module to import for a name; None if not installed."""
+        found = self._modules.get(name, name)
         try:
-            return self._nvml is not None and (
-                importlib.util.find_spec(self._nvml) is not None)
+            return found if found is not None and (
+                importlib.util.find_spec(found) is not None) else None
         except ImportError:
-            return False
+            return None
 
-    def nvml(self, timeout: float, *words: str) -> Ran:
-        """Ask NVML in a separate process.
+    def run_module(self, module: str, timeout: float, *words: str) -> Ran:
+        """Run a Python module in a separate process.
 
         :param timeout: seconds after which the process is ended.
-        :param words: its arguments after the module.
+        :param words: its arguments.
         """
         return self.run(
-            (sys.executable, '-P', '-m',
-             'ironic_accel.inband.tools.nvidia_gpu.nvml_process',
-             self._nvml or '', *words), timeout,
+            (sys.executable, '-P', '-m', module, *words), timeout,
             env={'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
 
     def at(self, path: str) -> str:

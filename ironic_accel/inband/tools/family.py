@@ -129,11 +129,13 @@ class FirstBootMode:
         (``firstboot/applier.py``).
     :ivar vendor: the only vendor of devices that it is for, as
         ``Device.vendor``; None for any.
+    :ivar after: systemd units after which the unit of the instance starts.
     """
 
     mode: str
     setter: ModuleType
     vendor: str | None = None
+    after: tuple[str, ...] = ()
 
 
 class Family(Protocol):

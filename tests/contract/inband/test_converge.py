@@ -88,7 +88,7 @@ class SimulatedMachine:
     def backend(self) -> LocalBackend:
         """What runs on the host now: another after each boot."""
         host = Machine(str(self.inside.root), str(self.inside.path),
-                    nvml.__name__)
+                    {'pynvml': nvml.__name__})
         return LocalBackend(host, [Alveo(), Mellanox(), NvidiaGpu(),
                                    Sriov()], folder=str(self.folder / 'jobs'))
 

@@ -116,9 +116,10 @@ def _bench(case: Case, folder: Path) -> Bench:
     (folder / 'root').mkdir()
     case.tree(folder / 'root')
     flashes: list[FlashNote] = []
-    host = Machine(str(folder / 'root'), str(folder / 'bin'),
-                nvml.__name__ if 'nvml' in case.tools else None).watched(
-                    str(folder), flashes.append)
+    host = Machine(
+        str(folder / 'root'), str(folder / 'bin'),
+        {'pynvml': nvml.__name__ if 'nvml' in case.tools else None}
+        ).watched(str(folder), flashes.append)
     return Bench(case, case.family(), host, state, folder, flashes, [])
 
 
@@ -318,7 +319,7 @@ def test_reset(bench: Bench) -> None:
 def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
     if tool == 'nvml':
         bench.host = Machine(str(bench.folder / 'root'),
-                          str(bench.folder / 'bin'), nvml=None)
+                          str(bench.folder / 'bin'), modules={'pynvml': None})
     else:
         (bench.folder / 'bin' / tool).unlink()
     seen = bench.read()

@@ -143,7 +143,8 @@ def _two_ports(folder: pathlib.Path, *numbers: int) -> Refusing:
     for port, number in zip(PORTS, numbers, strict=True):
         bench.files(folder, f'sys/bus/pci/devices/{port}',
                     sriov_totalvfs='16\n', sriov_numvfs=f'{number}\n')
-    return Refusing(str(folder / 'root'), str(folder / 'bin'), nvml=None)
+    return Refusing(str(folder / 'root'), str(folder / 'bin'),
+                    modules={'pynvml': None})
 
 
 def _numbers(host: Machine) -> list[str | None]:
@@ -211,7 +212,7 @@ def test_failure_to_restore_is_reported(tmp_path: pathlib.Path) -> None:
                 raise AccelError('no', seen='Invalid argument')
             super().write(path, text)
 
-    worse = Worse(host.root, host.path, nvml=None)
+    worse = Worse(host.root, host.path, modules={'pynvml': None})
     (result,) = sriov.Sriov().set(
         worse, bench.device('nic', PORTS[0]),
         [Item('card', 'vfs', 'mode', 16)], bench.quiet)
@@ -237,7 +238,8 @@ def test_refused_services_leave_the_device_unchanged(
     at = '0000:6b:00.0'
     where = bench.files(tmp_path, f'sys/bus/pci/devices/{at}/qat',
                         state='up\n', cfg_services='asym\n')
-    host = Kernel(str(tmp_path / 'root'), str(tmp_path / 'bin'), nvml=None)
+    host = Kernel(str(tmp_path / 'root'), str(tmp_path / 'bin'),
+                  modules={'pynvml': None})
     (result,) = qat.Qat().set(
         host, bench.device('crypto', at),
         [Item('card', 'services', 'mode', ('sym', 'dc'))], bench.quiet)

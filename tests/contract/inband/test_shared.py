@@ -60,7 +60,8 @@ def inside(box: Box, tmp_path: Path,
 
 @pytest.fixture
 def host(inside: Inside) -> Machine:
-    return Machine(str(inside.root), str(inside.path), nvml.__name__)
+    return Machine(str(inside.root), str(inside.path),
+                   {'pynvml': nvml.__name__})
 
 
 def _told(host: Machine, family: Family, address: str) -> DeviceReading:
@@ -224,7 +225,8 @@ def test_shipped_systems_have_in_band_data(
         monkeypatch: pytest.MonkeyPatch) -> None:
     inside = Inside(load_box(name, clock=FakeClock()), host_id, tmp_path)
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(inside.state.path))
-    host = Machine(str(inside.root), str(inside.path), nvml.__name__)
+    host = Machine(str(inside.root), str(inside.path),
+                   {'pynvml': nvml.__name__})
     seen = nvidia_gpu.NvidiaGpu().read(
         host, [f for f in pci_functions.scan(host) if f.vendor_id == '10de'])
     assert len({t.serial for t in seen.devices.values()} - {None}) == gpus

@@ -85,7 +85,7 @@ class Box:
         tools.install(folder / 'bin', self.state.path,
                       sorted(names - {'nvml'}))
         self.host = Machine(str(self.tree.root), str(folder / 'bin'),
-                         nvml.__name__)
+                         {'pynvml': nvml.__name__})
         found, warnings = loader.load()
         assert warnings == ()
         self.backend = LocalBackend(

@@ -43,6 +43,9 @@ from ironic_accel.model import strict_json
 from ironic_accel.model import version
 
 TOOL = 'nvml'
+#: The Python module (nvidia-ml-py), imported in a separate process only.
+BINDING = 'pynvml'
+_PROCESS = 'ironic_accel.inband.tools.nvidia_gpu.nvml_process'
 
 SWITCH = {0: 'disabled', 1: 'enabled'}
 #: Modes that NVML reads and writes as (current, pending).
@@ -94,10 +97,21 @@ def answers(ran: Ran) -> Answers:
     return found
 
 
+def is_installed(host: Machine) -> bool:
+    """Whether the binding of NVML is installed."""
+    return host.module(BINDING) is not None
+
+
+def run(host: Machine, timeout: float, *words: str) -> Ran:
+    """Ask NVML in a separate process (``nvml_process``)."""
+    return host.run_module(_PROCESS, timeout, host.module(BINDING) or BINDING,
+                           *words)
+
+
 def ask(host: Machine, address: str) -> tuple[Answers, str]:
     """The answers of NVML about a GPU, and the text for a query without an
     answer."""
-    ran = host.nvml(common.ASK, 'ask', address)
+    ran = run(host, common.ASK, 'ask', address)
     return answers(ran), common.said('NVML', ran)
 
 

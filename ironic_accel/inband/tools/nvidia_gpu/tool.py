@@ -77,7 +77,11 @@ class NvidiaGpu(common.BaseFamily):
     # NVML and nvidia-smi(1) are the driver's own; a reset is refused there
     # while the GPU is used. Without a driver it is gpu-admin-tools.
     beside: Beside = (('set', 'nvidia'), ('reset', 'nvidia'))
-    first_boot = (FirstBootMode('mig', first_boot, vendor='nvidia'),)
+    # As mig-parted's own unit (NVIDIA/mig-parted, deployments/systemd).
+    first_boot = (FirstBootMode(
+        'mig', first_boot, vendor='nvidia',
+        after=('nvidia-persistenced.service',
+               'nvidia-fabricmanager.service')),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """VGA and 3D controllers of PCI vendor 10de."""
@@ -98,7 +102,7 @@ class NvidiaGpu(common.BaseFamily):
             at = function.address
             if not cc.driven(host, at):
                 told[at] = self._undriven(host, function, warnings)
-            elif host.has_nvml():
+            elif nvml.is_installed(host):
                 found, said = nvml.ask(host, at)
                 told[at] = nvml.told(found, said, [
                     m for m in ('cc', 'ppcie') if has_mode(function, m)])
@@ -135,7 +139,7 @@ class NvidiaGpu(common.BaseFamily):
         if device.address is None:
             return frozenset()
         if cc.driven(host, device.address):
-            names = set(MODES) if host.has_nvml() else set()
+            names = set(MODES) if nvml.is_installed(host) else set()
         else:
             names = {'cc', 'ppcie'} if host.which(cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
@@ -168,7 +172,7 @@ class NvidiaGpu(common.BaseFamily):
 
     def _users(self, host: Machine, device: Device) -> str | None:
         """The processes that use a GPU now, as far as NVML lists them."""
-        if device.address is None or not host.has_nvml() or (
+        if device.address is None or not nvml.is_installed(host) or (
                 not cc.driven(host, device.address)):
             return None
         return nvml.users(host, nvml.ask(
@@ -178,12 +182,12 @@ class NvidiaGpu(common.BaseFamily):
              item: Item) -> tuple[Result, ...]:
         """Set and read back. If the call does not return, the value that is
         read back decides."""
-        if not host.has_nvml():
+        if not nvml.is_installed(host):
             return common.failures(device, [item],
                                    common.missing(NVML).message)
         at = device.address or ''
-        ran = host.nvml(common.CHANGE, 'set', at, MODES[item.name][1],
-                        str(int(item.wanted == 'enabled')))
+        ran = nvml.run(host, common.CHANGE, 'set', at, MODES[item.name][1],
+                       str(int(item.wanted == 'enabled')))
         found = nvml.answers(ran)
         said = common.said('NVML', ran)
         after = nvml.told(*((found, said) if 'set' in found

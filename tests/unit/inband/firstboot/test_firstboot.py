@@ -184,7 +184,8 @@ def test_files_are_injected_repeatedly(tmp_path: pathlib.Path) -> None:
         deliver.inject(root, deliver.files(_document((QAT, 'vfs', vfs))))
     document = json.loads((root / deliver.DOCUMENT).read_text())
     assert document['items'][0]['wanted'] == 8
-    assert (root / deliver.UNIT_FILE).read_text() == deliver.UNIT_TEXT
+    assert f'ExecStart=/usr/bin/python3 /{deliver.APPLIER} ' in (
+        root / deliver.UNIT_FILE).read_text()
     assert os.readlink(root / deliver.WANTS) == f'/{deliver.UNIT_FILE}'
     assert (root / deliver.APPLIER).stat().st_mode & 0o777 == 0o755
     assert not list(root.glob('**/.accel-*'))
@@ -259,12 +260,26 @@ def test_vendor_data_script_writes_the_same_files(
     assert (tmp_path / 'labels').read_text().count(deliver.UNIT) == 2
 
 
+@pytest.mark.parametrize(('item', 'after'), [
+    ((GPU, 'mig', 'enabled'),
+     ' nvidia-persistenced.service nvidia-fabricmanager.service'),
+    ((QAT, 'vfs', 4), '')])
+def test_unit_starts_after_the_units_that_the_family_declares(
+        item: tuple[str, str, Any], after: str) -> None:
+    (text,) = [f.content for f in deliver.files(_document(item))
+               if f.path == deliver.UNIT_FILE]
+    assert ('After=systemd-modules-load.service systemd-udev-trigger.service'
+            f'{after}\nBefore=') in text
+
+
 @pytest.mark.skipif(shutil.which('systemd-analyze') is None
                     or not os.path.exists('/usr/bin/python3'),
                     reason='no systemd-analyze or /usr/bin/python3 here')
 def test_systemd_takes_the_unit(tmp_path: pathlib.Path) -> None:
     unit = tmp_path / deliver.UNIT
-    unit.write_text(deliver.UNIT_TEXT)
+    (text,) = [f.content for f in deliver.files(
+        _document((GPU, 'mig', 'enabled'))) if f.path == deliver.UNIT_FILE]
+    unit.write_text(text)
     ran = subprocess.run(
         ['systemd-analyze', 'verify', '--man=no', str(unit)],
         capture_output=True, text=True, timeout=60)

@@ -59,7 +59,8 @@ class FakeMachine:
     def read(self) -> Inventory:
         """A look of an agent that was just started."""
         return LocalBackend(
-            Machine(self.host.root, self.host.path, nvml.__name__),
+            Machine(self.host.root, self.host.path,
+                    {'pynvml': nvml.__name__}),
             [nvidia_gpu.NvidiaGpu()],
             folder=str(self.folder / 'run')).observe()
 

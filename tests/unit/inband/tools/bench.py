@@ -34,7 +34,7 @@ def host(folder: Path) -> Machine:
     (folder / 'root').mkdir(exist_ok=True)
     (folder / 'bin').mkdir(exist_ok=True)
     return Machine(str(folder / 'root'), str(folder / 'bin'),
-                nvml=None)
+                modules={'pynvml': None})
 
 
 def prints(folder: Path, tool: str, name: str, status: int = 0,

@@ -97,7 +97,7 @@ def machine(folder: Path) -> Machine:
                 f'../../drivers/{found["driver"]}')
     (folder / 'bin').mkdir(exist_ok=True)
     return Machine(str(folder / 'root'), str(folder / 'bin'),
-                simulated.__name__)
+                {'pynvml': simulated.__name__})
 
 
 def card() -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _gpu(folder: Path, monkeypatch: pytest.MonkeyPatch,
     (where / 'driver').symlink_to('../../../bus/pci/drivers/nvidia')
     tools.install(folder / 'bin', state.path, ['nvidia-smi'])
     return Machine(str(folder / 'root'), str(folder / 'bin'),
-                nvml.__name__), state
+                {'pynvml': nvml.__name__}), state
 
 
 FUNCTION = Function(A100, '10de', '20b0', '10de', '134f', '030200')
@@ -339,7 +339,7 @@ def test_reader_does_not_raise_for_any_json(value: Any) -> None:
                                   'fabric', 'cc', 'protected', 'multi_gpu',
                                   'processes')}}):
         told = nvidia_nvml.told(answers, 'said', ['cc', 'ppcie'])
-        nvidia_nvml.users(Machine(nvml=None), answers)
+        nvidia_nvml.users(Machine(modules={'pynvml': None}), answers)
         assert told.health in (None, 'OK', 'Warning', 'Critical')
 
 

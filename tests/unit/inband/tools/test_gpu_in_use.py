@@ -48,7 +48,7 @@ def _gpu(tmp_path: Path) -> tuple[Machine, Device]:
     tools.install(tmp_path / 'bin', tmp_path / 'state.json',
                   ['nvidia-smi'])
     return Machine(str(tmp_path / 'root'), str(tmp_path / 'bin'),
-                nvml.__name__), seen.devices[0]
+                {'pynvml': nvml.__name__}), seen.devices[0]
 
 
 def _mode(state: State) -> tuple[Any, Any]:
