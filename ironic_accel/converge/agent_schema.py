@@ -207,8 +207,7 @@ def poll_from_dict(raw: Mapping[str, Any]) -> Poll:
         return Ended(tuple(result_from_dict(r) for r in raw['results']))
     if state == 'unknown':
         return Unknown(raw['reason'], raw.get('hidden', False))
-    raise BadInput(f'state: {state!r} where running, ended or unknown was '
-                   'expected')
+    raise BadInput(f'state: {state!r}, expected running, ended or unknown')
 
 
 def ready_to_dict(ready: Ready) -> dict[str, Any]:
@@ -297,8 +296,8 @@ def start_from_dict(raw: Mapping[str, Any]) -> Start:
     """
     raw = earlier_documents.start(raw, START)
     if raw.get('schema') != START:
-        raise BadInput(f"schema: {raw.get('schema')!r} where {START!r} was "
-                       'expected')
+        raise BadInput(
+            f"schema: {raw.get('schema')!r}, expected {START!r}")
     try:
         image = raw.get('image')
         return Start(

@@ -54,8 +54,8 @@ def inventory(answer: Mapping[str, Any],
     :raises: ValueError for another schema.
     """
     if answer.get('schema') != SCHEMA:
-        raise ValueError(f"schema: {answer.get('schema')!r} where "
-                         f'{SCHEMA!r} was expected')
+        raise ValueError(f"schema: {answer.get('schema')!r}, expected "
+                         f'{SCHEMA!r}')
     units = {u['id']: u for u in answer['units']}
     board = _board(units.pop(0, {}).get('fields') or {},
                    answer['bmc']['version'])

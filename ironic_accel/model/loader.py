@@ -83,8 +83,8 @@ def load_data(data: Any, source: str = 'profile', inline: bool = True,
     size = len(canonical(normalise(profile)))
     if inline and size > MAX_INLINE_BYTES:
         raise BadInput(
-            f'{source}: {size} bytes where at most {MAX_INLINE_BYTES} were '
-            'expected of an inline profile; put it into profile_path')
+            f'{source}: {size} bytes, expected at most {MAX_INLINE_BYTES} for '
+            'an inline profile; store it in profile_path')
     return _with_digest(profile)
 
 

@@ -97,20 +97,20 @@ def url_problem(url: str) -> str | None:
         return 'neither query nor fragment is allowed in an image URL'
     if not url.isascii() or re.search(r'[\s\x00-\x1f\x7f\\]', url):
         # Parsers disagree about what is the host of such a one.
-        return (f'{url!r} has blanks, control characters, backslashes or '
-                'letters in it that no URL has')
+        return (f'{url!r} contains blanks, control characters, backslashes '
+                'or characters that are not ASCII')
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as exc:
         return f'{url!r} is not a URL: {exc}'
     if parts.scheme not in SCHEMES:
-        return (f'{url!r} where a URL with one of the schemes '
-                f"{', '.join(SCHEMES)} was expected")
+        return (f'{url!r}, expected a URL with one of the schemes '
+                f"{', '.join(SCHEMES)}")
     if parts.scheme == 'file':
         if parts.netloc not in ('', 'localhost') or (
                 not parts.path.startswith('/')):
-            return f'{url!r} where file:///absolute/path was expected'
+            return f'{url!r}, expected file:///absolute/path'
     elif not host:
         return f'{url!r} has no host'
     if parts.path.endswith('/') or not parts.path:
@@ -232,7 +232,8 @@ class _Reader:
             return Count(raw, raw)
         low, high = raw.get('min', 1), raw.get('max')
         if high is not None and high < low:
-            self._problems.expected(path, raw, f'max not below min ({low})')
+            self._problems.expected(
+                path, raw, f'max not less than min ({low})')
         return Count(low, high)
 
     def _firmware(self, path: Path, raw: Data, kinds: tuple[str, ...],
@@ -278,8 +279,8 @@ class _Reader:
         words = ', '.join(known.values)
         if isinstance(raw, bool) and known.values:
             self._problems.add(
-                path, f'{shown(raw)} is a boolean where one of {words} was '
-                f'expected: write {known.values[0]}, not {shown(raw)}')
+                path, f'{shown(raw)} is a boolean, expected one of {words}: '
+                f'write {known.values[0]}, not {shown(raw)}')
             return ''
         if known.type == 'integer':
             if type(raw) is int and raw >= 0:

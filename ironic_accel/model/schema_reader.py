@@ -96,7 +96,7 @@ class Problems:
 
     def expected(self, path: Path, value: Any, what: str) -> None:
         """Note a value where something else was expected."""
-        self.add(path, f'{shown(value)} where {what} was expected')
+        self.add(path, f'{shown(value)}, expected {what}')
 
     def raise_if_any(self, source: str) -> None:
         """Raise BadInput with all that was found."""
@@ -139,7 +139,7 @@ def _unnamed(data: Any, path: Path, problems: Problems) -> list[Path]:
                 out += _unnamed(value, (*path, key), problems)
             else:
                 problems.add((*path, str(key)),
-                             f'{shown(key)} is no name (expected text)')
+                             f'{shown(key)} is not a name (expected text)')
                 out.append((*path, key))
     elif isinstance(data, list):
         for n, value in enumerate(data):
@@ -192,7 +192,7 @@ def _note(error: jsonschema.ValidationError, bad: Collection[Path],
     if 'propertyNames' in error.absolute_schema_path:
         path = (*path, str(value))
         if path not in bad:
-            problems.add(path, f'{shown(value)} is no name '
+            problems.add(path, f'{shown(value)} is not a valid name '
                          f'(expected matching {_plain(rule)})')
         yield path
     elif what == 'additionalProperties':
@@ -223,12 +223,12 @@ def _said(error: jsonschema.ValidationError) -> str:
         return 'duplicate value'
     what = _expected(error)
     if schema.get('writeOnly'):
-        return f'something else where {what} was expected'
+        return f'invalid value, expected {what}'
     if error.validator == 'type' and error.validator_value == 'string' and (
             type(value) is int):
-        return (f'{shown(value)} is a number where {what} was expected: '
+        return (f'{shown(value)} is a number, expected {what}: '
                 f'write "{value}"')
-    return f'{shown(value)} where {what} was expected'
+    return f'{shown(value)}, expected {what}'
 
 
 def _expected(error: jsonschema.ValidationError) -> str:

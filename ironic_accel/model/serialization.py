@@ -212,7 +212,7 @@ def current(doc: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if doc.get('schema') not in READ:
         raise ValueError(
-            f"schema: {doc.get('schema')!r} where {SCHEMA!r} was expected")
+            f"schema: {doc.get('schema')!r}, expected {SCHEMA!r}")
     return earlier_documents.inventory(doc, SCHEMA)
 
 

@@ -76,7 +76,7 @@ def parse_object(body: bytes, limit: int = MAX_BYTES,
     """
     value = parse(body, limit, depth)
     if not isinstance(value, dict):
-        raise NotJson(f'a JSON {_name(value)} where an object was expected')
+        raise NotJson(f'a JSON {_name(value)}, expected an object')
     return value
 
 

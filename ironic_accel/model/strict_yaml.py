@@ -134,8 +134,8 @@ def documents(text: str, source: str = '<text>') -> Iterator[Document]:
     :raises: BadInput with source and line for whatever is not strict YAML.
     """
     if len(text) > MAX_LENGTH:
-        raise BadInput(f'{source}: {len(text)} characters where at most '
-                       f'{MAX_LENGTH} were expected')
+        raise BadInput(f'{source}: {len(text)} characters, expected at most '
+                       f'{MAX_LENGTH}')
     try:
         depth = 0
         # Events come as the text is read: what is nested without an end

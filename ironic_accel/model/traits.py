@@ -129,8 +129,8 @@ def trait_name(*words: str) -> str:
     text = re.sub('[^A-Z0-9]+', '_', '_'.join(words).upper()).strip('_')
     name = PREFIX + text
     if len(name) > LONGEST:
-        raise ValueError(f'trait {name}: {len(name)} characters where at '
-                         f'most {LONGEST} were expected')
+        raise ValueError(f'trait {name}: {len(name)} characters, expected at '
+                         f'most {LONGEST}')
     return name
 
 

@@ -51,8 +51,8 @@ class Untrusted:
 
     def wrong(self, expected: str) -> Wrong:
         """The error that something else was expected here."""
-        return Wrong(f'{self.path}: {shown(self.value)[:80]} where '
-                     f'{expected} was expected')
+        return Wrong(f'{self.path}: {shown(self.value)[:80]}, expected '
+                     f'{expected}')
 
     def __getitem__(self, key: str) -> Untrusted:
         """A member of an object; null where it is missing."""

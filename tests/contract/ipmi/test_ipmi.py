@@ -173,7 +173,7 @@ def test_a_unit_tells_of_the_device_that_has_its_serial() -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(ValueError, match="'ipmi/9' where 'ipmi/1'"):
+    with pytest.raises(ValueError, match="'ipmi/9', expected 'ipmi/1'"):
         ipmi.inventory({'schema': 'ipmi/9'})
 
 

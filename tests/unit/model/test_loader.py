@@ -172,17 +172,17 @@ def test_inline_data_are_not_changed() -> None:
 
 
 @pytest.mark.parametrize(('path', 'value', 'said'), [
-    ('profile', 2, 'profile: 2 where 1 (the format) was expected'),
-    ('profile', '1', "profile: '1' where 1"),
-    ('profile', True, 'profile: true where 1'),
-    ('name', 'Big', "name: 'Big' where a name"),
+    ('profile', 2, 'profile: 2, expected 1 (the format)'),
+    ('profile', '1', "profile: '1', expected 1"),
+    ('profile', True, 'profile: true, expected 1'),
+    ('name', 'Big', "name: 'Big', expected a name"),
     ('name', 'a' * 49, 'at most 48'),
     ('name', 'a--b', 'name: '),
-    ('offered', 'true', "offered: 'true' where true or false"),
+    ('offered', 'true', "offered: 'true', expected true or false"),
     ('extra', 1, 'extra: unknown key'),
     ('device', {}, 'device: unknown key (did you mean devices?)'),
-    ('devices', {}, 'devices: {} where at least one group'),
-    ('devices', [], 'devices: [] where a mapping'),
+    ('devices', {}, 'devices: {}, expected at least one group'),
+    ('devices', [], 'devices: [], expected a mapping'),
     ('devices/nics/match', {}, 'devices.nics.match.kind: is missing'),
     ('devices/nics/match/kind', 'gpus', "devices.nics.match.kind: 'gpus'"),
     ('devices/nics/match/pci', '15b3', 'PCI ids such as'),
@@ -195,32 +195,33 @@ def test_inline_data_are_not_changed() -> None:
     ('devices/nics/match/psid', [], 'at least one value'),
     ('devices/nics/match/psid', ['a', 'a'], 'duplicate value'),
     ('devices/nics/match/part_number', 900, 'write "900"'),
-    ('devices/nics/count', -1, 'count: -1 where'),
-    ('devices/nics/count', True, 'count: true where'),
-    ('devices/nics/count', {'min': 3, 'max': 2}, 'max not below min (3)'),
+    ('devices/nics/count', -1, 'count: -1, expected'),
+    ('devices/nics/count', True, 'count: true, expected'),
+    ('devices/nics/count', {'min': 3, 'max': 2}, 'max not less than min (3)'),
     ('devices/nics/count', {'least': 3}, 'count.least: unknown key'),
     ('devices/nics/count', {}, 'at least one of min, max'),
     ('devices/nics/health', 'good',
-     "health: 'good' where one of ok, proved, any"),
+     "health: 'good', expected one of ok, proved, any"),
     ('devices/nics/firmware/nik', {'version': '1'},
      "firmware.nik: 'nik' is not a component of kind nic (did you mean nic?)"),
     ('devices/nics/firmware/nic/version', '', 'nic.version: '),
-    ('devices/nics/firmware/nic/version', 'N/A', 'a version was expected'),
+    ('devices/nics/firmware/nic/version', 'N/A', 'expected a version'),
     ('devices/nics/firmware/nic/version', 33, 'write "33"'),
-    ('devices/nics/firmware/nic/version', 1.5, 'version: 1.5 where text'),
-    ('devices/nics/firmware/nic/image', 'fv', "image: 'fv' where one of fw"),
-    ('devices/nics/firmware/nic', '1.2', "nic: '1.2' where a mapping"),
+    ('devices/nics/firmware/nic/version', 1.5, 'version: 1.5, expected text'),
+    ('devices/nics/firmware/nic/image', 'fv',
+     "image: 'fv', expected one of fw"),
+    ('devices/nics/firmware/nic', '1.2', "nic: '1.2', expected a mapping"),
     ('devices/nics/modes/sriov', True,
-     'sriov: true is a boolean where one of enabled, disabled was expected: '
+     'sriov: true is a boolean, expected one of enabled, disabled: '
      'write enabled, not true'),
-    ('devices/nics/modes/sriov', 'on', "'on' where one of enabled, "),
-    ('devices/nics/modes/vf-limit', '16', "vf-limit: '16' where a whole"),
-    ('devices/nics/modes/vf-limit', True, 'vf-limit: true where a whole'),
+    ('devices/nics/modes/sriov', 'on', "'on', expected one of enabled, "),
+    ('devices/nics/modes/vf-limit', '16', "vf-limit: '16', expected a whole"),
+    ('devices/nics/modes/vf-limit', True, 'vf-limit: true, expected a whole'),
     ('devices/nics/modes/link-type', 'ib', 'a list of words (ib, eth)'),
     ('devices/nics/modes/link-type', [], 'at least one of ib, eth'),
     ('devices/nics/modes/link-type', ['usb'], 'link-type[0]: '),
     ('devices/nics/modes/mig', 'enabled', "'mig' is not a mode of kind nic"),
-    ('devices/9 nics', {}, 'is no name'),
+    ('devices/9 nics', {}, 'is not a valid name'),
     ('images/fw/sha256', 'abc', 'a SHA-256 digest'),
     ('images/fw/md5', 'abc', 'images.fw.md5: unknown key'),
     ('images/fw/fits', {}, 'at least one of psid, board'),
@@ -229,15 +230,15 @@ def test_inline_data_are_not_changed() -> None:
     ('images/other', {'url': 'https://h/x', 'sha256': SHA,
                       'fits': {'psid': 'x'}}, 'no firmware uses this'),
     ('order', ['nic', 'nik'], "order[1]: 'nik'"),
-    ('order', 'nic', "order: 'nic' where a list"),
+    ('order', 'nic', "order: 'nic', expected a list"),
     ('order', ['nic', 'nic'], 'order: duplicate value'),
-    ('allow', ['everything'], "allow[0]: 'everything' where one of "
+    ('allow', ['everything'], "allow[0]: 'everything', expected one of "
                               'downgrade'),
-    ('limits', {'attempts': 6}, 'limits.attempts: 6 where a whole number '
+    ('limits', {'attempts': 6}, 'limits.attempts: 6, expected a whole number '
                                 'from 1 to 5'),
     ('limits', {'resets': -1}, 'from 0 to 10'),
     ('limits', {'minutes': 1441}, 'from 1 to 1440'),
-    ('limits', {'reset': 'reboot'}, "limits.reset: 'reboot' where one of "
+    ('limits', {'reset': 'reboot'}, "limits.reset: 'reboot', expected one of "
                                     'none, driver-reload'),
 ])
 def test_a_mistake_is_named(path: str, value: Any, said: str) -> None:
@@ -316,7 +317,7 @@ def test_the_inline_limit_counts_what_is_normalised() -> None:
     profile = loader.load_data(data)
     assert len(loader.canonical(loader.normalise(profile))) == 8192
     data['summary'] += 'x'
-    with pytest.raises(BadInput, match='8193 bytes where at most 8192'):
+    with pytest.raises(BadInput, match='8193 bytes, expected at most 8192'):
         loader.load_data(data)
     assert loader.load_data(data, inline=False).name == 'small'
 
@@ -454,8 +455,8 @@ def test_the_schema_is_one_and_has_our_words() -> None:
 def test_a_url_of_another_type_is_not_repeated(url: Any) -> None:
     data = _data()
     data['images']['fw']['url'] = url
-    with pytest.raises(BadInput, match=r'images\.fw\.url: something else '
-                       'where a URL was expected') as caught:
+    with pytest.raises(BadInput, match=r'images\.fw\.url: invalid value, '
+                       'expected a URL') as caught:
         loader.load_data(data)
     assert 's3cret' not in str(caught.value)
 

@@ -136,7 +136,8 @@ def test_too_large_a_record_is_refused_with_its_size() -> None:
 
 
 def test_an_unknown_schema_means_hands_off() -> None:
-    with pytest.raises(errors.BadInput, match="'record/9' where 'record/2'"):
+    with pytest.raises(errors.BadInput,
+                       match="'record/9', expected 'record/2'"):
         record_mod.load({'schema': 'record/9'})
     assert record_mod.load(None) is None
 

@@ -108,7 +108,7 @@ def test_the_shape_that_programs_read() -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(ValueError, match="schema: 'inventory/4' where"):
+    with pytest.raises(ValueError, match="schema: 'inventory/4', expected"):
         serialization.inventory_from_dict({'schema': 'inventory/4'})
 
 

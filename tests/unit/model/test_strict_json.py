@@ -74,7 +74,7 @@ def test_texts_can_be_stored_and_shown(raw: str, text: str) -> None:
 
 @pytest.mark.parametrize('value', [[], 'x', 3, True, None])
 def test_an_object_is_wanted(value: Any) -> None:
-    with pytest.raises(strict_json.NotJson, match='an object was expected'):
+    with pytest.raises(strict_json.NotJson, match='expected an object'):
         strict_json.parse_object(json.dumps(value).encode())
 
 

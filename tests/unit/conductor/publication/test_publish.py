@@ -105,3 +105,18 @@ def test_a_profile_s_pushes_are_offered_to_whoever_knows_the_ways(
 
     publish.publish(task, ecc('enabled'), told, T0)
     assert [p.style for p in asked] == ['multipart']
+
+
+@pytest.mark.parametrize(('kind', 'can'), [('gpu', True), ('fpga', False)])
+def test_profile_without_a_matching_device_has_no_trait(
+        task: Any, profiles: pathlib.Path, kind: str, can: bool) -> None:
+    data = sample.mode_profile('none-needed', **(
+        {'ecc': 'enabled'} if kind == 'gpu' else {'vfs': 8}))
+    data['devices'] = {'cards': {**data['devices']['gpus'], 'match': {
+        'kind': kind}, 'count': {'min': 0}}}
+    profiles.joinpath('none.yaml').write_text(sample.yaml_of(data))
+    publish.publish(task, ecc('disabled'), transports, T0)
+    assert ('CUSTOM_ACCEL_CAN_NONE_NEEDED' in traits.of(task)) is can
+    assert 'CUSTOM_ACCEL_IS_NONE_NEEDED' not in traits.of(task)
+    # One that another profile of the site has is not touched by it.
+    assert 'CUSTOM_ACCEL_CAN_ECC_ON' in traits.of(task)

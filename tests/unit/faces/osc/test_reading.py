@@ -170,7 +170,7 @@ def test_an_inventory_of_a_later_release_is_an_error(
         'schema': 'inventory/9'}
     told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a')
     assert told.status != 0
-    assert "schema: 'inventory/9' where 'inventory/3' was expected" in (
+    assert "schema: 'inventory/9', expected 'inventory/3'" in (
         told.err)
 
 
