@@ -37,7 +37,7 @@ NEW, OLD = '96.00.A6.00.01', '96.00.30.00.01'
 
 @dataclasses.dataclass
 class Machine:
-    """A box behind a server, whose time goes on only while ``going``."""
+    """A simulated system behind a server; time passes only while ``going``."""
 
     box: Box
     url: str
@@ -123,7 +123,7 @@ MakeProfile = Callable[..., pathlib.Path]
 
 @pytest.fixture
 def profile(tmp_path: pathlib.Path) -> MakeProfile:
-    """``profile(version, **image)``: a profile of the HGX box, in a file."""
+    """``profile(version, **image)``: a profile of the HGX system in a file."""
     def make(version: str = NEW, ecc: str = 'disabled',
              **image: Any) -> pathlib.Path:
         bundle = tmp_path / f'{version}.fwpkg'

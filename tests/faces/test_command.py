@@ -85,7 +85,7 @@ def test_captures_of_real_machines(
 
 
 def untold(boot: Boot) -> Machine:
-    """A BMC that says neither how far its host has booted nor since when."""
+    """A BMC that reports no boot progress and no time of the last reset."""
     machine = boot('pcie-a100', boot_mark=False)
     for host in machine.box.hosts.values():
         document = machine.box.documents.see(host.uri)

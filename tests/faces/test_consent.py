@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Nobody's host is reset without consent: what apply asks, and of whom."""
+"""``ironic-accel apply`` resets no host without consent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Answer = Callable[[str], None]
 
 
 class Terminal(io.StringIO):
-    """Somebody sits there and types."""
+    """A terminal on which an answer is typed."""
 
     def isatty(self) -> bool:
         """Yes."""

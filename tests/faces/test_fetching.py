@@ -66,7 +66,7 @@ def blade(boot: Boot) -> Machine:
 
 @pytest.fixture
 def profile(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A profile that burns the FPGA of the blade's baseboard."""
+    """A profile that updates the FPGA of the blade's baseboard."""
     file = tmp_path / 'fpga.bin'
     digest = images.plain_image(file, 'fpga', '2.8')
     path = tmp_path / 'blade.yaml'
@@ -96,7 +96,7 @@ def web(tmp_path: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(
             ('127.0.0.1', 0),

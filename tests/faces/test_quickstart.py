@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Every command of the quick start, as it stands there."""
+"""Run every command of the quick start page."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def answers(url: str) -> None:
 
 
 class Shell:
-    """A shell that is told one command after another, as a person does."""
+    """A shell that runs one command after another."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'

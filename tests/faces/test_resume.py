@@ -53,7 +53,7 @@ def started(machine: Machine, profile: pathlib.Path
 
 
 def wait_for(child: subprocess.Popen[str], line: str) -> None:
-    """Read what it says until a line has these words."""
+    """Read the output until a line has these words."""
     assert child.stderr is not None
     timer = threading.Timer(60, child.kill)
     timer.start()
@@ -69,7 +69,7 @@ def wait_for(child: subprocess.Popen[str], line: str) -> None:
 
 
 @pytest.mark.parametrize('number, moment', [
-    # Time stands still in the machine, so each moment lasts.
+    # The time of the system is stopped.
     (signal.SIGKILL, 'Update'),
     (signal.SIGINT, 'Update'),
     (signal.SIGTERM, 'Update'),
@@ -124,7 +124,7 @@ def test_a_run_killed_in_a_reset_continues(
     while not machine.box.as_dict()['bmc_away']:
         assert time.monotonic() < until, 'the BMC was not seen to be away'
         machine.box.advance(1)
-    # Nobody waits for a BMC that a run of its own has not left open.
+    # Without an interrupted run the BMC is not waited for.
     other = run('apply', '--bmc', machine.url, '--profile',
                 str(profile(OLD)), *QUICK)
     assert other.code == 4

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel templates``: what Ironic is told of a profile."""
+"""``ironic-accel templates``: deploy templates and runbooks of profiles."""
 
 from __future__ import annotations
 

@@ -12,9 +12,8 @@
 
 """The operator's commands against the real services, and their transcript.
 
-What the commands print here is what the documentation shows: the test holds
-the two against each other, and writes the file where it is told to
-(``ACCEL_WRITE_TRANSCRIPT=1``).
+The documentation shows what the commands print here: the test compares the
+two, and writes the file with ``ACCEL_WRITE_TRANSCRIPT=1``.
 """
 
 from __future__ import annotations
@@ -102,10 +101,10 @@ class Shell:
 @pytest.fixture
 def plain(ironic: ironic_api.IronicApi, machine: MakeMachine,
           ) -> Iterator[list[Machine]]:
-    """Two boxes as other people's hardware type has them.
+    """Two systems with a hardware type of Ironic.
 
-    The second one has an instance that Ironic was told of, not one that it
-    deployed: no ramdisk is booted for it.
+    The second one has an adopted instance: Ironic did not deploy it, and
+    boots no ramdisk for it.
     """
     made = [machine('--box', 'hgx-h100', '--power', 'on', '--time-scale',
                     str(stage.SCALE), system=stage.SYSTEM, name='gpu-1',
@@ -125,8 +124,9 @@ def plain(ironic: ironic_api.IronicApi, machine: MakeMachine,
     yield made
 
 
-def standing(ironic: ironic_api.IronicApi, one: Machine) -> dict[str, Any]:
-    """What release has to bring back, all of it."""
+def unmanaged_state(ironic: ironic_api.IronicApi,
+                    one: Machine) -> dict[str, Any]:
+    """Everything that disable has to restore."""
     node = ironic.node(one.uuid)
     return {
         'node': {k: node[k] for k in (*PLAIN, 'extra', 'instance_uuid',
@@ -144,7 +144,7 @@ def test_an_operator_s_day(
         tmp_path: pathlib.Path) -> None:
     shell = Shell(lab)
     one, two = plain
-    before = [standing(ironic, m) for m in plain]
+    before = [unmanaged_state(ironic, m) for m in plain]
     ironic.add_trait(two.uuid, 'CUSTOM_RACK_7')
     profile = tmp_path / 'profiles' / 'ecc-off.yaml'
     profile.parent.mkdir()
@@ -159,7 +159,7 @@ def test_an_operator_s_day(
     finally:
         site.unlink()
     ironic.delete(f'/v1/nodes/{two.uuid}/traits/CUSTOM_RACK_7')
-    assert [standing(ironic, m) for m in plain] == before
+    assert [unmanaged_state(ironic, m) for m in plain] == before
     _hold('\n'.join(shell.lines))
 
 
@@ -180,7 +180,7 @@ def _in(shell: Shell, ironic: ironic_api.IronicApi,
         assert [node[k] for k in OURS] == [
             'accel-redfish', 'accel-redfish', 'accelerator']
         assert not node['maintenance']
-        # The first inventory only reads.
+        # The first inventory is read-only.
         told_box = stage.ledger(machine)
         assert (told_box['writes'], told_box['resets']) == ([], [])
     assert ironic.node(plain[1].uuid)['provision_state'] == 'active'
@@ -200,7 +200,7 @@ def _look(shell: Shell, two: Machine) -> None:
     told = shell.run('baremetal accelerator traits gpu-2')
     assert 'CUSTOM_RACK_7' not in told.out
     assert 'CUSTOM_ACCEL_GPU_X4' in told.out
-    # A card fails: whoever looks is told, and the traits follow.
+    # A card fails: refresh reports it, and the traits follow.
     card = next(k for k, v in _devices(two).items() if v['kind'] == 'gpu')
     two.twin.control.post('/device', {'device': card, 'present': False})
     told = shell.run('baremetal accelerator refresh gpu-2 -c Node -c Outcome '
@@ -280,7 +280,7 @@ def test_a_conductor_may_be_upgraded(
 
 
 def skeleton(text: str) -> list[str]:
-    """What of a transcript is the same in every run.
+    """The part of a transcript that is the same in every run.
 
     Progress comes when it comes; times, ids and with them the widths of
     tables differ.

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A stand-in for Ironic's API: nodes in memory, and who may do what.
+"""A stand-in for Ironic's API: nodes in memory, and permissions by role.
 
 It answers as Ironic does (paths, status codes, error bodies, what is put in
 the place of what may not be seen), on a free port, in a thread.
@@ -45,7 +45,7 @@ ROLES = {'admin': {*_READS, 'inventory', 'history', 'info', 'passthru',
 
 
 class Cloud:
-    """Nodes with what hangs on them.
+    """The nodes of a cloud with their data.
 
     :ivar nodes: by name: the API's node, with ``_traits``, ``_firmware``,
         ``_inventory`` and ``_history`` beside its fields.

@@ -40,7 +40,7 @@ def own_cache(tmp_path: pathlib.Path,
 
 @pytest.fixture
 def make_cloud() -> Iterator[Callable[..., cloud.Cloud]]:
-    """``make_cloud(role)``: a cloud as somebody with that role sees it."""
+    """``make_cloud(role)``: a cloud as a caller with that role sees it."""
     with contextlib.ExitStack() as stack:
         def make(role: str = 'admin') -> cloud.Cloud:
             return stack.enter_context(cloud.serving(cloud.Cloud(role)))

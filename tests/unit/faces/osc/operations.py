@@ -32,7 +32,7 @@ REFUSED = {**PLAN, 'stages': [], 'refused': [
 
 
 def planning(cloud: Cloud, plan: dict[str, Any]) -> None:
-    """Let the cloud plan anything as this."""
+    """Let the cloud return this plan for every profile."""
     cloud.passthru['accel_plan'] = lambda node, body: (200, {
         'age': 60.0, 'profile': 'ecc-on', 'digest': 'd', 'plan': plan})
 
@@ -44,12 +44,12 @@ def result(**fields: Any) -> dict[str, Any]:
             'writes': 8, 'resets': 1, 'proved': 8, 'error': None, **fields}
 
 
-def running(cloud: Cloud, told: dict[str, Any], looks: int = 3) -> None:
-    """Let a clean or service take some looks, and end with a result."""
+def running(cloud: Cloud, told: dict[str, Any], reads: int = 3) -> None:
+    """Let a clean or service end with a result after some reads."""
     left: dict[str, int] = {}
 
     def begin(node: dict[str, Any], body: Any) -> None:
-        left[node['name']] = looks
+        left[node['name']] = reads
         node['provision_state'] = {'clean': 'clean wait',
                                    'service': 'service wait'}[body['target']]
         node['driver_internal_info']['accel_operation'] = {
@@ -73,13 +73,13 @@ def running(cloud: Cloud, told: dict[str, Any], looks: int = 3) -> None:
 
 
 def begun(cloud: Cloud) -> list[Any]:
-    """The bodies of what was asked for."""
+    """The bodies of all provision requests."""
     return [body for verb, path, body in cloud.asked
             if path.endswith('states/provision')]
 
 
 def run(cloud: Cloud, *words: str) -> commands.Told:
-    """Run a command, looking often."""
+    """Run a command that reads the status often."""
     if words[0] == 'apply':
         words = (*words, '--interval', '0.01')
     return commands.run(cloud.url, 'accelerator', *words)

@@ -52,7 +52,7 @@ def test_via_agent_requests_the_in_band_step_with_its_limits(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('two', provision_state='active')
-    # What only the agent can do is refused in a plan from the BMC's ways.
+    # A plan for Redfish refuses what only the agent can do.
     planning(cloud, REFUSED)
     told = run(cloud, 'apply', 'two', '--profile', 'ecc-on', '--via',
                'agent', '--max-activation', 'warm-reboot',

@@ -32,8 +32,8 @@ PLAIN = {'driver': 'redfish', 'power_interface': 'redfish',
          'vendor_interface': 'no-vendor'}
 
 
-def adoptable(cloud: Cloud) -> None:
-    """Let first looks end at once."""
+def can_be_enabled(cloud: Cloud) -> None:
+    """Let first inventories end at once."""
     def refresh(node: dict[str, Any], body: Any) -> clouds.Answer:
         assert body == {'power_on': False}
         node['driver_internal_info'] = {'accel_result': result(
@@ -47,7 +47,7 @@ def adoptable(cloud: Cloud) -> None:
 
 def test_disable_restores_what_enable_changed(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
-    adoptable(cloud)
+    can_be_enabled(cloud)
     node = cloud.add('one', **PLAIN, provision_state='active',
                      extra={'rack': 7})
     told = run(cloud, 'enable', 'one', '--dry-run')
@@ -79,10 +79,10 @@ def test_disable_restores_what_enable_changed(make_cloud: MakeCloud) -> None:
 def test_enabling_again_keeps_the_values_stored_first(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
-    adoptable(cloud)
+    can_be_enabled(cloud)
     node = cloud.add('one', **PLAIN)
     assert run(cloud, 'enable', 'one').status == 0
-    # Somebody tries another interface meanwhile.
+    # An operator sets another interface meanwhile.
     node['vendor_interface'] = 'redfish'
     told = run(cloud, 'disable', 'one')
     assert (told.status, 'enable --no-inventory one' in told.err) == (1, True)
@@ -98,7 +98,7 @@ def test_enabling_again_keeps_the_values_stored_first(
 def test_disable_replaces_management_interfaces_of_ours(
         make_cloud: MakeCloud, ours: str, theirs: str) -> None:
     cloud = make_cloud()
-    adoptable(cloud)
+    can_be_enabled(cloud)
     node = cloud.add('one', management_interface=ours)
     told = run(cloud, 'disable', 'one')
     assert told.status == 0
@@ -108,7 +108,7 @@ def test_disable_replaces_management_interfaces_of_ours(
 def test_disable_reports_a_node_left_in_maintenance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
-    adoptable(cloud)
+    can_be_enabled(cloud)
     cloud.add('one')
     cloud.refuse['DELETE .*/maintenance'] = (403, 'policy')
     told = run(cloud, 'disable', 'one', '-f', 'json')
@@ -119,7 +119,7 @@ def test_disable_reports_a_node_left_in_maintenance(
 def test_enable_sets_no_maintenance_without_an_instance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
-    adoptable(cloud)
+    can_be_enabled(cloud)
     cloud.add('one', **PLAIN)
     told = run(cloud, 'enable', 'one')
     assert told.status == 0
@@ -129,7 +129,7 @@ def test_enable_sets_no_maintenance_without_an_instance(
 def test_a_refused_change_of_one_node_unsets_its_maintenance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
-    adoptable(cloud)
+    can_be_enabled(cloud)
     one = cloud.add('one', **PLAIN, provision_state='active')
     two = cloud.add('two', **PLAIN)
     cloud.refuse[f"PATCH .*(one|{one['uuid']})$"] = (

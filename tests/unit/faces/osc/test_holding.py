@@ -129,7 +129,7 @@ HELD = {'accel_hold': {'reason': 'audit', 'by': 'ops', 'at': 1.0}}
 
 def furnished(make_cloud: MakeCloud, role: str, stopped: str | None,
               writes: bool = True) -> Cloud:
-    """A node that was looked at, and what its conductor says of writes."""
+    """A node with an inventory, and the progress of its conductor."""
     made = make_cloud(role)
     node = test_reading.furnish(made)
     if stopped == WHY:

@@ -111,7 +111,7 @@ def test_plan_with_refresh_takes_an_inventory_first(
     assert told.status == 0
     assert [p.rpartition('/')[2] for v, p, b in cloud.asked] == [
         'accel_refresh', 'accel_plan']
-    # In maintenance nobody would take it up.
+    # In maintenance the conductor starts no operation.
     node['maintenance'] = True
     told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--refresh')
     assert told.status == 1

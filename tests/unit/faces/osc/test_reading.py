@@ -308,7 +308,7 @@ def test_the_report_has_all_nodes_of_the_caller(
     one = rows['gpu-a']
     assert (one['Devices'], one['Health']) == ({'gpu': 2}, 'OK')
     assert one['Profiles'] == {'h100-new': 'differs'}
-    # It says that it is in a profile that it is not in any more.
+    # Its IS trait is of a profile that it has drifted from.
     assert 'drifted from profile h100-new' in one['Drift'][0]
     assert rows['fresh']['Devices'] == {}
     doc = json.loads(saved.read_text())
