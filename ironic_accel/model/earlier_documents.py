@@ -75,6 +75,13 @@ def ticket(raw: Any) -> Any:
     return _renamed(raw, 'way')
 
 
+def ticket_before(raw: Any) -> Any:
+    """A ticket that the release before can poll too: it has both keys."""
+    if not isinstance(raw, Mapping) or 'transport' not in raw:
+        return raw
+    return {**raw, 'way': raw['transport']}
+
+
 def intent(raw: Any) -> Any:
     """The intent of a record, also of one in the present form."""
     if not isinstance(raw, Mapping) or 'activation' in raw:

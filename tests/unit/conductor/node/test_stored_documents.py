@@ -59,3 +59,16 @@ def test_an_operation_under_way_is_read_to_the_same_value(
         'updating', 50, {'transport': 'redfish', 'at': 1}, ('gpu-1',),
         {'outcome': 'failed', 'error': None}, True,
         {'user': 'u', 'project': 'p', 'request': 'r'})
+
+
+def test_a_conductor_of_the_release_before_reads_an_operation(
+        make_node: Callable[..., Any]) -> None:
+    """The limit of its resets, and the backend that polls its ticket."""
+    node = make_node()
+    begun = Operation(
+        'clean', 'reset_devices', 'reset', activation='device-reset',
+        ticket={'transport': 'agent', 'job': 'j'})
+    operation.store(node, begun)
+    raw = node.driver_internal_info[keys.OPERATION.name]
+    assert (raw['effect'], raw['ticket']['way']) == ('device-reset', 'agent')
+    assert operation.load(node) == begun
