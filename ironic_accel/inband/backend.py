@@ -45,7 +45,7 @@ from ironic_accel.inband.jobs.job_worker import Work
 from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import family as tool_family
-from ironic_accel.inband.tools.family import Besides
+from ironic_accel.inband.tools.family import HasCollateral
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools import loader
 from ironic_accel.model import catalog as catalogs
@@ -128,7 +128,7 @@ class LocalBackend(Backend):
         """
         under_way = self._jobs.under_way()
         busy = [job.busy() for job in under_way]
-        busy += [_foreign(f) for f in self._foreign()]
+        busy += [_external(f) for f in self._external()]
         cards = {c for job in under_way for c in job.cards}
         return (Source(self._reader.observe(busy, cards)),)
 
@@ -169,7 +169,7 @@ class LocalBackend(Backend):
                 for part in can.updates:
                     updates.setdefault((name, part), UpdateTarget(
                         f'{family.name}:{device.address}',
-                        self._besides(family, device, name, part)))
+                        self._collateral(family, device, name, part)))
                 sets |= {(name, mode) for mode in can.sets}
                 if can.resets.rank > resets.get(name, Activation.NONE).rank:
                     resets[name] = can.resets
@@ -195,9 +195,9 @@ class LocalBackend(Backend):
             LOG.exception('Tool family %s failed', family.name)
             return _Can()
 
-    def _besides(self, family: Family, device: Device, name: str,
+    def _collateral(self, family: Family, device: Device, name: str,
                  part: str) -> tuple[Ref, ...]:
-        if not isinstance(family, Besides):
+        if not isinstance(family, HasCollateral):
             return ()
         return tuple((name, other) for other in family.also_writes(
             self._host, device, part))
@@ -283,7 +283,7 @@ class LocalBackend(Backend):
                            device=names.get(device_id, device_id))
         return device
 
-    def _foreign(self) -> tuple[external_flashers.Flash, ...]:
+    def _external(self) -> tuple[external_flashers.Flash, ...]:
         ours = {pid for job in self._jobs.all() for pid, _ in job.flashes}
         return external_flashers.flashes(self._host, self._flashers, ours)
 
@@ -296,7 +296,7 @@ class LocalBackend(Backend):
                     f'job {job.id} ({job.verb}) is running on this card',
                     retry_after=_LATER, error_class=ErrorClass.TRANSIENT,
                     running=job.summary or job.verb)
-        for flash in self._foreign():
+        for flash in self._external():
             if flash.address is None or flash.address in cards:
                 raise Rejected(
                     f'{flash.program}, started by another process, is writing '
@@ -305,7 +305,7 @@ class LocalBackend(Backend):
                     running=f'process {flash.pid}')
 
 
-def _foreign(flash: external_flashers.Flash) -> Busy:
+def _external(flash: external_flashers.Flash) -> Busy:
     where = f' of {flash.address}' if flash.address else ''
     return Busy('flash', f'process {flash.pid}',
                 f'{flash.program}{where}, started by another process')

@@ -95,9 +95,9 @@ def devices(found: Sequence[DeviceBuilder],
         does not report its identity now keeps it.
     """
     warnings: list[Warned] = []
-    whole = [_united(card, told) for card in found]
+    whole = [_merged(card, told) for card in found]
     before = {(d.address, d.pci): d for d in known}
-    out = [_recalled(made, before.get((made.address, made.pci)))
+    out = [_with_known_identity(made, before.get((made.address, made.pci)))
            for made in (_device(card, one, places, catalog, warnings)
                         for card, one in zip(found, whole, strict=True))]
     unread = tuple(dataclasses.replace(u, about=device.id)
@@ -106,7 +106,7 @@ def devices(found: Sequence[DeviceBuilder],
     return BuiltDevices(tuple(out), unread, tuple(warnings))
 
 
-def _recalled(device: Device, known: Device | None) -> Device:
+def _with_known_identity(device: Device, known: Device | None) -> Device:
     """A device with the identity that it reported earlier."""
     if known is None:
         return device
@@ -119,7 +119,7 @@ def _recalled(device: Device, known: Device | None) -> Device:
                 device.fit.board or known.fit.board))
 
 
-def _united(card: DeviceBuilder,
+def _merged(card: DeviceBuilder,
             told: Mapping[str, Sequence[DeviceReading]]) -> DeviceReading:
     """All readings of all functions of a card as one.
 
@@ -149,11 +149,11 @@ def _united(card: DeviceBuilder,
     left = (dataclasses.replace(u, facts=tuple(
         f for f in u.facts if f not in values and u.source not in values))
         for u in out.unread)
-    return _dead(dataclasses.replace(
+    return _with_unread_health(dataclasses.replace(
         out, unread=tuple(u for u in left if u.facts or u.kinds)))
 
 
-def _dead(told: DeviceReading) -> DeviceReading:
+def _with_unread_health(told: DeviceReading) -> DeviceReading:
     """The reading with health unread, if no firmware version of the card was
     read.
 

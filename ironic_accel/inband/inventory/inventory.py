@@ -149,11 +149,11 @@ class InventoryReader:
                              begun + self._patience, told)
         for card in cards:
             if card.address in writing:
-                self._remember(card, told)
+                self._keep_identity(card, told)
         warnings += [Warned(card.address, held) for card in cards
                      if (held := device_users.given_away(
                          self._host, card.address))]
-        warnings += self._nobody(cards, told)
+        warnings += self._not_asked(cards, told)
         self._told = told
         self._made = device_builder.devices(
             sorted(cards, key=lambda c: c.address), told,
@@ -176,7 +176,7 @@ class InventoryReader:
             return self._made.devices
         return self._identities.load(boot) if self._identities else ()
 
-    def _nobody(self, cards: Sequence[DeviceBuilder],
+    def _not_asked(self, cards: Sequence[DeviceBuilder],
                 told: Mapping[str, Sequence[DeviceReading]]) -> list[Warned]:
         """Warnings for devices that no tool could be asked about: what sysfs
         does not report of them is unknown, which is not the same as healthy.
@@ -207,7 +207,7 @@ class InventoryReader:
         return tuple(dataclasses.replace(u, since=self._since[key])
                      for key, u in since.items())
 
-    def _remember(
+    def _keep_identity(
         self, card: DeviceBuilder, told: dict[str, list[DeviceReading]]
     ) -> None:
         """Keep the identity of a card that is being written, without what
@@ -229,7 +229,7 @@ class InventoryReader:
             path = f'{pci_functions.DEVICES}/{at}'
             try:
                 card = dataclasses.replace(card, functions=(
-                    self._questions.hear((_DETAILS, at), until)))
+                    self._questions.answer((_DETAILS, at), until)))
             except NoAnswer as exc:
                 told[at] = [DeviceReading(unread=(Unread(
                     path, str(exc), facts=('identity', 'mode:vfs')),))]
@@ -258,7 +258,7 @@ class InventoryReader:
                 asked.append((family, key, some))
         warnings: dict[Warned, None] = {}
         for family, key, some in asked:
-            seen = self._hear(family, key, some, until)
+            seen = self._answer(family, key, some, until)
             warnings |= dict.fromkeys(seen.warnings)
             for address, one in seen.devices.items():
                 told.setdefault(address, []).append(one)
@@ -281,23 +281,24 @@ class InventoryReader:
         self._claims |= {k: tuple(v) for k, v in owners.items()}
         return claims
 
-    def _hear(self, family: Family, key: str, cards: Sequence[DeviceBuilder],
+    def _answer(self, family: Family, key: str, cards: Sequence[DeviceBuilder],
               until: float) -> ToolReading:
         """The answer of a family about some cards, or that there is none."""
         try:
-            seen: ToolReading = self._questions.hear((family.name, key), until)
+            seen: ToolReading = self._questions.answer(
+                (family.name, key), until)
         except NoAnswer as exc:
-            return _silent(family, cards, str(exc))
+            return _all_unread(family, cards, str(exc))
         except Exception as exc:  # a third party's plug-in
             LOG.exception('Tool family %s failed', family.name)
-            return _silent(family, cards,
+            return _all_unread(family, cards,
                            f'failed: {type(exc).__name__}: {exc}')
         if seen.complete:
             return seen
-        late = _silent(family, cards, 'not ready yet')
+        late = _all_unread(family, cards, 'not ready yet')
         return dataclasses.replace(
             late, warnings=seen.warnings, devices={
-                a: _both(seen.devices.get(a, DeviceReading()),
+                a: _merged(seen.devices.get(a, DeviceReading()),
                          late.devices.get(a, DeviceReading()))
                 for a in {*seen.devices, *late.devices}})
 
@@ -323,7 +324,7 @@ def _questions(family: Family, cards: Sequence[DeviceBuilder]
     return [(card.address, (card,)) for card in cards]
 
 
-def _silent(
+def _all_unread(
     family: Family, cards: Sequence[DeviceBuilder], answer: str
 ) -> ToolReading:
     """A reading in which everything about some cards is unread."""
@@ -336,5 +337,5 @@ def _silent(
     return ToolReading(told)
 
 
-def _both(one: DeviceReading, other: DeviceReading) -> DeviceReading:
+def _merged(one: DeviceReading, other: DeviceReading) -> DeviceReading:
     return dataclasses.replace(one, unread=one.unread + other.unread)

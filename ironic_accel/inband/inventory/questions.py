@@ -77,7 +77,7 @@ class Questions:
                 return
         self._asked[key] = _begin(key, work)
 
-    def hear(self, key: Key, until: float) -> Any:
+    def answer(self, key: Key, until: float) -> Any:
         """Wait for the answer to a question.
 
         :param until: how long to wait (``time.monotonic``).

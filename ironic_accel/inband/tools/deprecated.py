@@ -41,7 +41,8 @@ MODULES = {
     'ironic_accel.model.standing': 'ironic_accel.model.reading_status',
 }
 #: Names in those modules by their earlier names.
-NAMES = {'Seen': 'ToolReading', 'Told': 'DeviceReading', 'Host': 'Machine'}
+NAMES = {'Seen': 'ToolReading', 'Told': 'DeviceReading',
+         'Besides': 'HasCollateral', 'Host': 'Machine'}
 #: Methods of a family, and verbs of ``beside``, by their earlier names.
 HOOKS = {'look': 'read', 'burns': 'updates', 'burn': 'update'}
 VERBS = {'burn': 'update'}

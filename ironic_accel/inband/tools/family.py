@@ -19,7 +19,7 @@ family to write. A family keeps no state and starts no thread.
 
 Optional parts have protocols of their own: programs of the vendor that write
 firmware (``HasFlashers``), modes that an instance can set at each boot
-(``HasFirstBoot``), images of several components (``Besides``).
+(``HasFirstBoot``), images of several components (``HasCollateral``).
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class HasFirstBoot(Protocol):
 
 
 @runtime_checkable
-class Besides(Protocol):
+class HasCollateral(Protocol):
     """A family whose image for one component contains others too, if its
     tool cannot leave those out."""
 

@@ -112,7 +112,8 @@ class Alveo(common.BaseFamily):
             unread: list[Unread] = []
             found = self._examine(host, function.address, unread)
             told[function.address] = (
-                _told(found) if found else DeviceReading(unread=tuple(unread)))
+                _reading(found) if found
+                else DeviceReading(unread=tuple(unread)))
         return ToolReading(told)
 
     def _examine(self, host: Machine, address: str,
@@ -183,7 +184,7 @@ class Alveo(common.BaseFamily):
             else unread[0].answer, error_class=ErrorClass.NEEDS_OPERATOR)
 
 
-def _told(found: Mapping[str, Any]) -> DeviceReading:
+def _reading(found: Mapping[str, Any]) -> DeviceReading:
     hardware = common.table(found.get('hardware'))
     properties = common.table(found.get('device_properties'))
     shell = common.table(found.get('current_shell'))

@@ -116,7 +116,7 @@ class AmdGpu(common.BaseFamily):
         for gpu in gpus:
             if common.bdf(common.table(gpu.get('bus')).get(
                     'bdf')) == address:
-                return _told(gpu)
+                return _reading(gpu)
         return DeviceReading(unread=(common.unread(
             TOOL, 'the GPU is not in its report' if gpus
             else common.said(TOOL, ran), *self.facts(None)),))
@@ -249,7 +249,7 @@ _HEALTH: tuple[tuple[tuple[str, ...], Callable[
         (('metric', '--ecc'), _errors))
 
 
-def _told(gpu: Mapping[str, Any]) -> DeviceReading:
+def _reading(gpu: Mapping[str, Any]) -> DeviceReading:
     asic, board = common.table(gpu.get('asic')), common.table(
         gpu.get('board'))
     # From ROCm 7 on the VBIOS is called IFWI.

@@ -111,10 +111,10 @@ class IntelGpu(common.BaseFamily):
         """One discovery, one configuration and the health of each GPU."""
         if host.which(TOOL) is None:
             return ToolReading(warnings=(common.missing(TOOL),))
-        return ToolReading({f.address: self._told(host, f.address)
+        return ToolReading({f.address: self._reading(host, f.address)
                      for f in functions})
 
-    def _told(self, host: Machine, at: str) -> DeviceReading:
+    def _reading(self, host: Machine, at: str) -> DeviceReading:
         unread: list[Unread] = []
         found = self._ask(host, at, 'discovery', unread, 'identity',
                           'health', 'firmware', 'mode:ecc')

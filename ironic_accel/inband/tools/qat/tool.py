@@ -63,7 +63,7 @@ def services(host: Machine, address: str) -> tuple[str, ...] | None:
         _ORDER.index(w) if w in _ORDER else len(_ORDER), w)))
 
 
-def _told(host: Machine, function: Function) -> DeviceReading:
+def _reading(host: Machine, function: Function) -> DeviceReading:
     """The services of a device that is up. Those of a device that is down are
     the ones it will have once it is up: they are pending."""
     at = function.address
@@ -88,7 +88,7 @@ def _told(host: Machine, function: Function) -> DeviceReading:
                               'mode:services'),))
 
 
-def _put_back(host: Machine, at: str, before: str | None) -> str:
+def _restore(host: Machine, at: str, before: str | None) -> str:
     """Restore the services and put the device up; the result in words."""
     try:
         if host.read(_file(at, 'state')) != 'up':
@@ -121,7 +121,7 @@ class Qat(common.BaseFamily):
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """The services, if the kernel's driver is bound to the device."""
-        return ToolReading({f.address: _told(host, f) for f in functions})
+        return ToolReading({f.address: _reading(host, f) for f in functions})
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """Services, if the driver supports them."""
@@ -159,7 +159,7 @@ class Qat(common.BaseFamily):
             said = exc.detail.summary
             if exc.detail.seen:
                 said = f'{said}: {exc.detail.seen}'
-            said += _put_back(host, at, before)
+            said += _restore(host, at, before)
         after = services(host, at)
         if after is not None and set(after) == set(text.split(';')) \
                 and host.read(_file(at, 'state')) == 'up':

@@ -189,7 +189,7 @@ class Rshim(common.BaseFamily):
 
     def also_writes(self, host: Machine, device: Device, part: str
                     ) -> tuple[str, ...]:
-        """A stream contains the card's other firmware too; see ``Besides``."""
+        """The card's other firmware, which a stream contains too."""
         return COLLATERAL if part == PART else ()
 
     def update(self, host: Machine, device: Device, items: Sequence[Item],

@@ -83,7 +83,7 @@ def _change(host: Machine, address: str, wanted: int) -> None:
         host.write(path, str(wanted))
 
 
-def _put_back(host: Machine, before: Mapping[str, int | None]) -> str:
+def _restore(host: Machine, before: Mapping[str, int | None]) -> str:
     """Restore the earlier numbers of the ports; the result in words."""
     left = []
     for at, number in before.items():
@@ -203,7 +203,7 @@ class Sriov(common.BaseFamily):
                 _change(host, at, wanted)
         except AccelError as exc:
             said = f'{exc.detail.summary}: {exc.detail.seen}'
-            said += _put_back(host, before)
+            said += _restore(host, before)
         now = {at: _count(host, at, 'sriov_numvfs') for at in found}
         if set(now.values()) == {wanted}:
             return common.ok(device, [item])

@@ -326,11 +326,11 @@ def test_reader_does_not_raise_for_any_json(value: Any) -> None:
     """Whatever types a tool puts where; nothing but values comes out."""
     text = json.dumps(value)
     table = common.table(value)
-    amd_gpu._told(table)
+    amd_gpu._reading(table)
     amd_gpu._gpus(Ran(0, text))
     mellanox_modes.read(table, None)
     mellanox_modes.read(table, 'why')
-    alveo._told(table)
+    alveo._reading(table)
     intel_gpu._memory_word(text)
     intel_gpu._modes(table, table)
     for answers in ({'init': table, 'handle': table}, {
