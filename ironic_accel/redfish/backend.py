@@ -50,7 +50,7 @@ from ironic_accel.redfish.actions import update_scope
 from ironic_accel.redfish.actions.update_scope import UpdateRequest
 from ironic_accel.redfish.client import json_document
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.read_history import Patience
+from ironic_accel.redfish.client.read_history import WaitTimes
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
@@ -92,7 +92,7 @@ class RedfishBackend(Backend):
         self._settings = settings or BmcSettings()
         self._reader = Reader(connector, self._settings)
         self._writer = Writer(connector, self._settings)
-        self._patience = Patience(self._settings.history.now)
+        self._waits = WaitTimes(self._settings.history.now)
         self._seen: SystemReading | None = None
         # The devices of the last inventory, by the ids of the caller.
         self._devices: dict[str, Device] = {}
@@ -266,14 +266,14 @@ class RedfishBackend(Backend):
         kind = told.get('kind')
         if kind == 'set':
             return mode_setter.poll_modes(self._connector, self._reader, told,
-                                      self._patience)
+                                      self._waits)
         if kind == 'reset':
             return device_reset.poll(
                 self._connector,
                 self._reader,
                 self._writer,
                 told,
-                self._patience,
+                self._waits,
             )
         if kind == 'done':
             return Ended(tuple(Result((p[0], p[1]), True)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Pinned to the origin: nothing of ours goes where a BMC points."""
+"""All requests stay at the origin of the BMC, wherever it points."""
 
 from __future__ import annotations
 

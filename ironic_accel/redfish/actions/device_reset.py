@@ -40,7 +40,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.redfish.actions import processor_enable
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.read_history import Patience
+from ironic_accel.redfish.client.read_history import WaitTimes
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
@@ -162,7 +162,7 @@ def _kind(action: Fields, name: str) -> str:
 
 
 def poll(connector: session.Connector, reader: Reader, writer: Writer,
-         ticket: Mapping[str, Any], patience: Patience) -> Poll:
+         ticket: Mapping[str, Any], waits: WaitTimes) -> Poll:
     """Check whether the resets have ended; enable disabled devices again.
 
     Enabling is idempotent, so it may be sent twice. If the result of one
@@ -177,7 +177,7 @@ def poll(connector: session.Connector, reader: Reader, writer: Writer,
         if 'failed' in entry:
             now = Detail(entry['failed'], message_id=entry.get('message_id'))
         elif entry.get('switch'):
-            now = processor_enable.enable(reader, writer, entry, patience)
+            now = processor_enable.enable(reader, writer, entry, waits)
         elif entry.get('task'):
             now = tasks.poll(connector, {
                 **entry['task'], 'parts': [[*r, ''] for r in refs]})

@@ -242,7 +242,7 @@ def _requested_choice(asked: Push, seen: SystemReading,
 def is_already_installed(seen: SystemReading, error: Rejected) -> bool:
     """Whether a message of a refusal says that the version is already
     installed."""
-    told = (error.message_ids if isinstance(error, responses.TurnedDown)
+    told = (error.message_ids if isinstance(error, responses.ServiceRejection)
             else (error.detail.message_id or '',))
     names = {i.rsplit('.', 1)[-1] for i in told}
     return any(not names.isdisjoint(q.satisfied) for q in seen.scope.quirks)

@@ -43,7 +43,7 @@ from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.read_history import Patience
+from ironic_accel.redfish.client.read_history import WaitTimes
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
@@ -106,7 +106,7 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
         done.append({'ref': list(change.item.ref),
                      'wanted': plain(change.item.wanted), **entry})
     # The time only distinguishes tickets. Waits use monotonic time
-    # (``Patience``).
+    # (``WaitTimes``).
     return {'kind': 'set', 'at': time.time(), 'levels': deep, 'items': done}
 
 
@@ -240,13 +240,13 @@ def _apply_time(
 
 
 def poll_modes(connector: session.Connector, reader: Reader,
-               ticket: Mapping[str, Any], patience: Patience) -> Poll:
+               ticket: Mapping[str, Any], waits: WaitTimes) -> Poll:
     """Check whether the modes have the written values, active or pending.
 
     A mode that cannot be read is neither: its result is unknown.
     """
-    young = patience.is_young(json.dumps(dict(ticket), sort_keys=True,
-                                      default=str), _SHOWS_WITHIN)
+    young = waits.is_young(json.dumps(dict(ticket), sort_keys=True,
+                                   default=str), _SHOWS_WITHIN)
     results: dict[tuple[str, str], Result] = {}
     taken: dict[tuple[str, str], Mapping[str, Any]] = {}
     items = [((str(e['ref'][0]), str(e['ref'][1])), e)

@@ -35,7 +35,7 @@ from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.read_history import Patience
+from ironic_accel.redfish.client.read_history import WaitTimes
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import modes
@@ -52,7 +52,7 @@ _NOW = {'@Redfish.SettingsApplyTime': {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class EnabledTarget:
     """The resource where ``Enabled`` is written, and other properties of
     the request."""
 
@@ -61,7 +61,7 @@ class Place:
 
 
 def place(reader: Reader, shown: Fields, traffic: bool = False
-          ) -> Place | None:
+          ) -> EnabledTarget | None:
     """Where ``Enabled`` is written, or None if it has no immediate effect.
 
     :param traffic: whether the settings object is read; otherwise only a
@@ -69,7 +69,7 @@ def place(reader: Reader, shown: Fields, traffic: bool = False
     """
     listed = shown.doc.get(_WRITABLE)
     if isinstance(listed, list) and 'Enabled' in listed:
-        return Place(shown.uri, {})
+        return EnabledTarget(shown.uri, {})
     there = modes.settings_uri(shown)
     kept = None
     if there is not None:
@@ -77,8 +77,8 @@ def place(reader: Reader, shown: Fields, traffic: bool = False
     if kept is not None and kept.has('Enabled'):
         times = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
         where = modes.settings_target(shown) or kept.uri
-        return Place(where, _NOW) if 'Immediate' in times else None
-    return None if isinstance(listed, list) else Place(shown.uri, {})
+        return EnabledTarget(where, _NOW) if 'Immediate' in times else None
+    return None if isinstance(listed, list) else EnabledTarget(shown.uri, {})
 
 
 def offered(reader: Reader, shown: Fields) -> bool:
@@ -98,7 +98,7 @@ def disable(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     where = place(reader, shown, traffic=True)
     if where is None:
         return {'failed': f'{uri}: Enabled changes at a host reset only'}
-    # The time only distinguishes waits (``Patience``).
+    # The time only distinguishes waits (``WaitTimes``).
     entry = {'switch': uri, 'at': time.time(), 'place': where.uri}
     try:
         with contextlib.suppress(OutcomeUnknown):
@@ -115,7 +115,7 @@ def disable(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
 
 
 def enable(reader: Reader, writer: Writer, entry: Mapping[str, Any],
-           patience: Patience) -> Running | Detail | None:
+           waits: WaitTimes) -> Running | Detail | None:
     """Enable a device again after it was reported as disabled."""
     uri = str(entry['switch'])
     seen = _fresh(reader, uri)
@@ -124,7 +124,7 @@ def enable(reader: Reader, writer: Writer, entry: Mapping[str, Any],
         return Running(f'{uri} does not report Enabled')
     if shows and entry.get('off'):
         return None
-    late = not patience.is_young(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
+    late = not waits.is_young(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
     if shows and not late:
         return Running(f'waiting for {uri} to be disabled')
     where = _place_again(reader, seen, entry.get('place'))
@@ -142,17 +142,19 @@ def enable(reader: Reader, writer: Writer, entry: Mapping[str, Any],
     return Running(f'waiting for {uri} to be enabled')
 
 
-def _place_again(reader: Reader, shown: Fields, known: str | None) -> Place:
+def _place_again(reader: Reader, shown: Fields, known: str | None
+                 ) -> EnabledTarget:
     """Where a device is enabled: where it was disabled, if that is known.
 
     A settings object may be unreadable while its device is disabled.
     """
     if known is None:
-        return place(reader, shown, traffic=True) or Place(shown.uri, {})
-    return Place(known, {} if known == shown.uri else _NOW)
+        return place(reader, shown, traffic=True) or EnabledTarget(
+            shown.uri, {})
+    return EnabledTarget(known, {} if known == shown.uri else _NOW)
 
 
-def _write(writer: Writer, where: Place, value: bool) -> None:
+def _write(writer: Writer, where: EnabledTarget, value: bool) -> None:
     writer.send('PATCH', where.uri, {'Enabled': value, **where.more})
 
 

@@ -61,7 +61,7 @@ class RequestRefused(exceptions.HTTPError):  # type: ignore[misc]
         exceptions.SushyError.__init__(self, f'{url} {code}')
 
 
-class Pinned(sushy_connector.Connector):  # type: ignore[misc]
+class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
     """Sends each request once, to one origin, within limits.
 
     Sushy's own connector retries up to ten times, sends the token to
@@ -74,7 +74,8 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
     settings = BmcSettings()
 
     @classmethod
-    def like(cls, connector: Any, settings: BmcSettings | None) -> Pinned:
+    def like(cls, connector: Any, settings: BmcSettings | None
+             ) -> PinnedConnector:
         """A connector that shares the session of another one."""
         made = cls.__new__(cls)
         made.__dict__.update(connector.__dict__)
@@ -229,7 +230,7 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
 
     An adapter that is neither of requests nor of sushy is used unchanged.
     """
-    if isinstance(theirs, origin_adapter.Pin):
+    if isinstance(theirs, origin_adapter.PinnedAdapter):
         # Ironic's session, pinned by us. Our own requests are pinned too.
         theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
     if type(theirs) is adapters.HTTPAdapter:

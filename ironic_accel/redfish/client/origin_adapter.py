@@ -27,14 +27,14 @@ from requests import adapters
 from ironic_accel.redfish.client import origin
 
 
-class Elsewhere(requests.exceptions.InvalidURL):
+class ForeignOrigin(requests.exceptions.InvalidURL):
     """A request would have left the BMC's origin; nothing was sent.
 
     Sushy converts it into a ConnectionError, and does not retry.
     """
 
 
-class Pin(adapters.BaseAdapter):
+class PinnedAdapter(adapters.BaseAdapter):
     """Passes requests for one origin on, and refuses all others.
 
     :param inner: the adapters that carry them, by scheme.
@@ -50,11 +50,11 @@ class Pin(adapters.BaseAdapter):
              **kwargs: Any) -> requests.Response:
         """Send a request; see requests.
 
-        :raises: Elsewhere.
+        :raises: ForeignOrigin.
         """
         url = str(request.url)
         if self.only is None or origin.of(url) != self.only:
-            raise Elsewhere(
+            raise ForeignOrigin(
                 f'{origin.shown(url)}: this is not the scheme, host and port '
                 'of the BMC: nothing was sent',
                 request=request)

@@ -44,7 +44,7 @@ _TRIED = 3600.0
 _BMCS = 2048
 _RESOURCES = 512
 
-#: Maximum number of waits of one ``Patience``.
+#: Maximum number of waits of one ``WaitTimes``.
 _WAITS = 256
 
 
@@ -223,7 +223,7 @@ def _bound(known: OrderedDict[str, Any]) -> None:
 PROCESS = ReadHistory()
 
 
-class Patience:
+class WaitTimes:
     """The start times of the waits of this process.
 
     Tickets survive a process and move between conductors, whose clocks may

@@ -49,7 +49,7 @@ class Answer:
     retry_after: float | None = None
 
 
-class TurnedDown(Rejected):
+class ServiceRejection(Rejected):
     """A write that the service rejected.
 
     :ivar message_ids: all MessageIds of the response, including that of
@@ -102,7 +102,7 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
     location = response.headers.get('Location')
     if status in (301, 302, 307, 308) and location:
         raise Redirected(detail, location)
-    no = TurnedDown(detail)
+    no = ServiceRejection(detail)
     no.message_ids = tuple(ids)
     raise no
 

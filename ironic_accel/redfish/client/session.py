@@ -25,7 +25,7 @@ from sushy import exceptions
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.redfish.client.connector import Pinned
+from ironic_accel.redfish.client.connector import PinnedConnector
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
 
@@ -57,7 +57,7 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     if origin.of(url) is None:
         raise BadInput(f'bmc: {url!r}: expected http://HOST or https://HOST')
     base = f'{where.scheme}://{where.netloc}'
-    connector = Pinned(base, verify=verify)
+    connector = PinnedConnector(base, verify=verify)
     connector.settings = settings
     if user is None:
         return connector
@@ -115,7 +115,7 @@ def reading(connector: Connector, settings: BmcSettings | None = None
     if not isinstance(getattr(connector, '_session', None),
                       requests.Session):
         return connector
-    return Pinned.like(connector, settings)
+    return PinnedConnector.like(connector, settings)
 
 
 def address(connector: Connector) -> str:

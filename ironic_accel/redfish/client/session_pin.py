@@ -40,9 +40,10 @@ LOG = logging.getLogger(__name__)
 def pin(connector: Any) -> None:
     """Pin a sushy connector, once."""
     session = connector._session
-    if isinstance(session.get_adapter('https://'), origin_adapter.Pin):
+    if isinstance(session.get_adapter('https://'),
+                  origin_adapter.PinnedAdapter):
         return
-    made = origin_adapter.Pin(origin.of(connector._url), {
+    made = origin_adapter.PinnedAdapter(origin.of(connector._url), {
         s: session.get_adapter(f'{s}://') for s in ('http', 'https')})
     # A longer prefix would take precedence, but nothing mounts one.
     session.adapters.clear()
@@ -62,7 +63,7 @@ def probe_service_root(url: str, path: str, verify: bool | str, **tls: str
     :raises: sushy's ConnectionError without a response within the limits of
         one request.
     """
-    connector = connector_module.Pinned(url, verify=verify, **tls)
+    connector = connector_module.PinnedConnector(url, verify=verify, **tls)
     try:
         connector.get(path)
     except exceptions.ConnectionError:

@@ -127,7 +127,7 @@ def test_power_works_on_a_pinned_session(
     assert task.driver.power.get_power_state(task) == states.POWER_ON
     (session,) = redfish_utils.SessionCache._sessions.values()
     assert isinstance(session._conn._session.get_adapter('https://x'),
-                      origin_adapter.Pin)
+                      origin_adapter.PinnedAdapter)
     # Ironic's own interfaces, boot among them, find the same one.
     _ironic_s_system(task.node)
     assert list(redfish_utils.SessionCache._sessions.values()) == [session]
@@ -245,7 +245,8 @@ def test_a_bmc_that_does_not_answer_is_asked_once(
     CONF.set_override('read_timeout', 1, group='redfish')
     bounds = BmcSettings(read_timeout=0.3, request_timeout=0.3)
     try:
-        with mock.patch.object(connector_module.Pinned, 'settings', bounds), \
+        with mock.patch.object(connector_module.PinnedConnector, 'settings',
+                               bounds), \
                 pytest.raises(Unreachable, match='does not respond'):
             bmc_session.session(node)
     finally:
@@ -281,7 +282,7 @@ def test_without_a_cache_there_is_nothing_to_pin(
 def test_what_leaves_the_origin_is_not_sent(url: str, goes: bool) -> None:
     inner = mock.create_autospec(requests.adapters.HTTPAdapter,
                                  instance=True)
-    pin = origin_adapter.Pin(('http', 'bmc.example.org', 80),
+    pin = origin_adapter.PinnedAdapter(('http', 'bmc.example.org', 80),
                           {'http': inner, 'https': inner})
     request = requests.PreparedRequest()
     request.url = url
@@ -289,7 +290,8 @@ def test_what_leaves_the_origin_is_not_sent(url: str, goes: bool) -> None:
         pin.send(request)
         inner.send.assert_called_once()
     else:
-        with pytest.raises(origin_adapter.Elsewhere, match='nothing was sent'):
+        with pytest.raises(origin_adapter.ForeignOrigin,
+                           match='nothing was sent'):
             pin.send(request)
         inner.send.assert_not_called()
 
