@@ -69,7 +69,7 @@ def test_a_garbled_fru_is_named_and_not_believed() -> None:
     assert [u['name'] for u in answer['units']] == ['GPU_5']
 
 
-def test_a_bmc_without_fru_says_so() -> None:
+def test_bmc_without_fru_is_a_warning() -> None:
     with bmc_process('bare') as port:
         answer = ipmi.ask(_target(port), PATIENCE)
     assert answer['units'] == []
@@ -111,7 +111,7 @@ def test_an_address_without_a_name_is_said() -> None:
                  PATIENCE)
 
 
-def test_a_look_that_breaks_says_how(
+def test_reader_that_crashes_is_an_error_with_its_output(
         monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     broken = tmp_path / 'python'
     broken.write_text('#!/bin/sh\n'
@@ -150,7 +150,7 @@ def test_a_short_fru_is_a_defect() -> None:
     assert ipmi.defect(raw) == 'the chassis area starts beyond the end'
 
 
-def test_a_unit_tells_of_the_device_that_has_its_serial() -> None:
+def test_fru_unit_is_matched_by_serial_number() -> None:
     with bmc_process('plain') as port:
         answer = ipmi.ask(_target(port), PATIENCE)
     inside = unite.inventory([Source(Inventory(

@@ -116,7 +116,7 @@ def test_one_of_eight_is_tried_again_alone() -> None:
     assert box.resets == [Activation.AUX_CYCLE]
 
 
-def test_attempts_end_with_what_the_box_said() -> None:
+def test_last_attempt_fails_with_the_message_of_the_bmc() -> None:
     box = one(*['all-fail'] * 9)
     out = run(box, dataclasses.replace(WANTED, limits=profile_mod.Limits(
         attempts=3)))
@@ -127,7 +127,7 @@ def test_attempts_end_with_what_the_box_said() -> None:
     assert not box.resets
 
 
-def test_a_box_that_is_busy_costs_no_attempt() -> None:
+def test_busy_system_costs_no_attempt() -> None:
     box = one(*['busy'] * 5)
     wanted = dataclasses.replace(WANTED, limits=profile_mod.Limits(
         attempts=1))
@@ -154,7 +154,7 @@ def test_devices_that_never_appear_end_the_run() -> None:
     assert 'did not all appear' in out.error.summary
 
 
-def test_a_silent_box_ends_the_run() -> None:
+def test_system_that_does_not_answer_ends_the_run() -> None:
     class Silent(Box):
         def sources(self) -> Any:
             raise errors.Unreachable('no route to host')
@@ -253,7 +253,7 @@ def test_a_write_whose_starter_died_is_adopted() -> None:
     assert box.writes == 1
 
 
-def test_somebody_elses_work_is_waited_out_and_not_adopted() -> None:
+def test_operation_of_others_is_waited_for_and_not_resumed() -> None:
     """What it leaves staged is theirs: our reset needs leave for it."""
     box = one()
     box.start(burn_of('other'))
@@ -292,7 +292,8 @@ def test_a_device_reset_too_weak_for_what_is_seen_to_wait() -> None:
         Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE])
 
 
-def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
+def test_staged_item_of_an_earlier_run_is_activated_not_written_again(
+        ) -> None:
     box, disk = one(shows=False), drive.Disk()
     limited = dataclasses.replace(WANTED, limits=profile_mod.Limits(
         minutes=2))
@@ -312,7 +313,7 @@ def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
     assert box.writes == 1
 
 
-def test_a_mode_that_takes_no_effect_is_not_believed() -> None:
+def test_mode_that_does_not_change_is_not_proved() -> None:
     box = Box({'d0': {}}, {'d0': {'mig': Part(
         'off', None, Activation.NONE, Activation.NONE)}}, ['no-op'] * 9)
     out = run(box, drive.profile({'d0': {}}, {'d0': {'mig': 'on'}}))
@@ -321,7 +322,7 @@ def test_a_mode_that_takes_no_effect_is_not_believed() -> None:
     assert not box.resets
 
 
-def test_the_last_run_leaves_nothing_but_intent_and_landed() -> None:
+def test_last_run_leaves_only_intent_and_staged_items() -> None:
     box, disk = one(), drive.Disk()
     run(box, disk=disk)
     left = disk.load()
@@ -331,7 +332,7 @@ def test_the_last_run_leaves_nothing_but_intent_and_landed() -> None:
 
 
 @pytest.mark.parametrize('elsewhere', ['busy', 'unread'])
-def test_a_reset_that_is_found_asked_for_looks_at_the_box_first(
+def test_reset_found_as_requested_reads_the_inventory_first(
         elsewhere: str) -> None:
     """Who decided on it died; meanwhile somebody else began to write."""
     box = one(waiting='2')

@@ -112,7 +112,7 @@ def check_bounds(box: Box) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(boxes(), st.integers(1, 3), st.integers(0, 6))
-def test_it_ends_within_its_bounds_and_tells_the_truth(
+def test_run_ends_within_its_limits_with_a_true_result(
         box: Box, attempts: int, resets: int) -> None:
     asked = wanted(box, attempts, resets)
     disk = drive.Disk()

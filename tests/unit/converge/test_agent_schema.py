@@ -60,7 +60,7 @@ def _travelled(raw: dict[str, Any]) -> Any:
     return json.loads(json.dumps(raw))
 
 
-def test_a_way_comes_back() -> None:
+def test_transport_survives_json() -> None:
     transport = Transport(
         'agent',
         {

@@ -115,7 +115,8 @@ WANTED = drive.profile({'d0': {'gpu': '2', 'nic': '2'}})
 
 
 @pytest.mark.parametrize('silent', [0, 5])
-def test_one_plan_spans_both_ways_and_shares_the_reset(silent: int) -> None:
+def test_one_plan_uses_both_transports_and_shares_the_reset(
+        silent: int) -> None:
     box = host(silent)
     out = drive.run(box, WANTED, drive.Disk())
     assert isinstance(out, outcome.Converged)
@@ -127,7 +128,8 @@ def test_one_plan_spans_both_ways_and_shares_the_reset(silent: int) -> None:
     assert box.outside.commits == [(('d0', 'gpu'),)]
 
 
-def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
+def test_second_transport_that_does_not_answer_makes_the_inventory_incomplete(
+        ) -> None:
     seen = host(silent=1).both.observe()
     assert not seen.complete
     assert [(w.uri, w.message) for w in seen.warnings] == [
@@ -137,7 +139,7 @@ def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
     assert not any(map(seen.complete_of, unread.kinds))
 
 
-def test_a_silent_first_way_is_silence() -> None:
+def test_first_transport_that_does_not_answer_is_unreachable() -> None:
     class Silent(Box):
         def sources(self) -> tuple[Source, ...]:
             raise errors.Unreachable('no route')
@@ -174,7 +176,8 @@ def test_no_backend_at_all_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize('needed', [True, False])
-def test_a_needed_way_that_is_silent_is_silence(needed: bool) -> None:
+def test_required_transport_that_does_not_answer_is_unreachable(
+        needed: bool) -> None:
     box = host(silent=1)
     both = Both({'redfish': box.outside, 'agent': box.inside},
                 needed=['agent'] if needed else ())

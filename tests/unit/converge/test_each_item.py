@@ -60,7 +60,7 @@ def test_each_item_ends_by_itself() -> None:
         INTENT, items=(ITEMS[2],), ticket={write_watch.GONE: True})
 
 
-def test_an_attempt_of_before_is_not_taken_back() -> None:
+def test_earlier_attempt_still_counts() -> None:
     again = dataclasses.replace(BEFORE, attempts=dict.fromkeys(ITEMS, 2))
     after = intent_resolution.ended(again, INTENT, Ended((
         ok(0), ok(1), ok(2), Result(ITEMS[3].ref, False, NO, 'not-sent'))))

@@ -62,7 +62,7 @@ def test_slots_of_what_no_run_writes_are_left_alone() -> None:
     assert ('d0', '1', '2') not in planned(box)
 
 
-def test_all_are_copied_and_proved_and_told() -> None:
+def test_all_copies_are_verified_and_noted() -> None:
     box, disk = board(), drive.Disk()
     out = drive.run(box, WANTED, disk)
     assert isinstance(out, outcome.Converged)
@@ -109,7 +109,7 @@ def test_a_rerun_copies_what_the_first_one_did_not(
 
 
 @pytest.mark.parametrize('first', [0, 8])
-def test_a_box_that_never_shows_a_copy_is_not_asked_at_every_run(
+def test_copy_that_is_never_reported_is_not_requested_at_every_run(
         first: int) -> None:
     """Once for all, and once more for the one of nine that was not copied:
     then it is told, and nothing is owed or planned any more."""
@@ -126,7 +126,7 @@ def test_a_box_that_never_shows_a_copy_is_not_asked_at_every_run(
     assert planned(box, owed=left.owed) == []
 
 
-def test_a_box_that_shows_no_copy_says_so_once() -> None:
+def test_copy_that_is_not_reported_is_noted_once() -> None:
     box, disk = board(copies=0), drive.Disk()
     out = drive.run(box, WANTED, disk)
     assert isinstance(out, outcome.Converged)
@@ -168,7 +168,8 @@ def test_what_is_owed_is_declined_by_a_later_profile(keep: bool) -> None:
     assert set(box.slots.values()) == ({'1'} if keep else {'2'})
 
 
-def test_a_slot_that_is_not_told_is_asked_for_and_not_waited_for() -> None:
+def test_fallback_slot_that_is_not_reported_is_requested_and_not_waited_for(
+        ) -> None:
     box = board()
     box.slots = {NINE[0]: None}
     box.copies = 0

@@ -172,7 +172,7 @@ def test_what_comes_next_in_a_cycle(
            Need(ReadingKind.IDLE)),
           (ON, SetPower('off')), (BUSY, WaitUntil))),
     (note('aux'), ON, WaitUntil)])
-def test_what_comes_next_where_no_inventory_can_be_taken(
+def test_next_act_without_an_inventory(
         made: ResetNote, seen: HostReadings, expected: Any) -> None:
     found, after = host_reset.next_act(
         Activation.AUX_CYCLE, NO_AGENT, made, seen, NOW)

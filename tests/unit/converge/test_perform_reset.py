@@ -438,7 +438,7 @@ def test_a_busy_bmc_is_not_waited_for_without_end() -> None:
     assert not stage.performed()
 
 
-def test_a_run_that_ends_says_that_the_host_is_off() -> None:
+def test_run_that_ends_reports_that_the_host_is_off() -> None:
     stage = Stage(Activation.POWER_CYCLE)
     stage.host.before = busy('on', times=10_000, wait=None)
     with pytest.raises(AccelError):

@@ -114,7 +114,7 @@ def test_what_can_be_done_is_read_to_the_same_value() -> None:
     {'devices': [{'components': 7, 'modes': [[]]}]},
     {'busy': {'ticket': 7}}, {'busy': [[]]},
     {'schema': ['inventory/2']}, {'schema': 'inventory/4'}])
-def test_garbage_from_a_ramdisk_is_told_with_its_path(
+def test_invalid_inventory_of_a_ramdisk_is_an_error_with_its_path(
         spoilt: dict[str, Any]) -> None:
     raw = {**recorded('observe-answer')['inventory'], **spoilt}
     with pytest.raises(agent_answers.Wrong, match='inventory'):
@@ -124,7 +124,7 @@ def test_garbage_from_a_ramdisk_is_told_with_its_path(
 @pytest.mark.parametrize('spoilt', [
     {'ways': 7}, {'ways': [7]}, {'ways': [{'burns': 7}]},
     {'ways': {'a': []}}, {'transports': 'x'}])
-def test_what_no_ramdisk_can_do_is_told_with_its_path(
+def test_invalid_transports_of_a_ramdisk_are_an_error_with_their_path(
         spoilt: dict[str, Any]) -> None:
     seen = agent_answers.inventory(
         recorded('observe-answer')['inventory'], 'agent', catalog.load())

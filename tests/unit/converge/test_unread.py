@@ -90,7 +90,7 @@ def test_what_comes_back_is_gone_on_with(what: str) -> None:
     assert not box.sins
 
 
-def test_waits_of_one_reason_add_up_though_the_box_answers_in_between(
+def test_waits_with_one_reason_add_up_across_answers(
         ) -> None:
     """Eighty seconds of every ninety without an answer: the bound of 900 s
     ends it, as the good looks in between do not begin it anew."""
@@ -122,7 +122,7 @@ def test_a_host_reset_gives_the_bounds_anew() -> None:
 @pytest.mark.parametrize('fault', ['lost', 'cut'])
 @pytest.mark.parametrize('flash', [60.0, 400.0, 2000.0])
 @pytest.mark.parametrize('shows', [True, False])
-def test_a_write_of_which_nobody_tells_is_watched_to_its_end(
+def test_write_that_is_not_reported_is_verified_to_its_end(
         fault: str, flash: float, shows: bool) -> None:
     """Neither a second push nor a reset meets a flash that no task shows."""
     class Hidden(Box):
@@ -136,7 +136,7 @@ def test_a_write_of_which_nobody_tells_is_watched_to_its_end(
     assert box.writes == 1
 
 
-def test_what_shows_is_looked_at_once_more_before_it_counts() -> None:
+def test_visible_write_is_verified_by_a_second_inventory() -> None:
     box, disk = one('cut'), drive.Disk()
     record = loop.begin(WANTED, None, box.now)
     _, record = step(box, record, disk=disk)
@@ -157,7 +157,7 @@ def test_what_shows_is_looked_at_once_more_before_it_counts() -> None:
 
 @pytest.mark.parametrize(('longest', 'waited'), [
     (None, 2700), (600, 600), (4800, 4800), (7800, 7800)])
-def test_the_catalogue_says_how_long_a_write_is_looked_for(
+def test_catalogue_limits_how_long_a_write_is_verified(
         longest: float | None, waited: float) -> None:
     box = one('never-arrived')
     began = box.now
@@ -202,7 +202,7 @@ def test_a_task_that_ends_late_is_read_back_all_the_same() -> None:
 @pytest.mark.parametrize(('fault', 'shows'), [
     ('on-reset', False), ('on-reset', True), ('on-reset-lost', False)])
 @pytest.mark.parametrize('flash', [60.0, 700.0, 2000.0])
-def test_what_a_reset_begins_to_write_is_watched_though_nobody_shows_it(
+def test_update_that_a_reset_starts_is_waited_for_without_a_task(
         fault: str, shows: bool, flash: float) -> None:
     """Neither a stronger reset nor a second push meets it."""
     box = Box({'d0': {'gpu': old(shows=shows)}}, {}, [fault])
@@ -273,7 +273,7 @@ def test_reruns_do_not_stretch_the_time_of_a_write() -> None:
 
 @pytest.mark.parametrize('later', [
     1.0, 30.0, 3600.0, 31536000.0, -5.0, float('inf')])
-def test_what_the_box_says_about_later_is_bounded_by_the_run(
+def test_retry_time_of_the_bmc_is_limited_by_the_run(
         later: float) -> None:
     class Later(Box):
         def start(self, *args: Any, **more: Any) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def test_what_the_box_says_about_later_is_bounded_by_the_run(
 
 
 @pytest.mark.parametrize('looks', [1, 10 ** 9])
-def test_a_device_that_one_whole_look_drops_is_looked_for(
+def test_device_missing_in_one_complete_inventory_is_waited_for(
         looks: int) -> None:
     """One look without it proves nothing; two in a row do."""
     box = Box({f'd{n}': {'gpu': old()} for n in range(3)}, {}, [])

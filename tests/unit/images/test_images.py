@@ -221,7 +221,7 @@ def test_a_file_that_vanished_is_fetched_again_by_the_same_store(
     assert len(web.seen) == 2
 
 
-def test_a_wrong_digest_says_both_and_leaves_no_file(
+def test_wrong_digest_is_reported_with_both_and_leaves_no_file(
         web: _Server, stores: Stores) -> None:
     answer = settle(stores(), image(f'{web.url}/wrong'))
     assert isinstance(answer, Bad)
@@ -268,7 +268,7 @@ def test_a_redirect_must_be_allowed_too(
     assert (answer.expected, answer.seen) == ('127.0.0.1', 'localhost')
 
 
-def test_no_secret_of_a_redirect_is_told(
+def test_no_secret_of_a_redirect_is_in_the_error(
         web: _Server, stores: Stores) -> None:
     answer = settle(stores(), image(f'{web.url}/to-missing'))
     assert isinstance(answer, Bad)
@@ -293,7 +293,7 @@ def test_what_the_policy_refuses_is_bad_at_once(
 
 @pytest.mark.parametrize('url', [
     'http://user:secret@127.0.0.1/fw', 'http://127.0.0.1/fw?key=secret'])
-def test_secrets_in_a_url_are_refused_and_not_told(
+def test_secrets_in_a_url_are_refused_and_not_repeated(
         stores: Stores, url: str) -> None:
     answer = stores().get(image(url))
     assert isinstance(answer, Bad)
@@ -323,7 +323,7 @@ def test_a_failure_is_remembered_for_a_while(
     assert isinstance(store.get(wanted), Fetching)
 
 
-def test_a_local_file_is_taken_from_an_allowed_folder(
+def test_local_file_is_read_from_an_allowed_folder(
         stores: Stores, tmp_path: pathlib.Path) -> None:
     folder = tmp_path / 'with space'
     folder.mkdir()
@@ -450,7 +450,7 @@ def test_what_a_dead_process_left_behind_goes(
     assert stores.files() == [wanted[0].sha256]
 
 
-def test_close_gives_up_what_is_under_way(
+def test_close_aborts_transfers_in_progress(
         web: _Server, stores: Stores) -> None:
     store, wanted = stores(), image(f'{web.url}/slow')
     store.get(wanted)

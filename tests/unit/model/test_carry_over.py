@@ -65,7 +65,7 @@ def inside(serial: str | None, address: str, kind: str = 'gpu',
 NIC = inside(None, '0000:01:00.0', 'nic')
 
 
-def test_a_look_by_the_bmc_keeps_what_the_agent_alone_sees() -> None:
+def test_inventory_by_the_bmc_keeps_what_only_the_agent_reads() -> None:
     stored = look('agent redfish', outside(
         '1', address='0000:17:00.0', pci=IDS,
         components=(Component('gpu', 'FW', '0.9', uri='/fw'),
@@ -100,7 +100,7 @@ def test_what_the_bmc_does_not_show_any_more_is_gone() -> None:
     assert whole.warnings == ()
 
 
-def test_a_look_by_the_agent_keeps_what_the_bmc_alone_sees() -> None:
+def test_inventory_by_the_agent_keeps_what_only_the_bmc_reads() -> None:
     board = Device('b', 'baseboard', serial='B', uri='/b')
     stored = look('redfish agent', outside('1'), board, NIC)
     seen = look('agent', inside('1', '0000:17:00.0'))
@@ -140,7 +140,7 @@ def test_two_of_one_product_that_are_alone_are_one() -> None:
     assert (both.warnings, both.uncounted) == ((), ())
 
 
-def test_two_that_nothing_says_to_be_alike_are_not_made_one() -> None:
+def test_two_devices_without_a_common_value_are_not_united() -> None:
     both = merge(look('redfish', outside('1')),
                         look('agent', inside(None, '0000:17:00.0')))
     (gpu,) = both.devices
@@ -181,12 +181,12 @@ def test_boards_of_two_bmcs_are_two() -> None:
                             look('redfish', board)).devices) == 2
 
 
-def test_a_look_by_both_ways_has_all() -> None:
+def test_inventory_by_both_transports_has_all() -> None:
     seen = look('redfish agent', outside('1'))
     assert carry_over.carried(seen, look('agent', NIC), True) is seen
 
 
-def test_a_look_that_had_no_other_side_has_nothing_to_keep() -> None:
+def test_stored_inventory_of_the_same_transport_keeps_nothing() -> None:
     seen = look('redfish', outside('1'))
     assert carry_over.carried(seen, look('redfish', NIC), True) is seen
     inner = look('agent', NIC)

@@ -73,7 +73,7 @@ def test_components_and_modes_of_a_kind_have_names_of_their_own(
         assert not set(catalog.components(kind)) & set(catalog.modes(kind))
 
 
-def test_no_trait_says_two_things(catalog: Catalog) -> None:
+def test_no_trait_has_two_meanings(catalog: Catalog) -> None:
     assert traits.collisions(catalog) == []
 
 
@@ -146,7 +146,7 @@ def test_a_variant_beats_its_family(catalog: Catalog) -> None:
     assert variant.name == 'nvidia-bluefield-3-supernic'
 
 
-def test_a_kind_of_another_family_is_not_taken(catalog: Catalog) -> None:
+def test_kind_of_another_family_is_not_matched(catalog: Catalog) -> None:
     assert catalog.identify('fpga', pci=PciIds('15b3', 'a2dc')) is None
     assert catalog.identify('dpu', pci=PciIds('10de', '2330')) is None
 
@@ -197,7 +197,7 @@ def test_facts_of_a_vendor_hold_without_a_product(catalog: Catalog) -> None:
     assert general.activation is None
 
 
-def test_a_board_whose_activation_nobody_proved(catalog: Catalog) -> None:
+def test_board_without_a_known_activation_is_refused(catalog: Catalog) -> None:
     board = catalog.identify('baseboard', 'NVIDIA', 'NVIDIA.HGX.A100.4.GPU')
     assert board is not None and board.name == 'nvidia-hgx-a100-4gpu'
     facts = catalog.component('baseboard', 'fpga', board)

@@ -89,6 +89,6 @@ HIDDEN = Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu',))
     (box(unread=(HIDDEN,)), box(GPU), []),
     (box(GPU), box(unread=(dataclasses.replace(
         HIDDEN, kinds=('nic',)),)), ['gpu-1 vanished'])])
-def test_what_was_not_read_whole_proves_nobody_gone_or_new(
+def test_incomplete_kind_has_no_vanished_and_no_new_devices(
         before: Inventory, after: Inventory, found: list[str]) -> None:
     assert [str(d) for d in drift.differences(before, after)] == found

@@ -133,7 +133,7 @@ def test_ids_are_unique_short_and_plain(devices: list[Device]) -> None:
 
 @given(st.lists(_DEVICE, max_size=6, unique_by=lambda d: d.id),
        st.randoms())
-def test_a_second_look_in_any_order_gives_the_same_ids(
+def test_second_inventory_in_any_order_gives_the_same_ids(
         devices: list[Device], random: Any) -> None:
     first = named(look(*devices))
     known = identity.identities(first)
@@ -182,7 +182,7 @@ def test_one_of_two_with_a_shared_serial_vanishes() -> None:
     assert ids(other) == ['gpu-S@GPU_1']
 
 
-def test_a_serial_that_is_not_told_now() -> None:
+def test_serial_that_is_no_longer_reported() -> None:
     known = {'gpu-1': ('gpu', '1', 'GPU_0')}
     later = again(look(gpu('gpu@GPU_0', None, 'GPU_0')), known)
     assert ids(later) == ['gpu-1']
@@ -226,7 +226,7 @@ def test_identities_of_some() -> None:
     ({}, True), ({'serial': None}, True), ({'location': None}, True),
     ({'serial': '2'}, False), ({'location': 'slot-2'}, False),
     ({'serial': None, 'location': 'slot-2'}, False)])
-def test_a_mark_tells_a_device_from_another_one(
+def test_mark_distinguishes_devices(
         other: dict[str, Any], same: bool) -> None:
     """A board's serial number is shared: then the place decides."""
     one = Device('a', 'gpu', serial='1', location='slot-1')

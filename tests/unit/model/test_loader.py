@@ -461,7 +461,7 @@ def test_a_url_of_another_type_is_not_repeated(url: Any) -> None:
     assert 's3cret' not in str(caught.value)
 
 
-def test_one_mistake_is_told_once_and_hides_no_other() -> None:
+def test_one_mistake_is_reported_once_and_hides_no_other() -> None:
     data = _data()
     data |= {'profile': True, 'nme': 1, 'order': [1, {}, 'nik'],
              'limits': {'minutes': 0, 'attempts': '2'}}
@@ -483,7 +483,7 @@ def test_one_mistake_is_told_once_and_hides_no_other() -> None:
     {'order': ['nic', *range(30_000)]},
     {'allow': [{'a': n} for n in range(20_000)]},
     {f'k{n}': n for n in range(20_000)}])
-def test_much_that_is_wrong_is_told_soon(bad: dict[str, Any]) -> None:
+def test_many_mistakes_are_reported_quickly(bad: dict[str, Any]) -> None:
     began = time.monotonic()
     with pytest.raises(BadInput, match='more'):
         loader.load_data(_data() | bad, inline=False)

@@ -203,7 +203,8 @@ def test_transports_that_cannot_update_are_named() -> None:
     assert 'no transport can update it, of: none' in refused[0].reason
 
 
-def test_what_one_way_may_not_write_another_one_may() -> None:
+def test_component_that_one_transport_cannot_write_is_written_by_another(
+        ) -> None:
     seen = box(gpu(0, components=(dataclasses.replace(
         GPU, updateable=False),)))
     tool = Transport('agent', {('gpu-0', 'gpu'): UpdateTarget('tool')})
@@ -276,7 +277,8 @@ def test_pending_as_wanted_is_only_activated() -> None:
     assert made.stages[0].staged[0].item.name == 'gpu'
 
 
-def test_landed_unseen_is_only_activated_one_step_stronger() -> None:
+def test_staged_item_that_is_not_visible_gets_the_next_stronger_reset(
+        ) -> None:
     hidden = dataclasses.replace(GPU, shows_pending=False,
                                  activation=Activation.WARM_REBOOT)
     item = Item('gpu-0', 'gpu', 'firmware', '96.00.02')
@@ -290,7 +292,7 @@ def test_landed_unseen_is_only_activated_one_step_stronger() -> None:
         assert made.stages[0].reset is reset
 
 
-def test_another_landed_version_is_activated_before_it_is_burnt() -> None:
+def test_another_staged_version_is_activated_before_the_update() -> None:
     hidden = dataclasses.replace(GPU, shows_pending=False)
     other = Staged(Item('gpu-0', 'gpu', 'firmware', '96.00.09'),
                    Activation.AUX_CYCLE)
@@ -360,7 +362,7 @@ def test_a_name_means_every_component_of_that_name() -> None:
         'erot', 'erot-1']
 
 
-def test_a_device_reset_where_a_way_has_it_else_a_warm_reboot() -> None:
+def test_device_reset_if_a_transport_has_it_else_warm_reboot() -> None:
     mig = Mode('mig', 'disabled', None, None, Activation.DEVICE_RESET, True)
     seen = box(gpu(0, modes=(mig,)))
     wanted = profile(modes={'mig': 'enabled'})

@@ -142,7 +142,7 @@ def test_a_possible_duplicate_of_another_kind_costs_both_kinds() -> None:
 
 @pytest.mark.parametrize('place', ['location', 'address'])
 @pytest.mark.parametrize('kind', PRODUCTS)
-def test_one_place_and_two_serial_numbers_are_a_doubt(
+def test_two_serial_numbers_at_one_location_are_a_contradiction(
         kind: str, place: str) -> None:
     outside, inside = (
         [placed(d, place, f'0000:0{n}:00.0')
@@ -155,7 +155,7 @@ def test_one_place_and_two_serial_numbers_are_a_doubt(
 
 @pytest.mark.parametrize('place', ['location', 'address'])
 @pytest.mark.parametrize('both', [True, False])
-def test_swapped_serial_numbers_are_a_doubt_at_one_moment(
+def test_swapped_serial_numbers_are_a_contradiction_at_one_time(
         place: str, both: bool) -> None:
     """From one moment to the next, cards may be moved."""
     outside = [placed(d, place, f'0000:0{n}:00.0')
@@ -199,7 +199,7 @@ def test_the_bmcs_of_two_cards_show_two_cards() -> None:
     assert doubt.uncounted == ('dpu',)
 
 
-def test_a_later_source_that_shows_both_tells_them_apart() -> None:
+def test_later_source_that_shows_both_distinguishes_them() -> None:
     first, second = cards('dpu', 2)
     seen = unite.inventory((
         source('redfish', [first]), source('b', [second], whole=False),

@@ -113,7 +113,7 @@ def _big(devices: int) -> Record:
     )
 
 
-def test_sixteen_devices_with_four_landed_items_each_are_saved() -> None:
+def test_sixteen_devices_with_four_staged_items_each_are_saved() -> None:
     big = _big(16)
     again = record_mod.load(record_mod.dump(big))
     assert again is not None
@@ -121,7 +121,7 @@ def test_sixteen_devices_with_four_landed_items_each_are_saved() -> None:
         x.item.ref: x for x in big.staged}
 
 
-def test_landed_items_of_an_earlier_version_are_read() -> None:
+def test_staged_items_of_an_earlier_version_are_read() -> None:
     raw = record_mod.dump(_big(1))
     raw['staged'] = [[*row[:5], row[-1]] for row in raw['staged']]
     again = record_mod.load(raw)
@@ -142,7 +142,7 @@ def test_an_unknown_schema_means_hands_off() -> None:
     assert record_mod.load(None) is None
 
 
-def test_past_the_end_only_intent_and_landed_remain() -> None:
+def test_after_the_end_only_intent_and_staged_items_remain() -> None:
     left = _big(2).finished()
     assert left.intent is not None and len(left.staged) == 8
     assert not left.attempts and not left.resets and not left.started

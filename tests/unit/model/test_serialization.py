@@ -112,7 +112,7 @@ def test_another_schema_is_refused() -> None:
         serialization.inventory_from_dict({'schema': 'inventory/4'})
 
 
-def test_the_ladder_of_effects() -> None:
+def test_activations_are_ordered_by_strength() -> None:
     ranks = [e.rank for e in Activation]
     assert ranks == sorted(ranks)
     assert [e for e in Activation if e.is_host_reset] == [

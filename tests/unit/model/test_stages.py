@@ -69,7 +69,7 @@ def test_what_differs_stands_apart() -> None:
         assert devices(mode('a'), other) == [['a'], ['b']]
 
 
-def test_a_number_is_not_a_word_of_the_same_look() -> None:
+def test_number_does_not_equal_the_same_word() -> None:
     assert devices(mode('a', value=4), mode('b', value='4')) == [
         ['a'], ['b']]
 

@@ -45,7 +45,8 @@ def test_what_is_json_is_read_as_python_reads_it(text: str) -> None:
     (b'{"a":' * 100_000 + b'1' + b'}' * 100_000, 'nested deeper'),
     (b'[' * 1_000_000, 'nested deeper'), (b' ' * 2_097_153, 'more than'),
     (b'"\x01"', 'not JSON')])
-def test_what_is_none_says_why(body: bytes, why: str) -> None:
+def test_invalid_json_is_an_error_with_its_reason(
+        body: bytes, why: str) -> None:
     with pytest.raises(strict_json.NotJson, match=why):
         strict_json.parse(body)
 

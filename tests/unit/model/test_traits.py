@@ -93,7 +93,7 @@ def test_only_smart_adapters_count() -> None:
     assert names(found) == {'DPU', 'DPU_X1', 'DPU_NVIDIA_BLUEFIELD_3'}
 
 
-def test_a_product_that_nobody_knows_has_no_trait() -> None:
+def test_unknown_product_has_no_trait() -> None:
     found = traits.presence(look(gpu(0, product=None)), CATALOG)
     assert names(found) == {'GPU', 'GPU_X1'}
 
@@ -101,7 +101,7 @@ def test_a_product_that_nobody_knows_has_no_trait() -> None:
 @pytest.mark.parametrize('ask', [
     lambda i: traits.presence(i, CATALOG), lambda i: traits.modes(
         i, CATALOG)])
-def test_a_host_that_is_off_says_nothing(ask: Any) -> None:
+def test_host_that_is_off_gives_no_traits(ask: Any) -> None:
     with pytest.raises(ValueError, match='off'):
         ask(dataclasses.replace(look(gpu(0)), host='off'))
 

@@ -123,7 +123,7 @@ def test_of_two_states_the_unusable_one_holds(
     ('96.00.61', '96.00.61', ()), ('96.00.61', None, ()),
     (None, '96.00.61', ()),
     ('96.00.61', '96.00.74', ('redfish: 96.00.61', 'agent: 96.00.74'))])
-def test_versions_that_differ_are_a_doubt(
+def test_versions_that_differ_are_a_contradiction(
         bmc: str | None, tool: str | None, doubt: tuple[str, ...]) -> None:
     whole = merge(
         outside(gpu(components=(Component('gpu', 'A', bmc),))),
@@ -143,7 +143,7 @@ def test_versions_that_differ_are_a_doubt(
     (('a', 'b'), ('b', 'a'), True, ()),
     (('a', 'b'), ('b', 'a'), False, ('redfish: a+b', 'agent: b+a')),
     (4, None, False, ())])
-def test_modes_that_differ_are_a_doubt(
+def test_modes_that_differ_are_a_contradiction(
         bmc: Any, tool: Any, unordered: bool, doubt: tuple[str, ...]
         ) -> None:
     whole = merge(
@@ -154,7 +154,7 @@ def test_modes_that_differ_are_a_doubt(
     assert (mode.doubt, mode.current) == (doubt, None if doubt else bmc)
 
 
-def test_a_third_way_keeps_the_doubt() -> None:
+def test_third_transport_does_not_resolve_a_contradiction() -> None:
     two = merge(outside(gpu(modes=(Mode('ecc', 'enabled'),))),
                 inside(gpu(modes=(Mode('ecc', 'disabled'),))))
     third = dataclasses.replace(
@@ -175,7 +175,7 @@ def test_what_was_stored_earlier_is_no_witness_against_what_is_seen() -> None:
 
 @pytest.mark.parametrize(('now', 'joined'), [
     ('OK', 'Critical'), ('Critical', 'Critical'), (None, 'Critical')])
-def test_a_look_by_the_bmc_does_not_heal_what_the_driver_found(
+def test_inventory_by_the_bmc_keeps_the_health_that_the_driver_reported(
         now: str | None, joined: str) -> None:
     """Which way said it is kept; only that way takes it back."""
     whole = merge(outside(gpu(health='OK')),
@@ -202,7 +202,7 @@ def test_a_look_by_the_bmc_does_not_heal_what_the_driver_found(
     ('presence', {'health': 'OK'}, ('firmware:*', 'mode:*')),
     ('firmware', {}, ('firmware:*',)),
     ('health', {'health': 'OK', 'unread': ('health',)}, ('health',))])
-def test_what_one_way_did_not_read_the_other_tells(
+def test_value_unread_by_one_transport_is_taken_from_the_other(
         unread: str, told: dict[str, Any], left: tuple[str, ...]) -> None:
     spoilt = outside(gpu(unread=(unread,)), unread=(Unread(
         '/G/0', 'HTTP 500', '/G/0', kinds=('gpu',), facts=(unread,)),))
@@ -214,7 +214,7 @@ def test_what_one_way_did_not_read_the_other_tells(
         assert note.kinds == ()
 
 
-def test_firmware_that_the_other_way_tells_is_proved_the_rest_is_not(
+def test_firmware_that_the_other_transport_reports_is_proved_the_rest_is_not(
         ) -> None:
     spoilt = outside(gpu(unread=('presence',)))
     seen = merge(spoilt, inside(gpu(
@@ -229,7 +229,7 @@ def test_firmware_that_the_other_way_tells_is_proved_the_rest_is_not(
     (Standing.UNTOLD, Standing.ABSENT, Standing.ABSENT),
     (Standing.ABSENT, Standing.UNREAD, Standing.UNREAD),
     (Standing.UNTOLD, Standing.UNTOLD, Standing.UNTOLD)])
-def test_why_neither_tells_a_value(mine: Standing, other: Standing,
+def test_reason_why_no_source_has_a_value(mine: Standing, other: Standing,
                                    stands: Standing) -> None:
     whole = merge(
         outside(gpu(modes=(Mode('mig', standing=mine),))),

@@ -49,7 +49,7 @@ def look(*devices: Device, **more: Any) -> Inventory:
            'devices': devices, **more}))
 
 
-def test_what_one_does_not_know_the_other_tells() -> None:
+def test_value_missing_in_one_source_is_taken_from_the_other() -> None:
     ours = look(Device(
         '/r', 'gpu', serial='1', vendor='nvidia', model='NVIDIA H100 PCIe',
         location='Slot 2', uri='/r', health='OK', link=Link(16),
@@ -145,7 +145,7 @@ def test_two_gpus_with_one_board_serial_join_by_address() -> None:
         ('GPU_0', 0), ('GPU_1', 1)]
 
 
-def test_one_of_two_seen_by_one_way_only_does_not_guess() -> None:
+def test_one_of_two_devices_by_one_transport_is_not_guessed() -> None:
     ours = look(Device('/0', 'gpu', serial='S', location='GPU_0'),
                 Device('/1', 'gpu', serial='S', location='GPU_1'))
     theirs = look(Device('1', 'gpu', serial='S', address='0000:18:00.0'))
@@ -169,7 +169,7 @@ def test_pci_ids_that_differ_keep_devices_apart() -> None:
     assert len(merge(ours, theirs).devices) == 2
 
 
-def test_parents_of_the_other_way_are_renamed() -> None:
+def test_parents_by_the_other_transport_are_renamed() -> None:
     ours = look(Device('/b', 'baseboard', serial='B'))
     theirs = look(Device('b', 'baseboard', serial='B', location='x'),
                   Device('b2', 'baseboard', serial='B', location='y'),
@@ -207,7 +207,7 @@ def test_no_device_is_lost_or_made_up(a: list[Device],
 
 
 @given(_LOOK)
-def test_merging_a_look_with_itself_changes_no_device_with_a_serial(
+def test_uniting_an_inventory_with_itself_changes_no_device_with_a_serial(
         a: list[Device]) -> None:
     first = look(*a)
     both = merge(first, first)

@@ -108,7 +108,7 @@ def test_a_value_that_stands_as_unread_is_no_version() -> None:
     assert {r.item.name for r in made.refused} == {'gpu', 'ecc'}
 
 
-def test_a_doubt_is_refused_with_both_values() -> None:
+def test_contradiction_is_refused_with_both_values() -> None:
     part = dataclasses.replace(GPU, running=None, doubt=(
         'redfish: 96.00.01', 'agent: 96.00.02'))
     made = plan(box(gpu(0, components=(part,))), profile(NEWER))
@@ -165,12 +165,13 @@ def test_what_is_known_to_be_wrong_is_refused_whatever_is_unread() -> None:
     assert made.refused[0].seen == 'Critical'
 
 
-def test_kinds_that_two_ways_count_differently_are_no_number() -> None:
+def test_kind_that_two_transports_count_differently_has_no_count() -> None:
     seen = dataclasses.replace(box(gpu(0)), uncounted=('gpu',))
     assert plan(seen, profile(SAME)).untold
 
 
-def test_no_way_is_no_reason_while_the_update_service_is_unread() -> None:
+def test_missing_transport_is_unread_while_the_update_service_is_unread(
+        ) -> None:
     held = Unread('/redfish/v1/UpdateService', 'HTTP 500', holds=True)
     made = plan(with_unread(box(gpu(0)), held), profile(NEWER), transports=())
     assert made.untold
@@ -184,7 +185,7 @@ def test_no_way_is_no_reason_while_the_update_service_is_unread() -> None:
     ('proved', 'OK', (), None), ('proved', None, (), False),
     ('proved', None, ('health',), True), ('any', 'Critical', (), None),
     ('any', None, ('health',), None), ('any', 'OK', ('state',), True)])
-def test_health_that_was_not_told(health: str, told: str | None,
+def test_health_that_was_not_reported(health: str, told: str | None,
                                   unread: tuple[str, ...],
                                   refused: bool | None) -> None:
     made = plan(box(gpu(0, health=told, unread=unread)), profile(
@@ -258,7 +259,7 @@ def test_a_collection_that_was_not_read(
     assert 'GPU' in found
 
 
-def test_a_box_that_is_not_settled_has_no_number_and_no_mode() -> None:
+def test_incomplete_inventory_gives_no_count_and_no_mode_trait() -> None:
     seen = dataclasses.replace(box(gpu(0, modes=(ON,))), complete=False)
     assert names(seen) == {'GPU', 'GPU_NVIDIA_H100_SXM', 'DEGRADED'}
 
@@ -281,7 +282,7 @@ def test_a_nic_that_may_be_a_dpu_degrades_a_plain_one_does_not() -> None:
                             unread=('presence',)))) == set()
 
 
-def test_no_baseline_is_chosen_past_one_that_cannot_be_told() -> None:
+def test_no_baseline_is_selected_after_one_that_could_not_be_read() -> None:
     first = Profile('first', (Group('g', {'kind': ('gpu',)}, Count(8, 8)),))
     second = Profile('second', (Group('g', {'kind': ('gpu',)}),))
     assert selection.first([first, second], box(gpu(0))).profile is second
