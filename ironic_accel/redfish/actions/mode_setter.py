@@ -246,7 +246,7 @@ def poll_modes(connector: session.Connector, reader: Reader,
     A mode that cannot be read is neither: its result is unknown.
     """
     young = waits.is_young(json.dumps(dict(ticket), sort_keys=True,
-                                   default=str), _SHOWS_WITHIN)
+                                      default=str), _SHOWS_WITHIN)
     results: dict[tuple[str, str], Result] = {}
     taken: dict[tuple[str, str], Mapping[str, Any]] = {}
     items = [((str(e['ref'][0]), str(e['ref'][1])), e)
