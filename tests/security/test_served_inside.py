@@ -112,7 +112,7 @@ def test_what_is_no_file_is_not_waited_for(
     elif kind == 'folder':
         path.mkdir()
     backend = _bench(tmp_path)
-    assert 'cannot be copied' in _changed(_burn(backend, image))
+    assert 'cannot copy the image' in _changed(_burn(backend, image))
     assert _burnt(tmp_path) is None
 
 
@@ -200,7 +200,7 @@ def test_the_copy_has_the_suffix_that_the_image_has(
     assert copy.path == f'{folder}/image-{DIGEST[:16]}{suffix}'
     assert Path(copy.path).read_bytes() == GOOD
     # Not over one that is there.
-    with pytest.raises(AccelError, match='cannot be copied'):
+    with pytest.raises(AccelError, match='cannot copy the image'):
         private_files.copy(image, Image('x', url, DIGEST, {}), folder)
 
 
