@@ -112,7 +112,7 @@ def test_a_run_killed_in_a_reset_continues(
     machine, file = boot('hgx-h100'), profile()
     child = started(machine, file)
     try:
-        wait_for(child, 'auxiliary power cycle')
+        wait_for(child, 'cycling the auxiliary power')
         # Time goes fast in the machine: its BMC is not away for long.
         machine.going.clear()
         child.kill()

@@ -38,8 +38,8 @@ GOOD = [
 
 #: Faults that end a run: exit status, pushes, what is said.
 BAD = [
-    ('push-refused=400', 4, 0, 'nothing was written by this request'),
-    ('aux-refused', 4, 1, 'what was written waits for it'),
+    ('push-refused=400', 4, 0, 'the request wrote nothing'),
+    ('aux-refused', 4, 1, 'the staged changes need an auxiliary power cycle'),
     ('weak-reset', 4, 1, 'no reset that the profile allows activated'),
     ('foreign-job=UserIntervention', 3, 0, 'another party staged'),
     ('foreign-settings', 3, 0, 'BIOS settings BootMode Legacy'),
@@ -103,7 +103,8 @@ def test_the_plan_refuses_it_as_well(
     box.box.misbehave(fault)
     said = run('plan', '--bmc', box.url, '--profile', profile(), '--json')
     assert said.code == 3
-    assert 'allow staged' in said.document['refused'][0]['reason']
+    assert 'add staged to allow of the profile' in (
+        said.document['refused'][0]['reason'])
     seen = run('inventory', '--bmc', box.url, '--json')
     if 'firmware' not in fault:
         assert len(seen.document['waiting']) == 1
