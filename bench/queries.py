@@ -146,7 +146,7 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
     manager = _manager()
     digests = [f'{2**63 + n:016x}' for n in range(16)]
     return {
-        'who writes through the BMC': lambda: shared_bmc.writing(task),
+        'who writes through the BMC': lambda: shared_bmc.writing_node(task),
         'who uses the BMC': lambda: shared_bmc.in_use(task),
         'child nodes': lambda: queries.children(uuid_),
         'one node': lambda: queries.node(uuid_),

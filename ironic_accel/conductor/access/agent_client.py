@@ -76,21 +76,22 @@ class AgentCalls:
             raise Unreachable('no agent is running: the ramdisk is not up',
                               error_class=ErrorClass.TRANSIENT) from exc
         except requests.RequestException as exc:
-            raise _silent(node, command, exc) from None
+            raise _no_response(node, command, exc) from None
         except strict_json.NotJson as exc:
-            raise _garbled(node, command, str(exc)) from None
+            raise _invalid_response(node, command, str(exc)) from None
         if status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise _turned_down(node, command, status, raw)
+            raise _rejected(node, command, status, raw)
         if raw.get('command_status') != 'SUCCEEDED':
             raise _failed(node, command, raw)
         answer = raw.get('command_result')
         if not isinstance(answer, dict):
-            raise _garbled(node, command, 'the response has no result')
+            raise _invalid_response(
+                node, command, 'the response has no result')
         if answer.get('error'):
             try:
                 failed = agent_answers.error(answer['error'])
             except agent_answers.Wrong as exc:
-                raise _garbled(node, command, str(exc)) from exc
+                raise _invalid_response(node, command, str(exc)) from exc
             raise failed
         return answer
 
@@ -128,7 +129,7 @@ class AgentCalls:
             return response.status_code, {}
 
 
-def _garbled(node: Any, command: str, why: str) -> AccelError:
+def _invalid_response(node: Any, command: str, why: str) -> AccelError:
     """The error for an invalid response: the result is unknown."""
     LOG.warning('Node %(node)s: the agent returned an invalid response to '
                 '%(command)s: %(why)s', {'node': node.uuid, 'command': command,
@@ -138,7 +139,7 @@ def _garbled(node: Any, command: str, why: str) -> AccelError:
                 todo='check the log of the ramdisk')
 
 
-def _silent(node: Any, command: str,
+def _no_response(node: Any, command: str,
             exc: requests.RequestException) -> AccelError:
     """What it means that there was no answer."""
     LOG.warning('Node %(node)s: no response from the agent to %(command)s '
@@ -153,7 +154,7 @@ def _silent(node: Any, command: str,
                 error_class=ErrorClass.TRANSIENT, seen=type(exc).__name__)
 
 
-def _turned_down(node: Any, command: str, status: int,
+def _rejected(node: Any, command: str, status: int,
                  raw: Mapping[str, Any]) -> AccelError:
     text = Untrusted(str(raw.get('faultstring') or ''), '').words()
     LOG.warning('Node %(node)s: the agent rejected %(command)s with HTTP '

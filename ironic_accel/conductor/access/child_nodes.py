@@ -58,7 +58,7 @@ def refuse(node: Any) -> None:
             f'{node.parent_node}, whose reset activates the change')
 
 
-def at_work(child: OtherNode, disruption: bool = False) -> str | None:
+def in_use(child: OtherNode, disruption: bool = False) -> str | None:
     """Why a child is not idle, or None.
 
     :param disruption: whether an instance on it may be interrupted.
@@ -69,10 +69,10 @@ def at_work(child: OtherNode, disruption: bool = False) -> str | None:
     return f'child node {child.uuid} is {state}'
 
 
-def any_at_work(task: Any, disruption: bool = False) -> str | None:
+def any_in_use(task: Any, disruption: bool = False) -> str | None:
     """Why a reset of a node would hurt one of its children, or None."""
     return next(filter(None, (
-        at_work(child, disruption) for child in of(task))), None)
+        in_use(child, disruption) for child in of(task))), None)
 
 
 def waited_for(task: Any) -> str | None:
@@ -80,7 +80,7 @@ def waited_for(task: Any) -> str | None:
     current = operation.load(task.node)
     disruption = bool(current and current.disruption)
     for child in of(task):
-        why = at_work(child, disruption)
+        why = in_use(child, disruption)
         if why is None and child.reservation:
             why = f'child node {child.uuid} is locked'
         if why:
@@ -115,7 +115,7 @@ def power_on(task: Any, uuids: Iterable[str]) -> None:
             LOG.info('Child node %s no longer exists', uuid)
 
 
-def look_again(task: Any) -> None:
+def refresh_after_run(task: Any) -> None:
     """Let the children publish their inventory after a run on their parent.
 
     Managed children that had published something are refreshed; one that

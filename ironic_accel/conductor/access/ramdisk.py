@@ -84,7 +84,7 @@ def prepare(task: Any, current: Operation) -> None:
     deploy_utils.prepare_agent_boot(task)
 
 
-def came(node: Any, current: Operation) -> bool:
+def has_returned(node: Any, current: Operation) -> bool:
     """Whether the agent that an operation waits for has come."""
     return current.awaits is not None and is_there(node)
 

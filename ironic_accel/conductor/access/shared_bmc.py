@@ -49,11 +49,11 @@ def others(task: Any) -> list[OtherNode]:
     mine = bmc_address.of(task.node)
     if mine is None:
         return []
-    return [n for n in queries.seen_through(queries.behind_bmc({mine}))
+    return [n for n in queries.with_copies_restored(queries.behind_bmc({mine}))
             if n.uuid != task.node.uuid]
 
 
-def writing(task: Any) -> str | None:
+def writing_node(task: Any) -> str | None:
     """The uuid of another node that writes through the same BMC, or None.
 
     It does as long as it has a power lock. A write that has ended does not
@@ -68,13 +68,13 @@ def writing(task: Any) -> str | None:
     near |= queries.nodes({n.parent_node for n in near.values()
                            if n.parent_node is not None} - set(near))
     near.pop(node.uuid, None)
-    return next((n.uuid for n in queries.seen_through(sorted(
+    return next((n.uuid for n in queries.with_copies_restored(sorted(
         near.values(), key=lambda n: n.id)) if _keeps_bmc(n)), None)
 
 
 def _keeps_bmc(node: OtherNode) -> bool:
     """Whether no other node may write through a node's BMC now."""
-    standing = flash_guard.stands(node)
+    standing = flash_guard.lock_of(node)
     if standing is None:
         return False
     intent = earlier_documents.intent(
@@ -122,5 +122,5 @@ def _not_idle(nodes: Iterable[OtherNode]) -> str | None:
 
 
 def _worked_on(node: OtherNode) -> bool:
-    return flash_guard.stands(node) is not None or keys.OPERATION.is_there(
+    return flash_guard.lock_of(node) is not None or keys.OPERATION.is_there(
         node)

@@ -61,7 +61,7 @@ def check(task: Any) -> None:
 
 def _check_step(task: Any, kind: str, declared: DeclaredStep,
                 args: Mapping[str, Any], first: bool) -> None:
-    why = operation.foreign(task.node)
+    why = operation.later_version(task.node)
     if why:
         raise exception.InvalidState(f'node {task.node.uuid}: {why}')
     bmc_session.check(task.node)
@@ -69,7 +69,7 @@ def _check_step(task: Any, kind: str, declared: DeclaredStep,
         steps.check_stopped(task, declared.name)
     misfit = declared.misfit(args)
     if misfit is not None:
-        raise steps.bad(misfit)
+        raise steps.invalid(misfit)
     if declared.check is None:
         return
     planned = declared.check(task, kind, args)
@@ -100,7 +100,7 @@ def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
                 kind=kind, step='', activation=str(activation[0]))),
             record.staged if record else (), transports, catalogue.catalogue())
     except AccelError as exc:
-        raise steps.bad(str(exc)) from exc
+        raise steps.invalid(str(exc)) from exc
     told = [r for r in plan.refused if not r.unread]
     if not told:
         return
@@ -114,6 +114,6 @@ def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
     if len(told) > 1:
         text += f'; {len(told) - 1} more refused'
     age = max(0, round(clock.shared() - stored.at))
-    raise steps.bad(
+    raise steps.invalid(
         f'{text}{hint}. The plan is based on the inventory of {age} s ago; if '
         'the node changed since, refresh it first (accel_refresh)')

@@ -154,7 +154,7 @@ def _arguments(node: Any, step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     args = dict(step.get('args') or {})
     why = _DECLARED.misfit(args)
     if why is not None:
-        raise steps.bad(why)
+        raise steps.invalid(why)
     old = args.get('max_effect')
     asked = activation_limit.asked(args.get('max_activation'), old)
     if old is not None:
@@ -168,12 +168,12 @@ def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:
     :raises: InvalidParameterValue.
     """
     if deploy_utils.is_ramdisk_disabled(task.node):
-        raise steps.bad(f'{STEP} requires the ramdisk, but disable_ramdisk is '
-                        f'set for this {kind}')
+        raise steps.invalid(f'{STEP} requires the ramdisk, but '
+                            f'disable_ramdisk is set for this {kind}')
     priority = step.get('priority')
     if kind == 'deploy' and priority is not None \
             and priority not in DEPLOY_PRIORITIES:
-        raise steps.bad(
+        raise steps.invalid(
             f'priority {priority!r} of {STEP}: expected {DEPLOY_PRIORITIES[0]}'
             f' to {DEPLOY_PRIORITIES[-1]}, after the agent is booted and '
             'before the image is written')

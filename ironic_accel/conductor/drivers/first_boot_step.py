@@ -66,7 +66,7 @@ class FirstBoot:
         try:
             profile_snapshot.keep(node, found)
         except AccelError as exc:
-            raise steps.bad(str(exc)) from exc
+            raise steps.invalid(str(exc)) from exc
         return steps.begin(task, Operation(
             kind=str(operation.kind_of(node)), step=first_boot.STEP,
             work=first_boot.WORK, profile=found.name, inline=inline,
@@ -79,13 +79,13 @@ def _allowed(task: Any, profile: Profile) -> None:
     :raises: InvalidParameterValue.
     """
     if 'first_boot' not in profile.allow:
-        raise steps.bad(f'profile {profile.name} does not allow first_boot: '
-                        'add it to allow in the profile')
+        raise steps.invalid(f'profile {profile.name} does not allow '
+                            'first_boot: add it to allow in the profile')
     if not CONF.accelerator.first_boot_injection:
-        raise steps.bad('[accelerator]first_boot_injection is disabled')
+        raise steps.invalid('[accelerator]first_boot_injection is disabled')
     priority = (task.node.deploy_step or {}).get('priority')
     if priority is not None and not LAST <= priority <= FIRST:
-        raise steps.bad(
+        raise steps.invalid(
             f'priority {priority}: expected {FIRST} to {LAST}, after the '
             'image is written and before its boot is prepared')
     reasons = target.node_reasons(
@@ -95,4 +95,4 @@ def _allowed(task: Any, profile: Profile) -> None:
         reasons += (f'deploy interface {task.node.deploy_interface} has no '
                     'agent running after the image is written',)
     if reasons:
-        raise steps.bad(f'{first_boot.STEP}: ' + '; '.join(reasons))
+        raise steps.invalid(f'{first_boot.STEP}: ' + '; '.join(reasons))

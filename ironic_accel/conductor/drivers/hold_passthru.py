@@ -107,9 +107,9 @@ def check_unlock(task: Any) -> StoredGuard:
         which would only set it again.
     """
     node = task.node
-    standing = flash_guard.stands(node)
+    standing = flash_guard.lock_of(node)
     if standing is None:
-        over = flash_guard.over(task)
+        over = flash_guard.applicable(task)
         more = ('; it is covered by the power lock of its parent '
                 f'{over[1].uuid}: unlock the parent' if over else '')
         raise exception.InvalidState(

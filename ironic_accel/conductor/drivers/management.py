@@ -79,7 +79,7 @@ class Sensors:
 
 def _readings(task: Any) -> list[Reading]:
     """What the devices that were seen last measure now."""
-    if flash_guard.over(task) is not None:
+    if flash_guard.applicable(task) is not None:
         # A BMC that writes firmware has enough to do.
         return []
     stored = inventory_store.load(task)

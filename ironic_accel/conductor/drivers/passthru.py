@@ -109,7 +109,8 @@ class Passthru:
             'operation': _progress(node, current) if current else None,
             'record': keys.RECORD.of(node),
             'result': keys.RESULT.of(node),
-            'guard': flash_guard.stands(node), 'stopped': write_hold.why(task),
+            'guard': flash_guard.lock_of(node),
+            'stopped': write_hold.why(task),
             'summary': keys.SUMMARY.of(node),
             'plan': dict(stored.plan) if stored and stored.plan else None,
             'age': _age(stored.at) if stored else None}
@@ -144,7 +145,7 @@ class Passthru:
     def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """The site profiles of this conductor."""
         return {'conductor': CONF.host,
-                'writes': write_hold.writes(), 'profiles': [
+                'writes': write_hold.writes_allowed(), 'profiles': [
             {'digest': p.digest, 'profile': loader.normalise(p)}
             for _, p in sorted(profiles.site_profiles().all().items())]}
 
@@ -155,7 +156,7 @@ class Passthru:
                                'through the API afterwards.')
     def accel_disable(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Remove everything that is stored with the node."""
-        return release.leave(task)
+        return release.disable(task)
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
                    description='Deprecated, use accel_disable.')
@@ -164,7 +165,7 @@ class Passthru:
         LOG.warning('Node %s: passthru method accel_release is deprecated '
                     'and will be removed; use accel_disable',
                     task.node.uuid)
-        return release.leave(task)
+        return release.disable(task)
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
                    description='Plan a profile from the stored inventory. '

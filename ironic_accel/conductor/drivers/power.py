@@ -57,13 +57,13 @@ class GuardedPower:
             a worker.
         """
         super().validate(task)  # type: ignore[misc]
-        standing = flash_guard.over(task)
+        standing = flash_guard.applicable(task)
         if standing and not flash_guard.passes(task):
             flash_guard.remember(task.node)
             error = (exception.InvalidParameterValue
                      if task.node.provision_state in _BEGUN
                      else exception.InvalidState)
-            raise error(flash_guard.word(*standing))
+            raise error(flash_guard.refusal(*standing))
         admission.check(task)
 
     def get_power_state(self, task: Any) -> str | None:
@@ -72,7 +72,7 @@ class GuardedPower:
         The actual state may differ meanwhile, and Ironic would correct it by
         powering the node off during an update.
         """
-        if not flash_guard.passes(task) and flash_guard.over(task):
+        if not flash_guard.passes(task) and flash_guard.applicable(task):
             recorded: str | None = task.node.power_state
             if recorded is not None:
                 return recorded
@@ -118,11 +118,11 @@ class _Pinned(GuardedPower):
 
 
 def _refuse(task: Any, power_state: str = states.REBOOT) -> None:
-    standing = flash_guard.over(task)
+    standing = flash_guard.applicable(task)
     if standing and not flash_guard.passes(task):
         flash_guard.give_back(task.node)
         why = error_handlers.fail(task, power_state)
-        text = flash_guard.word(*standing)
+        text = flash_guard.refusal(*standing)
         raise exception.DriverOperationError(
             f'{text}. The host stays on after: {why}' if why else text)
 

@@ -125,8 +125,8 @@ class Steps:
         in_band = without_redfish(task.node) or ramdisk_module.can_help(
             task.node, 'clean')
         if in_band and deploy_utils.is_ramdisk_disabled(task.node):
-            raise bad('the node has no redfish_address, so apply_baseline '
-                      'requires the ramdisk, but disable_ramdisk is set')
+            raise invalid('the node has no redfish_address, so apply_baseline '
+                          'requires the ramdisk, but disable_ramdisk is set')
         if not name:
             return _begin_choice(task, in_band)
         return begin_apply(task, 'apply_baseline', name, in_band=in_band)
@@ -167,7 +167,7 @@ class Steps:
     def verify_accelerators(self, task: Any) -> None:
         """Take an inventory if the host is on. Missing devices do not fail it.
         """
-        observe.look_once(task)
+        observe.verify(task)
 
     def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
         """The clean steps, with ``[accelerator]baseline_priority`` applied."""
@@ -189,7 +189,7 @@ def begin(task: Any, current: Operation) -> str:
     if current.kind not in operation.WAIT_STATES:
         raise exception.InvalidState(
             f'a step cannot run in provision state {node.provision_state}')
-    saving.mend(node)
+    saving.restore_overwritten(node)
     _check_known(node)
     # What is refused begins nothing either: the end of a step that a stop
     # switch turned down is written down like any other.
@@ -234,7 +234,7 @@ def check_stopped(task: Any, step: str) -> None:
 
 
 def _check_known(node: Any) -> None:
-    foreign = operation.foreign(node)
+    foreign = operation.later_version(node)
     if foreign:
         raise exception.InvalidState(f'node {node.uuid}: {foreign}')
 
@@ -252,7 +252,7 @@ def begin_apply(task: Any, step: str, given: object,
     :raises: InvalidParameterValue; InvalidState as ``begin`` does.
     """
     node = task.node
-    saving.mend(node)
+    saving.restore_overwritten(node)
     check_stopped(task, step)
     kind = str(operation.kind_of(node))
     profile, (activation, why) = check_apply(
@@ -286,7 +286,7 @@ def check_apply(task: Any, kind: str, profile: object,
     :raises: InvalidParameterValue.
     """
     child_nodes.refuse(task.node)
-    disruption = _truth(allow_disruption)
+    disruption = _boolean(allow_disruption)
     found, _inline = given_profile(profile)
     asked = activation_limit.asked(max_activation, max_effect)
     return found, activation_limit.strongest(task, kind, asked, disruption)
@@ -303,10 +303,10 @@ def check_reset(node: Any, kind: str | None,
     if devices is not None and not (
             isinstance(devices, list)
             and all(isinstance(d, str) for d in devices)):
-        raise bad(f'devices: {devices!r}: expected a list of device ids')
-    if kind == 'service' and not _truth(allow_disruption):
-        raise bad('a service step that resets devices requires '
-                  'allow_disruption: true')
+        raise invalid(f'devices: {devices!r}: expected a list of device ids')
+    if kind == 'service' and not _boolean(allow_disruption):
+        raise invalid('a service step that resets devices requires '
+                      'allow_disruption: true')
 
 
 def check_out_of_band(node: Any) -> None:
@@ -315,8 +315,8 @@ def check_out_of_band(node: Any) -> None:
     :raises: InvalidParameterValue.
     """
     if without_redfish(node):
-        raise bad('apply_profile requires redfish_address in driver_info; use '
-                  'apply_profile_in_band for this node')
+        raise invalid('apply_profile requires redfish_address in driver_info; '
+                      'use apply_profile_in_band for this node')
 
 
 def _begin_choice(task: Any, in_band: bool) -> str:
@@ -346,14 +346,14 @@ def given_profile(given: object) -> tuple[Profile, bool]:
                 given, catalog=catalogue.catalogue()), True
     except AccelError as exc:
         raise exception.InvalidParameterValue(str(exc)) from exc
-    raise bad(f'profile: {type(given).__name__}: expected the name of a '
-               'site profile, or a mapping')
+    raise invalid(f'profile: {type(given).__name__}: expected the name of a '
+                  'site profile, or a mapping')
 
 
-def _truth(value: object) -> bool:
+def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise bad(f'allow_disruption: {value!r}: expected true or false')
+    raise invalid(f'allow_disruption: {value!r}: expected true or false')
 
 
 def without_redfish(node: Any) -> bool:
@@ -361,6 +361,6 @@ def without_redfish(node: Any) -> bool:
     return bmc_address.of(node) is None
 
 
-def bad(text: str) -> exception.InvalidParameterValue:
+def invalid(text: str) -> exception.InvalidParameterValue:
     """The error for an invalid argument of a step."""
     return exception.InvalidParameterValue(text)

@@ -144,15 +144,15 @@ class Checks(upgradecheck.UpgradeCommands):
     def _check_records(self) -> Any:
         """No node has a record that the version installed cannot read."""
         found = [f'{r.uuid}: {why}' for r in _nodes(keys.RECORD.name)
-                 if (why := operation.foreign(r))]
+                 if (why := operation.later_version(r))]
         if found:
             return Result(Code.FAILURE, _some(found))
         return Result(Code.SUCCESS)
 
-    def _check_quiet(self) -> Any:
+    def _check_updates(self) -> Any:
         """Nothing is being written: a restart can be waited with."""
         busy = [f"{r.uuid}: {g['what']}" for r in _nodes(keys.GUARD.name)
-                if (g := flash_guard.stands(r))]
+                if (g := flash_guard.lock_of(r))]
         stuck = [f'{r.uuid}: {r.provision_state}'
                  for r in _nodes(keys.OPERATION.name)
                  if r.provision_state in (
@@ -172,7 +172,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Site profiles', _check_profiles),
         ('Permissions of the site profiles', _check_files),
         ('Records of the nodes', _check_records),
-        ('No update in progress', _check_quiet))
+        ('No update in progress', _check_updates))
 
 
 def _nodes(key: str) -> list[Any]:

@@ -84,6 +84,6 @@ class IpmiAccelerator(Accelerator, ipmitool.VendorPassthru):
             written: there are raw commands that cut the power.
         """
         super().validate(task, method, **kwargs)
-        standing = flash_guard.over(task)
+        standing = flash_guard.applicable(task)
         if method == 'send_raw' and standing and not flash_guard.passes(task):
-            raise exception.InvalidState(flash_guard.word(*standing))
+            raise exception.InvalidState(flash_guard.refusal(*standing))

@@ -57,7 +57,7 @@ def now(node: Any) -> float:
     return float(mark_['at']) + step
 
 
-def foreign(node: Any) -> bool:
+def is_uncounted(node: Any) -> bool:
     """Whether this machine has not counted the time of a node yet.
 
     The time does not advance on this machine until then.

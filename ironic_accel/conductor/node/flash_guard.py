@@ -46,7 +46,7 @@ _ours: weakref.WeakSet[Any] = weakref.WeakSet()
 _ours_lock = threading.Lock()
 
 
-def stands(node: Any) -> StoredGuard | None:
+def lock_of(node: Any) -> StoredGuard | None:
     """The guard of a node, or None.
 
     :param node: a node, or anything with ``driver_internal_info``.
@@ -54,7 +54,7 @@ def stands(node: Any) -> StoredGuard | None:
     return keys.GUARD.of(node) or None
 
 
-def over(task: Any) -> tuple[StoredGuard, Any] | None:
+def applicable(task: Any) -> tuple[StoredGuard, Any] | None:
     """The power lock that applies to the node of a task, and its node.
 
     The lock of the parent applies to a child node (a DPU) too: it is written
@@ -72,7 +72,7 @@ def over(task: Any) -> tuple[StoredGuard, Any] | None:
 
 def _anywhere(node: Any) -> StoredGuard | None:
     """The power lock of a node, also if another process overwrote it."""
-    standing = stands(node)
+    standing = lock_of(node)
     if standing is None:
         kept = queries.overwritten(node)
         standing = keys.GUARD.read(kept.values) if kept else None
@@ -87,7 +87,7 @@ def put(node: Any, what: str, now: float, longest: float,
     :param now: the time of the node (``elapsed``).
     :param longest: seconds that it takes at most, as far as is known.
     """
-    before = stands(node)
+    before = lock_of(node)
     keys.GUARD.put(node, {
         'what': what, 'kind': kind, 'since': now, 'longest': longest,
         'state': 'begun', 'quiet': 0, 'moved': now, 'last': '',
@@ -99,7 +99,7 @@ def put(node: Any, what: str, now: float, longest: float,
 
 def change(node: Any, **values: Any) -> StoredGuard:
     """Note what was seen of what is guarded; the caller saves the node."""
-    found = cast(StoredGuard, {**(stands(node) or {}), **values})
+    found = cast(StoredGuard, {**(lock_of(node) or {}), **values})
     keys.GUARD.put(node, found)
     return found
 
@@ -109,7 +109,7 @@ def end_reset(node: Any) -> None:
 
     It writes nothing itself; what was guarded before is guarded on.
     """
-    standing = stands(node)
+    standing = lock_of(node)
     if standing is None or standing.get('kind') != 'reset':
         return
     if standing.get('over'):
@@ -144,7 +144,7 @@ def give_back(node: Any) -> None:
             node.set_driver_internal_info(key, value)
 
 
-def word(guard: StoredGuard, node: Any) -> str:
+def refusal(guard: StoredGuard, node: Any) -> str:
     """The reason for which a power action is refused."""
     at = guard.get('until', 0.0)
     until = datetime.datetime.fromtimestamp(at, datetime.UTC)

@@ -224,7 +224,7 @@ def whole(
     return seen, carry_over.transports(transports, stored.transports, seen)
 
 
-def looks(stored: Stored | None, own: Inventory,
+def inventory_times(stored: Stored | None, own: Inventory,
           now: float) -> dict[str, float]:
     """The time of the last inventory of each transport (epoch seconds),
     including a new one.

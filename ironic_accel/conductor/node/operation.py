@@ -225,7 +225,7 @@ def can_refresh(node: Any) -> bool:
         ``provision_state``.
     """
     return (kind_of(node) == 'idle' and load(node) is None
-            and foreign(node) is None)
+            and later_version(node) is None)
 
 
 def begin_refresh(node: Any, step: str = REFRESH_STEP, *, power_on: bool,
@@ -267,11 +267,11 @@ def check_free(node: Any) -> None:
             and current.restore is None):
         raise exception.InvalidState(
             f'node {node.uuid}: {current.step} is in progress')
-    if why := foreign(node):
+    if why := later_version(node):
         raise exception.InvalidState(f'node {node.uuid}: {why}')
 
 
-def foreign(node: Any) -> str | None:
+def later_version(node: Any) -> str | None:
     """Why this conductor must not change a node, or None.
 
     During an upgrade conductors of two versions run side by side, and the

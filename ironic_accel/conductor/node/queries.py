@@ -233,7 +233,7 @@ def _read_keys(ids: list[int]) -> dict[int, tuple[str, ...]]:
             for row in by_id(ids, ('driver_internal_info',))}
 
 
-def seen_through(found: Iterable[OtherNode]) -> list[OtherNode]:
+def with_copies_restored(found: Iterable[OtherNode]) -> list[OtherNode]:
     """Nodes as they would be if no process had overwritten them.
 
     For decisions about nodes that the caller does not hold: their own

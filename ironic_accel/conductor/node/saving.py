@@ -71,7 +71,7 @@ class NotOurs(AccelError):
     """The node was taken from us: nothing may be written any more."""
 
 
-def passes(exc: BaseException) -> bool:
+def is_transient(exc: BaseException) -> bool:
     """Whether an error of the database may disappear at the next attempt."""
     return isinstance(exc, (
         db_exc.DBError, sqlalchemy.exc.OperationalError,
@@ -83,7 +83,7 @@ def passes(exc: BaseException) -> bool:
 _retried = oslo_db_api.wrap_db_retry(
     max_retries=TRIES, retry_interval=0.125, max_retry_interval=4,
     retry_on_disconnect=True, retry_on_deadlock=True,
-    exception_checker=passes)
+    exception_checker=is_transient)
 
 
 def token(node: Any) -> str | None:
@@ -133,7 +133,7 @@ def save(node: Any, forget: bool = False, touch: bool = False,
         raise
 
 
-def mend(node: Any) -> bool:
+def restore_overwritten(node: Any) -> bool:
     """Restore and save what another process overwrote.
 
     It comes before anything else that is done to a locked node.

@@ -50,7 +50,7 @@ def of(node: Any) -> StoredHold | None:
     return keys.HOLD.of(node) or None
 
 
-def writes() -> bool:
+def writes_allowed() -> bool:
     """Whether this conductor may write.
 
     oslo.config reports a value that is not a boolean when it is read, not at
@@ -70,14 +70,14 @@ def why(task: Any) -> str | None:
     :param task: of the node; its children are asked too, because they are
         written to in its runs.
     """
-    if not writes():
+    if not writes_allowed():
         return (f'writes are disabled on conductor {CONF.host}'
                 ' ([accelerator]allow_writes is not true)')
     # Values of a child that Ironic overwrote are read from their copy; the
     # node itself is restored before anything is done to it.
     for kind, node in (('node', task.node), *(
             ('child node', child)
-            for child in queries.seen_through(
+            for child in queries.with_copies_restored(
                 queries.children(task.node.uuid)))):
         hold = of(node)
         if hold is not None:

@@ -82,7 +82,7 @@ def backend(task: Any, current: Operation) -> Backend:
     fence = functools.partial(check_ours, task, current)
     own = bmc_session.backend(task.node, before_write=fence)
     if task.node.parent_node:
-        standing = flash_guard.over(task)
+        standing = flash_guard.applicable(task)
         return ReadOnlyBackend(own, 'a child node can only be changed by '
                                     'steps of its '
                                     'parent', standing is not None)
@@ -92,7 +92,7 @@ def backend(task: Any, current: Operation) -> Backend:
             continue
         name = transport_name(child)
         inner: Backend = ChildBackend(child, name, fence)
-        why = child_nodes.at_work(child, current.disruption)
+        why = child_nodes.in_use(child, current.disruption)
         if why:
             inner = ReadOnlyBackend(inner, why)
         transports[name] = inner

@@ -104,7 +104,7 @@ class Ending:
             keys.RESULT.put(task.node, kept)
             saving.save(task.node)
         if current.writes:
-            child_nodes.look_again(task)
+            child_nodes.refresh_after_run(task)
         if self.error is None or current.work == 'watch':
             _resume(task, current)
         else:
@@ -127,9 +127,9 @@ def _is_left(node: Any, result: Mapping[str, Any],
     """
     record = operation.load_record(node)
     if current.work == 'watch' or (
-            flash_guard.stands(node) and record and record.intent):
+            flash_guard.lock_of(node) and record and record.intent):
         return False
-    return bool(flash_guard.stands(node) or to_restore(result, current))
+    return bool(flash_guard.lock_of(node) or to_restore(result, current))
 
 
 def converged(ctx: Context, outcome: Converged) -> Ending:
@@ -230,14 +230,14 @@ def _forget_reset(node: Any) -> None:
         flash_guard.end_reset(node)
 
 
-def watch_on(task: Any) -> None:
+def keep_monitoring(task: Any) -> None:
     """Continue to monitor what a failed step left running in the system.
 
     The power lock is removed as soon as the write has ended, so that power
     actions are not refused for longer than necessary.
     """
     node = task.node
-    standing = flash_guard.stands(node)
+    standing = flash_guard.lock_of(node)
     if standing is None:
         return
     record = operation.load_record(node)
@@ -289,7 +289,7 @@ def _give_up(task: Any, current: Operation, error: Detail,
              nothing: bool) -> None:
     _end_in_failure(task, current, error, nothing)
     if task.node is not None:
-        watch_on(task)
+        keep_monitoring(task)
 
 
 def _end_in_failure(task: Any, current: Operation, error: Detail,

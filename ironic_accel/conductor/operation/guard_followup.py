@@ -47,22 +47,22 @@ def follow(ctx: Context) -> None:
         running(ctx, polled.summary, polled.percent)
     elif seen is not None and seen.busy:
         what = seen.busy[0]
-        if flash_guard.stands(ctx.node) is None:
+        if flash_guard.lock_of(ctx.node) is None:
             # It continues without an intent of ours, as a background copy.
             flash_guard.put(ctx.node, f'{what.kind} {what.summary or what.ref}'
                       .strip(), ctx.now,
                       CONF.accelerator.lost_update_timeout, 'busy')
         running(ctx, what.summary, what.percent)
-    elif flash_guard.stands(ctx.node) is not None:
+    elif flash_guard.lock_of(ctx.node) is not None:
         if seen is None or seen.held or is_open(ctx):
             flash_guard.change(ctx.node, state='unknown', quiet=0)
         else:
-            quiet(ctx)
+            found_idle(ctx)
 
 
 def running(ctx: Context, summary: str, percent: int | None) -> None:
     """The system reports that the update continues."""
-    standing = flash_guard.stands(ctx.node)
+    standing = flash_guard.lock_of(ctx.node)
     if standing is None:
         return
     last = f'{summary} {percent}'
@@ -77,9 +77,9 @@ def running(ctx: Context, summary: str, percent: int | None) -> None:
         _alert(ctx, standing, summary, stuck)
 
 
-def quiet(ctx: Context) -> bool:
+def found_idle(ctx: Context) -> bool:
     """An inventory found the system idle; whether that ends the power lock."""
-    standing = flash_guard.stands(ctx.node)
+    standing = flash_guard.lock_of(ctx.node)
     looks = (0 if standing is None else standing.get('quiet', 0)) + 1
     if looks >= QUIET:
         flash_guard.drop(ctx.node)
@@ -97,14 +97,14 @@ def is_open(ctx: Context) -> bool:
         record and write_watch.may_run(record, ctx.now, ctx.pace.gone))
 
 
-def must_be_over(node: Any, now: float) -> bool:
+def has_expired(node: Any, now: float) -> bool:
     """Whether an update without a reported state has had the longest time.
 
     It is searched once more by what the system reported last.
 
     :param now: the time of the node.
     """
-    standing = flash_guard.stands(node)
+    standing = flash_guard.lock_of(node)
     return standing is None or bool(
         standing.get('state') != 'running'
         and now > standing.get('since', now) + standing.get('longest', 0.0))

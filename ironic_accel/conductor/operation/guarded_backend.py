@@ -108,7 +108,7 @@ class GuardedBackend(Delegating):
             was saved, this is the check after it.
         """
         other = (None if action.transport == agent_backend.NAME
-                 else shared_bmc.writing(self._task))
+                 else shared_bmc.writing_node(self._task))
         if other:
             raise Rejected(
                 f'node {other} has an update in progress on the same BMC',

@@ -78,7 +78,7 @@ def strongest_allowed(task: Any, disruption: bool = False
     The planner gets it, so that a plan that needs a stronger one is refused
     before anything begins.
     """
-    why = child_nodes.any_at_work(task, disruption)
+    why = child_nodes.any_in_use(task, disruption)
     if why:
         return Activation.DEVICE_RESET, why
     if task.node.disable_power_off:

@@ -105,7 +105,7 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
         found, note = _stored(task.node, inventory_store.read(raw), before)
     else:
         found, note = _looked(task, plugin_data)
-    if found is not None and flash_guard.over(task) is not None:
+    if found is not None and flash_guard.applicable(task) is not None:
         found, note = None, 'not published: an update is in progress'
     if found is not None:
         published = publish.publish(

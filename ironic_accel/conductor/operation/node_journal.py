@@ -85,13 +85,13 @@ class NodeJournal:
             # The node stays locked until it is found idle after the write.
             flash_guard.end_reset(node)
             _guard_begun(node, record)
-        elif fresh or flash_guard.stands(node) is None:
+        elif fresh or flash_guard.lock_of(node) is None:
             flash_guard.put(node, describe(intent), intent.since,
                       _longest(intent), intent.kind)
         saving.save(node)
 
     def _check_bmc(self) -> None:
-        other = shared_bmc.writing(self._task)
+        other = shared_bmc.writing_node(self._task)
         if other:
             raise BmcBusy(
                 f'waiting for node {other}, which has an update in progress '
@@ -128,7 +128,7 @@ def _longest(intent: Intent) -> float:
 
 def _guard_begun(node: Any, record: Record) -> None:
     """Guard what our reset of the host may have begun to write, unseen."""
-    if flash_guard.stands(node) is not None:
+    if flash_guard.lock_of(node) is not None:
         return
     longest = float(CONF.accelerator.lost_update_timeout)
     now = elapsed_time.now(node)

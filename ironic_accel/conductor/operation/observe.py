@@ -56,7 +56,7 @@ _LOST = 'devices are no longer listed, checking again'
 
 
 @work.register('look')
-def look(ctx: Context) -> Ending | None:
+def take_inventory(ctx: Context) -> Ending | None:
     """Take an inventory and publish it; power the host on for it if allowed.
     """
     seen = ctx.backend.observe()
@@ -68,7 +68,7 @@ def look(ctx: Context) -> Ending | None:
     late = ctx.now > ctx.operation.deadline
     if seen.busy or (not seen.complete and not late):
         return wait(ctx, seen)
-    if not late and (seen.partial or _fewer(ctx, seen)):
+    if not late and (seen.partial or _lacks_devices(ctx, seen)):
         return wait(ctx, seen, next(
             (u.words for u in seen.unread if u.kinds or u.facts or u.holds),
             _LOST))
@@ -85,7 +85,7 @@ def look(ctx: Context) -> Ending | None:
     return Ending(ctx.operation, facts={**_counts(seen), **facts})
 
 
-def _fewer(ctx: Context, seen: Inventory) -> bool:
+def _lacks_devices(ctx: Context, seen: Inventory) -> bool:
     """Whether devices are missing, for the first time in this operation."""
     stored = inventory_store.load(ctx.task)
     if stored is None or ctx.operation.progress == _LOST:
@@ -178,7 +178,7 @@ def _counts(seen: Inventory) -> dict[str, Any]:
             'found': len(seen.devices)}
 
 
-def look_once(task: Any) -> None:
+def verify(task: Any) -> None:
     """Read the BMC for a bounded time and publish the inventory.
 
     The host is never powered on for it. The result record has the reason if
@@ -186,7 +186,7 @@ def look_once(task: Any) -> None:
     refreshed once it is manageable.
     """
     node = task.node
-    foreign = operation.foreign(node)
+    foreign = operation.later_version(node)
     if foreign:
         LOG.warning('Skipping the verification of node %(node)s: %(why)s',
                     {'node': node.uuid, 'why': foreign})
@@ -199,10 +199,10 @@ def look_once(task: Any) -> None:
             note = (f'no response within {CONF.accelerator.verify_timeout} s: '
                     'not inventoried')
         else:
-            note = _take(*found)
+            note = _publish_if_complete(*found)
     except workers.NoFreeWorker as exc:
         # It is read by the next tick of the node's refresh.
-        note = _again(node, f'not read: {exc}')
+        note = _refresh_later(node, f'not read: {exc}')
     except AccelError as exc:
         note = f'not inventoried: {exc}'
     except Exception as exc:
@@ -218,18 +218,18 @@ def look_once(task: Any) -> None:
     saving.save(node)
 
 
-def _take(ctx: Context, seen: Inventory) -> str:
+def _publish_if_complete(ctx: Context, seen: Inventory) -> str:
     if seen.host == 'off':
         return 'host off: not inventoried'
     if seen.busy:
-        return _again(ctx.node, f'{seen.busy[0].kind} in progress')
+        return _refresh_later(ctx.node, f'{seen.busy[0].kind} in progress')
     if not seen.complete:
-        return _again(ctx.node, seen.unready)
+        return _refresh_later(ctx.node, seen.unready)
     publish.publish(ctx.task, seen, ctx.backend.all_transports, ctx.wall)
     return 'inventoried'
 
 
-def _again(node: Any, why: str) -> str:
+def _refresh_later(node: Any, why: str) -> str:
     """Let the node be refreshed once it is manageable.
 
     Many BMCs do not report when their host was last reset. Their inventory

@@ -65,7 +65,7 @@ def may_wait(ctx: Context) -> bool:
     return True
 
 
-def begin_looks(manager: Any, context: Any, interface: type) -> None:
+def begin_refreshes(manager: Any, context: Any, interface: type) -> None:
     """Begin the pending refreshes of nodes of this conductor.
 
     :param interface: base class of the vendor interfaces of these nodes.
@@ -73,7 +73,7 @@ def begin_looks(manager: Any, context: Any, interface: type) -> None:
     waiting = device_ownership.waiting()
     if not waiting:
         return
-    wanted = called_for(waiting)
+    wanted = pending_refreshes(waiting)
     for uuid, _driver in queries.served(
             manager, wanted, reserved=False, maintenance=False,
             provision_state_in=sorted(device_ownership.LOOKED_AT)):
@@ -88,7 +88,7 @@ def begin_looks(manager: Any, context: Any, interface: type) -> None:
             LOG.debug('Node %s is locked; refreshing it later', uuid)
 
 
-def called_for(waiting: list[Any]) -> Mapping[str, float]:
+def pending_refreshes(waiting: list[Any]) -> Mapping[str, float]:
     """The nodes to be refreshed, with the time at which the reason arose.
 
     :param waiting: rows of nodes that wait for others.

@@ -75,15 +75,15 @@ def tick(task: Any) -> None:
         return
     flash_guard.remember(task.node)
     try:
-        if saving.mend(task.node):
+        if saving.restore_overwritten(task.node):
             current = operation.load(task.node) or current
         # From here on a conductor that had the node before can no longer save
         # it.
-        early = elapsed_time.foreign(task.node)
+        early = elapsed_time.is_uncounted(task.node)
         now = elapsed_time.mark(task.node)
         saving.save(task.node)
         if early and current.due > now \
-                and not ramdisk.came(task.node, current):
+                and not ramdisk.has_returned(task.node, current):
             # It was due to have its time counted on, no more.
             return
         _tick(task, current)
@@ -94,7 +94,7 @@ def tick(task: Any) -> None:
         # on with: nothing is lost, and nothing could be saved now.
         LOG.exception('Unexpected error while working on node %s', current.id
                       if task.node is None else task.node.uuid)
-        if task.node is not None and not saving.passes(exc):
+        if task.node is not None and not saving.is_transient(exc):
             _unexpected(task, current, exc)
 
 
@@ -107,7 +107,7 @@ def _unexpected(task: Any, current: operation.Operation,
     """
     try:
         if current.work == 'watch':
-            update_followup.unheard(task, current,
+            update_followup.inventory_failed(task, current,
                              f'unexpected {type(exc).__name__}')
             return
         completion.fail(task, operation.load(task.node) or current, Detail(
@@ -133,16 +133,16 @@ def _tick(task: Any, current: operation.Operation) -> None:
             ctx = context.make(task, operation.load(task.node) or current)
             end = _work(ctx)
     except (write_hold.Held, node_journal.BmcBusy) as exc:
-        _again(task, str(exc.detail.summary))
+        _retry_later(task, str(exc.detail.summary))
         return
     except Unreachable as exc:
-        _failed_look(task, exc.detail)
+        _inventory_failed(task, exc.detail)
         return
     except saving.NotOurs:
         raise
     except AccelError as exc:
         if current.work == 'watch':
-            update_followup.unheard(task, current, exc.detail.summary)
+            update_followup.inventory_failed(task, current, exc.detail.summary)
         else:
             completion.fail(task, operation.load(task.node) or current,
                         exc.detail)
@@ -150,7 +150,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
     except exception.IronicException as exc:
         # Power actions and sessions fail for a while on BMCs that were just
         # reset; Ironic's words carry no secrets of the agent here.
-        _failed_look(task, Detail(
+        _inventory_failed(task, Detail(
             f'{type(exc).__name__}: {exc}', ErrorClass.TRANSIENT))
         return
     if end is not None:
@@ -205,10 +205,10 @@ def _apply(ctx: Context) -> Ending | None:
     if isinstance(outcome, Reset):
         _reset(ctx, outcome, record)
         return None
-    return _over(ctx, outcome)
+    return _end_run(ctx, outcome)
 
 
-def _over(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
+def _end_run(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
     """The end of a run; whatever it is, what was seen last is published."""
     if isinstance(outcome, Converged):
         return completion.converged(ctx, outcome)
@@ -269,13 +269,14 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
     if ctx.operation.restore is None:
         ctx.change(restore=states.POWER_ON)
     step = host_reset.perform(
-        ctx.task, ctx.journal, record, outcome.activation, ctx.now, _soft(ctx))
+        ctx.task, ctx.journal, record, outcome.activation, ctx.now,
+        _shut_down_first(ctx))
     operation.store_record(ctx.node, step.record)
     ctx.change(due=step.until, progress=step.summary, percent=None, failures=0,
                resets=ctx.operation.resets + int(step.performed))
 
 
-def _soft(ctx: Context) -> bool:
+def _shut_down_first(ctx: Context) -> bool:
     """Whether an operating system is asked to shut down first.
 
     It is wherever an operating system may lose data: one that ran when the
@@ -293,23 +294,23 @@ def _soft(ctx: Context) -> bool:
 
 def _restore(task: Any, current: operation.Operation) -> Ending | None:
     """Give the host the power state back that it had, once nothing runs."""
-    if flash_guard.stands(task.node) is not None:
+    if flash_guard.lock_of(task.node) is not None:
         ctx = context.make(task, current)
         ctx.backend.observe()
         guard_followup.follow(ctx)
-        if flash_guard.stands(task.node) is not None and (
+        if flash_guard.lock_of(task.node) is not None and (
                 ctx.now <= current.deadline):
             ctx.change(due=ctx.now + ctx.pace.poll, failures=0,
                        progress='waiting until the system is idle')
             saving.save(task.node, touch=True)
             return None
     state = completion.to_restore(current.outcome or {}, current)
-    if state is not None and flash_guard.stands(task.node) is None:
+    if state is not None and flash_guard.lock_of(task.node) is None:
         host_reset.power(task, state)
     return Ending.restored(current)
 
 
-def _again(task: Any, why: str) -> None:
+def _retry_later(task: Any, why: str) -> None:
     """Repeat the tick later; nothing was begun."""
     current = operation.load(task.node)
     if current is None:
@@ -326,13 +327,13 @@ def _again(task: Any, why: str) -> None:
     saving.save(task.node, touch=True)
 
 
-def _failed_look(task: Any, detail: Detail) -> None:
+def _inventory_failed(task: Any, detail: Detail) -> None:
     """Count a failed inventory; too many in a row end the operation."""
     current = operation.load(task.node)
     if current is None:
         return
     if current.work == 'watch':
-        update_followup.unheard(task, current, detail.summary)
+        update_followup.inventory_failed(task, current, detail.summary)
         return
     failures = current.failures + 1
     if failures >= CONF.accelerator.max_failures:
@@ -348,4 +349,4 @@ def _failed_look(task: Any, detail: Detail) -> None:
                 '%(why)s', {
         'node': task.node.uuid, 'n': failures, 'why': detail.summary})
     operation.store(task.node, current.but(failures=failures))
-    _again(task, detail.summary)
+    _retry_later(task, detail.summary)

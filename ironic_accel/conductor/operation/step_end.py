@@ -108,7 +108,7 @@ def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:
         if kind == 'deploy':
             manager_utils.deploying_error_handler(
                 task, summary, text, clean_up=not nothing)
-        elif nothing or flash_guard.stands(task.node) is not None:
+        elif nothing or flash_guard.lock_of(task.node) is not None:
             # The power off that options ask for would be refused.
             _fail_in_place(task, kind, text)
         elif kind == 'clean':
@@ -151,7 +151,7 @@ def _leave_cleaning_network(task: Any, kind: str) -> None:
     While something is written in the ramdisk it is watched over that.
     """
     node = task.node
-    if kind != 'clean' or flash_guard.stands(node) or (
+    if kind != 'clean' or flash_guard.lock_of(node) or (
             deploy_utils.is_ramdisk_disabled(node)):
         return
     try:
@@ -204,7 +204,7 @@ def _fail_in_place(task: Any, kind: str, text: str) -> None:
     setattr(node, operation.STEP_FIELDS[kind], {})
     node.del_driver_internal_info(f'{kind}_step_index')
     async_steps.remove_node_flags(node)
-    if flash_guard.stands(node) is None:
+    if flash_guard.lock_of(node) is None:
         manager_utils.wipe_token_and_url(task)
     saving.history(node, text, error=True)
     saving.save(node)

@@ -58,24 +58,25 @@ def watch(ctx: Context) -> Ending | None:
     and two inventories find the system idle; or if its state is not reported
     for as long as the longest update takes.
     """
-    if flash_guard.stands(ctx.node) is None:
+    if flash_guard.lock_of(ctx.node) is None:
         return _over(ctx, OVER)
     try:
         _poll(ctx)
         return _look(ctx)
     except Unreachable as exc:
-        return _unheard(ctx, exc.detail.summary)
+        return _not_reported(ctx, exc.detail.summary)
 
 
-def unheard(task: Any, current: operation.Operation, why: str) -> None:
+def inventory_failed(task: Any, current: operation.Operation, why: str
+                     ) -> None:
     """The inventory of a monitored write failed; everything is saved.
 
     An error of a transport does not end a power lock.
     """
     node = task.node
     now = elapsed_time.now(node)
-    if guard_followup.must_be_over(node, now):
-        if flash_guard.stands(node) is not None:
+    if guard_followup.has_expired(node, now):
+        if flash_guard.lock_of(node) is not None:
             _lift(node, why)
         Ending(current, facts={'note': OVER}).finish(task)
         return
@@ -115,11 +116,11 @@ def _poll(ctx: Context) -> None:
 def _look(ctx: Context) -> Ending | None:
     polled = ctx.backend.polled
     if isinstance(polled, Running):
-        _still(ctx, polled.summary, polled.percent)
+        _continues(ctx, polled.summary, polled.percent)
         return None
     seen = ctx.backend.observe()
     if seen.busy:
-        _still(ctx, seen.busy[0].summary, seen.busy[0].percent)
+        _continues(ctx, seen.busy[0].summary, seen.busy[0].percent)
         return None
     record = operation.load_record(ctx.node)
     intent = record.intent if record else None
@@ -129,39 +130,39 @@ def _look(ctx: Context) -> Ending | None:
         flash_guard.drop(ctx.node)
         return _over(ctx, 'the host was cut off; ' + OVER)
     if seen.held:
-        return _unheard(ctx, seen.held[0].words)
+        return _not_reported(ctx, seen.held[0].words)
     if intent is not None and intent.transport == agent_backend.NAME \
             and agent_backend.NAME not in seen.seen_via:
-        return _unheard(ctx, 'the agent does not respond')
+        return _not_reported(ctx, 'the agent does not respond')
     if record is not None and intent is not None \
             and intent.kind == 'action':
         if intent_resolution.in_doubt(intent, seen, ctx.facts) \
                 and ctx.now < intent.since + write.patience(
                     intent, seen, ctx.facts, ctx.pace):
-            return _unheard(ctx, f'no task reports the {intent.verb}')
+            return _not_reported(ctx, f'no task reports the {intent.verb}')
         operation.store_record(
             ctx.node, intent_resolution.seen(record, intent, seen, ctx.facts))
     elif record is not None and write.unfolding(
             record, seen, ctx.facts, ctx.pace, ctx.now):
-        return _unheard(ctx, 'the host was reset, which may have started the '
-                             'update')
-    if not guard_followup.quiet(ctx):
+        return _not_reported(ctx, 'the host was reset, which may have '
+                                  'started the update')
+    if not guard_followup.found_idle(ctx):
         ctx.change(due=ctx.now + ctx.pace.poll, failures=0, percent=None,
                    progress='no update in progress, checking again')
         return None
     return _over(ctx, OVER)
 
 
-def _still(ctx: Context, summary: str, percent: int | None) -> None:
+def _continues(ctx: Context, summary: str, percent: int | None) -> None:
     """The system reports that the write continues."""
     guard_followup.running(ctx, summary, percent)
     ctx.change(due=ctx.now + ctx.pace.poll, progress=summary,
                percent=percent, failures=0)
 
 
-def _unheard(ctx: Context, why: str) -> Ending | None:
+def _not_reported(ctx: Context, why: str) -> Ending | None:
     """No task reports the write: it gets the time of the longest updates."""
-    if guard_followup.must_be_over(ctx.node, ctx.now):
+    if guard_followup.has_expired(ctx.node, ctx.now):
         _lift(ctx.node, why)
         return _over(ctx, OVER)
     flash_guard.change(ctx.node, state='unknown', quiet=0)
@@ -171,7 +172,7 @@ def _unheard(ctx: Context, why: str) -> Ending | None:
 
 
 def _lift(node: Any, why: str) -> None:
-    standing = flash_guard.stands(node)
+    standing = flash_guard.lock_of(node)
     what = 'it' if standing is None else standing['what']
     text = (f'removed the power lock of {what}: the state of the update is '
             f'unknown ({why}), but the longest update time has passed')

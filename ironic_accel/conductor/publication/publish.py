@@ -112,7 +112,8 @@ def publish(task: Any, seen: Inventory, transports: Transports, at: float, *,
     if data.stored is not None:
         seen = carry_over.unseen(seen, data.stored.inventory, once)
     doubt = device_ownership.settle(task, seen, at)
-    when = inventory_store.looks(data.stored, own, at) | dict(looks or {})
+    when = inventory_store.inventory_times(
+        data.stored, own, at) | dict(looks or {})
     read = own if looks is None else None
     record = operation.load_record(node)
     found = compliance.evaluate(

@@ -38,13 +38,13 @@ def check(task: Any) -> None:
     :raises: InvalidState while an operation or an update is in progress.
     """
     node = task.node
-    standing = flash_guard.over(task)
+    standing = flash_guard.applicable(task)
     if standing is not None:
-        raise exception.InvalidState(flash_guard.word(*standing))
+        raise exception.InvalidState(flash_guard.refusal(*standing))
     operation.check_free(node)
 
 
-def leave(task: Any) -> dict[str, Any]:
+def disable(task: Any) -> dict[str, Any]:
     """Remove what we set on a node, and save it.
 
     Fields of its ports are removed too. A trait that the instance of the node

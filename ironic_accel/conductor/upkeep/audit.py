@@ -208,10 +208,10 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
                 return 'foreign'
             if in_maintenance(task.node):
                 return 'maintenance'
-            if hindered(task.node):
+            if is_in_use(task.node):
                 return 'busy'
             mark = revision(task.node)
-            ctx, seen, why = _look(task)
+            ctx, seen, why = _read_bmc(task)
     except exception.NodeNotFound:
         return 'gone'
     if seen is not None and seen.host == 'off':
@@ -231,8 +231,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
                                           'audit') as task:
             # What a parent writes to is not as it was seen, whether or not
             # anything was withdrawn from the child for it.
-            if revision(task.node) != mark or hindered(task.node) \
-                    or flash_guard.over(task) is not None:
+            if revision(task.node) != mark or is_in_use(task.node) \
+                    or flash_guard.applicable(task) is not None:
                 return 'overtaken'
             return 'drift' if audit_result.settle(
                 task, seen, ctx.backend.all_transports, ctx.wall) else 'clean'
@@ -249,12 +249,12 @@ def in_maintenance(node: Any) -> bool:
     return bool(node.maintenance and node.fault != faults.POWER_FAILURE)
 
 
-def hindered(node: Any) -> bool:
+def is_in_use(node: Any) -> bool:
     """Whether a node is in use, or in a state that is not audited."""
     return bool(
         in_maintenance(node) or operation.load(node) is not None
-        or operation.foreign(node) is not None
-        or flash_guard.stands(node) is not None or node.target_provision_state
+        or operation.later_version(node) is not None
+        or flash_guard.lock_of(node) is not None or node.target_provision_state
         or node.provision_state not in CONF.accelerator.audit_states)
 
 
@@ -268,7 +268,7 @@ def revision(node: Any) -> tuple[Any, ...]:
                                if k.startswith(keys.PREFIX)})
 
 
-def _look(task: Any) -> tuple[
+def _read_bmc(task: Any) -> tuple[
         contexts.Context | None, Inventory | None, str]:
     """Read the BMC: the context and the inventory, or why there is none.
 
@@ -301,7 +301,7 @@ def _silent(context: Any, uuid: str, mark: tuple[Any, ...], why: str,
     try:
         with task_manager.acquire(context, uuid, shared=False, retry=False,
                                   purpose='voiding verifications') as task:
-            if revision(task.node) != mark or hindered(task.node):
+            if revision(task.node) != mark or is_in_use(task.node):
                 return 'overtaken'
             audit_result.void(task, f'not reachable for {since:.0f} s ({why})')
             return 'void'

@@ -93,7 +93,7 @@ def wanted(node: Any) -> bool:
 
     :param node: a node, or a row with ``_COLUMNS``.
     """
-    if operation.foreign(node) is not None:
+    if operation.later_version(node) is not None:
         return False
     if _stale_operation(node) or _unwatched(node):
         return True
@@ -113,11 +113,11 @@ def wanted(node: Any) -> bool:
 def reap(task: Any) -> None:
     """Clear away; the node is locked."""
     node = task.node
-    saving.mend(node)
+    saving.restore_overwritten(node)
     if _stale_operation(node):
         _drop_operation(node)
     if _unwatched(node):
-        completion.watch_on(task)
+        completion.keep_monitoring(task)
     if node.provision_state in SETTLED:
         _drop_steps(node)
         _withdraw_void(task)
@@ -148,7 +148,7 @@ def _unwatched(node: Any) -> bool:
     it.
     """
     return (
-        flash_guard.stands(node) is not None
+        flash_guard.lock_of(node) is not None
         and operation.load(node) is None
         and operation.kind_of(node) in ('idle', None)
     )

@@ -68,9 +68,9 @@ def due(node: Any) -> bool:
     """
     current = operation.load(node)
     until = elapsed_time.now(node) + CONF.accelerator.poll_interval / 2
-    return (current is not None and operation.foreign(node) is None
-            and (current.due <= until or elapsed_time.foreign(node)
-                 or ramdisk.came(node, current))
+    return (current is not None and operation.later_version(node) is None
+            and (current.due <= until or elapsed_time.is_uncounted(node)
+                 or ramdisk.has_returned(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch'
                  or not audit.in_maintenance(node)))
@@ -125,13 +125,13 @@ class Periodics:
     def refresh_moved_devices(self, manager: Any, context: Any) -> None:
         """Begin inventories of nodes whose devices moved to another node."""
         if leads(self):
-            ownership_followup.begin_looks(manager, context, Periodics)
+            ownership_followup.begin_refreshes(manager, context, Periodics)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def restore_overwritten(self, manager: Any, context: Any) -> None:
         """Restore power locks and intents that Ironic overwrote."""
         if leads(self):
-            mend_lost(manager, context)
+            restore_all_overwritten(manager, context)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_available(self, manager: Any, context: Any) -> None:
@@ -212,7 +212,7 @@ def _hand_over(task: Any, manager: Any) -> None:
 
 def _clear(task: Any) -> None:
     task.upgrade_lock(retry=False)
-    saving.mend(task.node)
+    saving.restore_overwritten(task.node)
     if cleanup.wanted(task.node):
         cleanup.reap(task)
 
@@ -223,7 +223,7 @@ def _set_property(task: Any) -> None:
         properties.restore(task.node)
 
 
-def mend_lost(manager: Any, context: Any) -> None:
+def restore_all_overwritten(manager: Any, context: Any) -> None:
     """Restore overwritten values of nodes of this conductor."""
     for uuid in queries.managed(
             manager, queries.all_overwritten(), reserved=False):
@@ -232,7 +232,7 @@ def mend_lost(manager: Any, context: Any) -> None:
                     context, uuid, shared=False, retry=False,
                     load_driver=False, purpose='restoring overwritten '
                                                'values') as task:
-                saving.mend(task.node)
+                saving.restore_overwritten(task.node)
         except (exception.NodeLocked, exception.NodeNotFound,
                 saving.NotOurs) as exc:
             LOG.warning('Cannot restore overwritten values of node %(node)s '

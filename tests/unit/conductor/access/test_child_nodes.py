@@ -65,7 +65,7 @@ def test_the_guard_of_a_parent_covers_its_child(
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
     while not family.card.writes:
         family.tick(family.parent)
-    assert flash_guard.stands(family.parent)
+    assert flash_guard.lock_of(family.parent)
     task = family.acquire(family.child)
     with pytest.raises(exception.InvalidState,
                        match=f'of node {family.parent.uuid}'):

@@ -155,7 +155,7 @@ def test_a_refresh_keeps_what_was_seen_in_band(
     inventory_store.save(task, inside)
     with bmc_process('plain') as port:
         ctx = _context(task, port)
-        end = observe.look(ctx)
+        end = observe.take_inventory(ctx)
     assert end is not None
     assert end.error is None
     assert sorted(traits.published(task.node)) == [
@@ -179,7 +179,7 @@ def test_a_bmc_that_is_away_is_unreachable(
     try:
         ctx = _context(acquire(node), 9)
         with pytest.raises(Unreachable, match='cannot read the BMC'):
-            observe.look(ctx)
+            observe.take_inventory(ctx)
     finally:
         CONF.clear_override('timeout', group='accel-ipmi')
 

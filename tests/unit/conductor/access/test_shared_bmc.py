@@ -88,12 +88,12 @@ class Neighbour:
         there.driver_internal_info = self.before if info is None else info
         there.provision_state = state
         there.save()
-        assert flash_guard.stands(there) is None
+        assert flash_guard.lock_of(there) is None
 
     def mend(self) -> None:
         """What the periodic does."""
         task = self.acquire(self.node)
-        assert saving.mend(task.node)
+        assert saving.restore_overwritten(task.node)
         task.release_resources()
 
     def end(self) -> None:
@@ -158,7 +158,7 @@ def test_whose_write_is_waited_for(
     if wiped:
         neighbour.wipe()
     task = acquire(make_node(), shared=True)
-    assert shared_bmc.writing(task) == (
+    assert shared_bmc.writing_node(task) == (
         neighbour.node.uuid if waits else None)
 
 
@@ -172,7 +172,7 @@ def test_a_write_of_a_conductor_of_the_release_before_is_waited_for(
         kind: str, intent: dict[str, Any], waits: bool) -> None:
     neighbour.begin(kind=kind, record={
         'schema': 'record/1', 'intent': {'kind': kind, **intent}})
-    assert shared_bmc.writing(acquire(make_node(), shared=True)) == (
+    assert shared_bmc.writing_node(acquire(make_node(), shared=True)) == (
         neighbour.node.uuid if waits else None)
 
 
@@ -184,7 +184,7 @@ def test_what_is_copied_on_without_an_intent_is_waited_for(
     task.release_resources()
     neighbour.wipe({})
     task = acquire(make_node(), shared=True)
-    assert shared_bmc.writing(task) == neighbour.node.uuid
+    assert shared_bmc.writing_node(task) == neighbour.node.uuid
 
 
 @pytest.mark.parametrize('kind', ['action', 'busy'])
@@ -199,9 +199,9 @@ def test_two_that_found_each_other_writing_do_not_wait_for_ever(
     neighbour.begin()
     for _ in range(guard_followup.QUIET):
         assert neighbour.node.uuid in stage.tick().progress
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     task = stage.acquire(neighbour.node, shared=True)
-    assert shared_bmc.writing(task) is None
+    assert shared_bmc.writing_node(task) is None
     assert stage.box.writes == 0
 
 
@@ -212,7 +212,7 @@ def test_what_could_not_be_begun_keeps_nobody(
     flash_guard.put(task.node, 'gpu-7', 1.0, 600.0)
     saving.save(task.node)
     task.release_resources()
-    assert shared_bmc.writing(acquire(make_node(), shared=True)) is None
+    assert shared_bmc.writing_node(acquire(make_node(), shared=True)) is None
 
 
 @pytest.mark.parametrize('wiped', [False, True])
@@ -330,7 +330,7 @@ def test_what_is_asked_of_others_is_not_saved(
     neighbour.begin()
     neighbour.wipe({})
     task = acquire(make_node(), shared=True)
-    assert shared_bmc.writing(task) is not None
+    assert shared_bmc.writing_node(task) is not None
     assert shared_bmc.in_use(task) is not None
     assert shared_bmc.check_reset(task) is not None
     there = objects.Node.get_by_id(None, neighbour.node.id)

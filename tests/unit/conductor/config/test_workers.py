@@ -148,7 +148,7 @@ def verifying(make_node: Make, acquire: Make, context: Any) -> Any:
     """Run the verify step; gives the node as it is stored."""
     node = make_node(provision_state=states.VERIFYING)
     task = acquire(node)
-    observe.look_once(task)
+    observe.verify(task)
     task.release_resources()
     return objects.Node.get_by_id(context, node.id)
 

@@ -73,7 +73,7 @@ def ended(world: World, task: Any, state: str, *texts: str) -> None:
     node = world.stage.node
     node.refresh()
     assert world.power == [] and world.stage.box.host == 'on'
-    assert flash_guard.stands(node) is not None
+    assert flash_guard.lock_of(node) is not None
     assert node.provision_state == state
     for text in texts:
         assert text in node.last_error
@@ -216,7 +216,7 @@ def test_a_step_of_ours_that_fails_midway_is_no_power_action(
     node = world.stage.node
     assert node.provision_state == (
         states.CLEANFAIL if kind == 'clean' else states.SERVICEFAIL)
-    assert flash_guard.stands(node) is not None
+    assert flash_guard.lock_of(node) is not None
     assert 'no session' in node.last_error
     assert world.power == []
     assert 'Failed to change power state' not in world.history

@@ -97,10 +97,10 @@ def test_another_conductor_counts_on(
     elapsed_time.mark(node)
     clocks.to('b', skew)
     clocks.real += 90
-    assert elapsed_time.foreign(node)
+    assert elapsed_time.is_uncounted(node)
     assert elapsed_time.now(node) == clocks.real - 90
     assert elapsed_time.mark(node) == clocks.real
-    assert not elapsed_time.foreign(node)
+    assert not elapsed_time.is_uncounted(node)
 
 
 @pytest.mark.parametrize(('jump', 'counted'), [
@@ -294,7 +294,7 @@ def test_a_burn_longer_than_any_deadline_is_never_cut(
         job.ends = stage.box.now
     while stage.tick() is not None:
         refused(stage, acquire)
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert stage.result == told
 
 
@@ -334,7 +334,7 @@ def test_a_task_that_is_forgotten_is_guarded_as_long_as_promised(
     with forget_tasks(stage):
         while stage.tick() is not None:
             refused(stage, acquire)
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert stage.box.now - begun > CONF.accelerator.lost_update_timeout
     assert stage.box.now - begun < (
         CONF.accelerator.lost_update_timeout + 4 * stage.seconds)
@@ -350,7 +350,7 @@ def test_a_version_that_shows_ends_the_wait_for_a_forgotten_task(
         while stage.tick() is not None:
             pass
     assert not stage.box.flashing()
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     begun = stage.result['started']
     assert stage.box.now - begun < CONF.accelerator.lost_update_timeout
 
@@ -368,7 +368,7 @@ def test_a_bmc_that_falls_silent_is_given_as_long(
                              sources=mock.Mock(side_effect=gone)):
         while stage.tick() is not None:
             refused(stage, acquire)
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert stage.box.now - begun > CONF.accelerator.lost_update_timeout
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
@@ -395,7 +395,7 @@ def test_one_idle_look_is_not_enough(stage: Stage, acquire: Make) -> None:
     assert stage.tick() is not None
     refused(stage, acquire)
     assert stage.tick() is None
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
 
 
 def test_no_progress_for_long_is_told_once_and_unlocks_nothing(
@@ -425,7 +425,7 @@ def test_runs_over_an_old_write_do_not_wait_longer_each_time(
     for _ in range(3):
         told = failed(stage)
         waited.append(told['seconds'])
-        while flash_guard.stands(stage.node):
+        while flash_guard.lock_of(stage.node):
             flash_guard.drop(stage.node)
             stage.node.del_driver_internal_info(keys.OPERATION.name)
             stage.node.save()
@@ -445,7 +445,7 @@ def test_a_guard_that_nobody_watches_is_watched(
         cleanup.reap(task)
         current = operation.load(task.node)
         assert current is not None and current.work == 'watch'
-        assert flash_guard.stands(task.node) is not None
+        assert flash_guard.lock_of(task.node) is not None
         assert state in periodics.WORK_STATES
         assert periodics.due(task.node)
         assert not cleanup.wanted(task.node)

@@ -74,7 +74,7 @@ def test_no_clock_ends_a_guard(
     guarded(task, seconds)
     with pytest.raises(exception.InvalidState, match='update in progress'):
         task.driver.power.validate(task)
-    assert flash_guard.stands(task.node) is not None
+    assert flash_guard.lock_of(task.node) is not None
 
 
 def test_bad_driver_info_is_still_told(
@@ -165,7 +165,7 @@ def test_what_our_reset_may_have_begun_to_write_is_guarded(
         Activation.WARM_REBOOT, sure=sure,
         begun=None if begun is None else now + begun),))
     node_journal.NodeJournal(task, current).save(record)
-    standing = flash_guard.stands(task.node)
+    standing = flash_guard.lock_of(task.node)
     assert (standing is not None) is kept
     if standing is not None:
         assert standing['what'] == 'gpu-1'

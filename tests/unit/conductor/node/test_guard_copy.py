@@ -101,7 +101,7 @@ def test_what_was_written_over_is_put_back(
     old = burning(stage)
     intent = stage.info[keys.RECORD.name]['intent']
     write_over(stage, {} if wipe else old, **fields)
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert queries.all_overwritten() == {stage.node.uuid}
     # The power is refused from the first moment on.
     task = acquire(stage.node, shared=True)
@@ -111,12 +111,12 @@ def test_what_was_written_over_is_put_back(
         task.driver.power.reboot(task)
     task.release_resources()
     task = acquire(stage.node)
-    assert saving.mend(task.node)
-    assert not saving.mend(task.node)
+    assert saving.restore_overwritten(task.node)
+    assert not saving.restore_overwritten(task.node)
     task.release_resources()
     stage.node.refresh()
     assert stage.info[keys.RECORD.name]['intent'] == intent
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
     assert queries.all_overwritten() == set()
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
@@ -157,9 +157,9 @@ def test_the_periodic_mends_what_no_tick_comes_to(
             return [(stage.node.uuid, 'accel-redfish', '')]
 
     task = acquire(stage.node, shared=True)
-    periodics.mend_lost(Manager(), task.context)
+    periodics.restore_all_overwritten(Manager(), task.context)
     stage.node.refresh()
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
     assert operation.load(stage.node) is not None
 
 
@@ -183,11 +183,11 @@ def test_the_time_of_a_node_is_put_back_too(
     # The stage has put a mock there.
     with mock.patch.object(clock, 'now', lambda: stage.box.now + skew):
         task = stage.acquire(stage.node)
-        assert saving.mend(task.node)
+        assert saving.restore_overwritten(task.node)
         task.release_resources()
         stage.node.refresh()
         stage.tick()
-        assert flash_guard.stands(stage.node) is not None
+        assert flash_guard.lock_of(stage.node) is not None
         assert abs(elapsed_time.now(stage.node) - begun) < 60
     assert stage.box.sins == []
 
@@ -242,4 +242,4 @@ def test_what_an_earlier_version_kept_takes_no_hold_away(
     guard_copy.restore(
         node, guard_copy.Kept(3, {keys.GUARD.name: {'what': 'x'}}))
     assert write_hold.of(node) is not None
-    assert flash_guard.stands(node) is not None
+    assert flash_guard.lock_of(node) is not None

@@ -122,13 +122,13 @@ def test_a_failure_that_ironic_cannot_end_ends_all_the_same(
     assert stage.box.host == 'on'
     # What is written goes on, guarded, and is watched to its end.
     assert stage.box.flashing()
-    assert flash_guard.stands(node) is not None
+    assert flash_guard.lock_of(node) is not None
     watched = operation.load(node)
     assert watched is not None
     assert watched.work == 'watch'
     while stage.tick() is not None:
         pass
-    assert flash_guard.stands(node) is None
+    assert flash_guard.lock_of(node) is None
     assert stage.box.sins == []
 
 

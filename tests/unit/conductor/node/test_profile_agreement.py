@@ -113,7 +113,7 @@ class Conductor:
         with self.running():
             for node in self.nodes:
                 task = self.cloud.acquire(node)
-                observe.look_once(task)
+                observe.verify(task)
                 task.release_resources()
         return self.traits()
 

@@ -99,7 +99,7 @@ def test_nothing_new_begins_and_it_goes_on_afterwards(
     assert (stage.box.writes, stage.box.resets) == (0, [])
     record = operation.load_record(stage.node)
     assert record is not None and record.intent is None
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     go(stage, how)
     told = stage.run()
     assert (told['outcome'], told['writes']) == ('converged', 3)
@@ -117,7 +117,7 @@ def test_what_runs_is_watched_to_its_end_and_no_reset_follows(
     while stage.box.flashing():
         stage.seconds = 20.0
         assert stage.tick() is not None
-        assert flash_guard.stands(stage.node) is not None
+        assert flash_guard.lock_of(stage.node) is not None
     for _ in range(4):
         current = stage.tick()
     assert 'no write or reset begins' in current.progress
@@ -287,7 +287,7 @@ def watched(stage: Stage) -> None:
     stage.seconds = 40.0
     while stage.node.provision_state == states.CLEANWAIT:
         stage.tick()
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
 
 
 def test_a_guard_is_ended_by_hand_and_not_set_again(stage: Stage) -> None:
@@ -295,7 +295,7 @@ def test_a_guard_is_ended_by_hand_and_not_set_again(stage: Stage) -> None:
     told = call(stage.acquire, stage.node, 'accel_unlock',
                 reason='the BMC was replaced')
     assert told['was']['what'] == 'gpu-0, gpu-1'
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert operation.load(stage.node) is None
     assert not cleanup.wanted(stage.node) and not periodics.due(stage.node)
     task = stage.acquire(stage.node, shared=True)
@@ -315,7 +315,7 @@ def test_a_run_under_way_is_not_unlocked(stage: Stage) -> None:
         stage.tick()
     with pytest.raises(exception.InvalidState, match='is in progress'):
         call(stage.acquire, stage.node, 'accel_unlock', reason='why not')
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
 
 
 def test_where_no_guard_stands_there_is_nothing_to_unlock(

@@ -40,7 +40,7 @@ def test_a_ramdisk_that_never_comes_back_ends_the_step(
     assert 'heartbeat within 900 s' in stage.node.last_error
     assert stage.node.provision_state == states.CLEANFAIL
     assert told['seconds'] < 900 + 400
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
 
 
 def _killed_in_mid_burn(stage: Stage, inside: Ramdisk) -> dict[str, Any]:
@@ -67,17 +67,17 @@ def test_an_agent_killed_in_mid_burn_leaves_the_truth(
     assert 'still running: unknown' in stage.node.last_error
     assert 'token' not in stage.node.last_error
     assert 'SECRET' not in stage.node.last_error
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
 
 
 def test_the_guard_of_a_lost_burn_falls_with_the_host(
         stage: Stage, inside: Ramdisk) -> None:
     _killed_in_mid_burn(stage, inside)
     assert stage.tick() is not None
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
     stage.box.host = 'off'
     assert stage.tick() is None
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert not {'agent_url', 'agent_secret_token'} & set(stage.info)
 
 
@@ -87,7 +87,7 @@ def test_the_guard_of_a_lost_burn_falls_in_time(
     for _ in range(100):
         if stage.tick() is None:
             break
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert stage.box.now - stage.result['started'] < 3000
 
 
@@ -126,11 +126,11 @@ def test_an_agent_that_lives_is_watched_on(
     before = len(inside.asked('poll'))
     assert stage.tick() is not None
     assert len(inside.asked('poll')) == before + 1
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
     for job in stage.box.jobs.values():
         job.ends = stage.box.now
     # A box is idle once two looks find it so.
     assert stage.tick() is not None
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
     assert stage.tick() is None
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None

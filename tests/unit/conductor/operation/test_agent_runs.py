@@ -72,7 +72,7 @@ def test_one_plan_spans_both_ways(
             for a in started] == [['gpu-0', 'gpu-1']]
     assert (inside.prepared, inside.boots) == (1, 2)
     assert _flags(stage) == set()
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
 
 
 def test_a_burn_goes_by_the_agent_too(
@@ -81,7 +81,7 @@ def test_a_burn_goes_by_the_agent_too(
     begin(stage)
     while not stage.box.flashing():
         assert stage.tick() is not None
-    standing = flash_guard.stands(stage.node)
+    standing = flash_guard.lock_of(stage.node)
     assert standing is not None
     assert standing['what'] == 'gpu-0, gpu-1'
     told = stage.run()
@@ -218,15 +218,15 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
         assert stage.tick() is not None
     other = acquire(make_node(), shared=True)
     assert bmc_address.of(other.node) == bmc_address.of(stage.node)
-    assert shared_bmc.writing(other) is None
+    assert shared_bmc.writing_node(other) is None
     open_write = {keys.RECORD.name: {'intent': {
         'kind': 'action', 'transport': 'redfish', 'deadline': 0.0}}}
     make_node(driver_internal_info=open_write)
     # Seen to be over, and not settled yet.
-    assert shared_bmc.writing(other) is None
+    assert shared_bmc.writing_node(other) is None
     make_node(driver_internal_info={
         **open_write, keys.GUARD.name: {'what': 'gpu-1'}})
-    assert shared_bmc.writing(other) is not None
+    assert shared_bmc.writing_node(other) is not None
     stage.seconds = 40.0
     assert stage.run()['outcome'] == 'converged'
 

@@ -64,7 +64,7 @@ def test_a_profile_is_brought_about_and_published(stage: Stage) -> None:
     assert stage.resumed == ['clean']
     assert {'CUSTOM_ACCEL_IS_H100_NEW', 'CUSTOM_ACCEL_CAN_H100_NEW',
             'CUSTOM_ACCEL_GPU_X2', 'CUSTOM_ACCEL_GPU_ECC'} <= stage.traits
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     left = set(stage.info) & {keys.OPERATION.name, keys.RECORD.name,
                               keys.PROFILE.name, keys.GUARD.name}
     assert left == set()
@@ -108,7 +108,7 @@ def test_the_guard_stands_while_it_is_written(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     while not stage.box.flashing():
         assert stage.tick() is not None
-    standing = flash_guard.stands(stage.node)
+    standing = flash_guard.lock_of(stage.node)
     assert standing is not None
     assert standing['what'] == 'gpu-0, gpu-1'
     record = operation.load_record(stage.node)
@@ -303,7 +303,7 @@ def test_a_refused_cycle_ends_and_the_host_is_on_again(
     assert told['error']['summary'] == 'no such action'
     stage.aux.aux_cycle.assert_called_once_with()
     assert stage.box.host == 'on'
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     record = operation.load_record(stage.node)
     assert record is not None
     assert record.intent is None
@@ -441,16 +441,16 @@ def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
     assert not [k for k in node.driver_internal_info
                 if k.endswith('_polling')]
     # What is being written goes on, guarded and watched to its end.
-    assert flash_guard.stands(node) is not None
+    assert flash_guard.lock_of(node) is not None
     watched = operation.load(node)
     assert watched is not None and watched.work == 'watch'
     assert periodics.due(node)
     assert not cleanup.wanted(node)
     stage.seconds = 40.0
     while stage.tick() is not None:
-        assert flash_guard.stands(node) is not None
+        assert flash_guard.lock_of(node) is not None
     assert not stage.box.flashing()
-    assert flash_guard.stands(node) is None
+    assert flash_guard.lock_of(node) is None
     record = operation.load_record(node)
     assert record is not None and record.intent is None
     assert {x.item.name for x in record.staged} == {'gpu'}
@@ -472,11 +472,11 @@ def test_a_write_that_outlives_its_step_is_watched_to_its_end(
     assert 'still running' in stage.node.last_error
     assert stage.node.provision_state == states.CLEANFAIL
     assert stage.box.flashing()
-    assert flash_guard.stands(stage.node) is not None
+    assert flash_guard.lock_of(stage.node) is not None
     while stage.tick() is not None:
         pass
     assert not stage.box.flashing()
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert stage.result == told
     assert stage.box.sins == []
 

@@ -316,7 +316,7 @@ def test_a_clean_that_ironic_begins_over_a_write_fails_and_is_not_stuck(
     assert node.provision_state == states.CLEANFAIL
     assert 'firmware update in progress on gpu-0' in node.last_error
     assert world.power == []
-    assert flash_guard.stands(node) is not None
+    assert flash_guard.lock_of(node) is not None
 
 
 @pytest.mark.parametrize(('on_failure', 'state'), [

@@ -85,11 +85,11 @@ def test_a_write_of_which_nobody_tells_keeps_its_guard(
         assert stage.tick() is not None
         current = operation.load(stage.node)
         assert current is not None and words in current.progress
-        standing = flash_guard.stands(stage.node)
+        standing = flash_guard.lock_of(stage.node)
         assert standing is not None and standing['state'] == 'unknown'
         while stage.tick() is not None:
             refused(stage, acquire)
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert stage.box.now - begun >= CONF.accelerator.lost_update_timeout
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
@@ -114,7 +114,7 @@ def test_an_upload_that_is_not_started_is_left_alone(stage: Stage) -> None:
                 dataclasses.replace(real()[0].inventory, busy=()))):
         while stage.tick() is not None:
             pass
-    assert flash_guard.stands(stage.node) is None
+    assert flash_guard.lock_of(stage.node) is None
     assert sent and not any(t.get(ports.GO) for t in sent)
     record = operation.load_record(stage.node)
     assert record is None or record.intent is None

@@ -124,7 +124,7 @@ class World:
 
     def begin(self) -> None:
         """One pass of the periodic."""
-        ownership_followup.begin_looks(self.manager, self._context,
+        ownership_followup.begin_refreshes(self.manager, self._context,
                            vendor.RedfishAccelerator)
 
     def under_way(self, node: Any) -> operation.Operation | None:

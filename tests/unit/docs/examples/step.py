@@ -36,7 +36,7 @@ class ResetKind:
         devices = [d.id for d in stored.inventory.devices
                    if d.kind == device_kind] if stored else []
         if not devices:
-            raise steps.bad(f'device_kind: node {task.node.uuid} has no '
+            raise steps.invalid(f'device_kind: node {task.node.uuid} has no '
                             f'{device_kind!r} in its stored inventory')
         kind = str(operation.kind_of(task.node))
         steps.check_reset(task.node, kind, devices)
