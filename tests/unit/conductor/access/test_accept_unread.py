@@ -36,7 +36,7 @@ B = '/redfish/v1/Chassis/1/NetworkAdapters/N1/Ports'
 @pytest.mark.parametrize(('value', 'expected'), [
     (None, set()), ([], set()), ('', set()), ([A, B], {A, B}), (A, {A}),
     (f'{A}, {B}', {A, B}), (f'{A} {B}', {A, B})])
-def test_what_is_accepted(value: Any, expected: set[str]) -> None:
+def test_accepted_paths(value: Any, expected: set[str]) -> None:
     assert bmc_session.accept_unread(node(value)) == expected
 
 
@@ -45,6 +45,6 @@ def test_what_is_accepted(value: Any, expected: set[str]) -> None:
     [A, '/redfish/v1/Systems/1/Processors/GPU1'], 'http://bmc/redfish/v1/X',
     ['/redfish/v1/Chassis/1/PCIeDevices'], ['/redfish/v1/Systems'],
     ['/redfish/v1/UpdateService/FirmwareInventory/GPU1']])
-def test_what_is_refused_by_name(value: Any) -> None:
+def test_refused_paths(value: Any) -> None:
     with pytest.raises(BadInput, match='driver_info/accel_accept_unread'):
         bmc_session.accept_unread(node(value))

@@ -113,7 +113,7 @@ def test_without_an_agent_nothing_is_sent(post: mock.MagicMock) -> None:
      'did not respond'),
     (_failure(requests.ReadTimeout), 'did not respond'),
 ])
-def test_silence_at_a_look_is_silence(
+def test_missing_response_to_an_inventory_is_unreachable(
         post: mock.MagicMock, raised: Exception, words: str,
         caplog: pytest.LogCaptureFixture) -> None:
     post.side_effect = raised
@@ -132,7 +132,7 @@ def test_silence_at_a_look_is_silence(
     (404, 'Extension not found', AccelError, 'does not contain ironic-accel'),
     (500, 'a long story', Unreachable, 'HTTP 500'),
 ])
-def test_what_an_agent_turns_down(
+def test_requests_that_the_agent_rejects(
         post: mock.MagicMock, status: int, text: str,
         kind: type[AccelError], words: str) -> None:
     post.return_value = answer(status, {'faultstring': text})
@@ -141,7 +141,7 @@ def test_what_an_agent_turns_down(
     assert type(told.value) is kind
 
 
-def test_a_command_that_fails_there_is_told_by_its_type(
+def test_failed_command_is_reported_by_its_type(
         post: mock.MagicMock) -> None:
     post.return_value = answer(200, {
         'command_status': 'FAILED', 'command_result': None,
@@ -199,7 +199,7 @@ def _answers(post: mock.MagicMock, started: Any) -> AgentBackend:
     return backend
 
 
-def test_a_start_says_what_the_device_is_known_by(
+def test_start_identifies_the_device(
         post: mock.MagicMock) -> None:
     backend = _answers(post, answer(200, {
         'command_status': 'SUCCEEDED',
@@ -267,6 +267,6 @@ def test_a_device_that_was_not_seen_is_not_written(
     post.assert_not_called()
 
 
-def test_ironics_client_still_has_what_is_taken_from_it() -> None:
+def test_ironics_client_has_the_methods_that_are_used() -> None:
     for name in ('_get_command_url', '_get_command_body', '_get_verify'):
         assert callable(getattr(agent_client.AgentClient, name))

@@ -138,7 +138,7 @@ def _served(tmp_path: pathlib.Path) -> Iterator[Ready]:
         CONF.clear_override(name, group='accelerator')
 
 
-def test_an_image_of_the_conductor_is_burnt_in_the_ramdisk(
+def test_ramdisk_updates_with_an_image_of_the_conductor(
         task: Any, tmp_path: pathlib.Path, served: Ready) -> None:
     """The ramdisk cannot read the file that the profile names."""
     sample.tool(tmp_path, 'burner', 'cat "$2" > "$0.got"; echo done')
@@ -165,7 +165,7 @@ def test_a_second_write_on_a_card_is_turned_down(
     spec = Image('image', 'https://images.example.org/i', served.sha256, {})
     burn = _by_agent(sample.burn(NIC))
     ticket = backend.start(burn, served, spec)
-    with pytest.raises(Rejected, match='under way on this card') as told:
+    with pytest.raises(Rejected, match='is running on this card') as told:
         backend.start(burn, served, spec)
     assert told.value.retry_after is not None
     assert isinstance(backend.poll(ticket), Running)
@@ -177,7 +177,7 @@ def test_a_second_write_on_a_card_is_turned_down(
     os.close(both_ends)
 
 
-def test_an_agent_that_is_gone_and_one_that_forgot(
+def test_missing_agent_and_restarted_agent(
         database: Any, tmp_path: pathlib.Path) -> None:
     with _agent(tmp_path) as task:
         backend, seen = _looked(task)

@@ -63,7 +63,7 @@ def inside(stage: Stage, make_node: Make, profiles: pathlib.Path,
 
 
 @pytest.mark.parametrize('kind', ['clean', 'service'])
-def test_burnt_set_reset_and_proved_by_the_agent_alone(
+def test_update_set_reset_and_verify_by_the_agent_alone(
         stage: Stage, inside: Ramdisk, kind: str) -> None:
     begin(stage, kind, **({'max_activation': 'power-cycle',
                            'allow_disruption': True}

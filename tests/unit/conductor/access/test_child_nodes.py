@@ -39,7 +39,7 @@ def family(make_node: Make, acquire: Make, profiles: pathlib.Path
         yield made
 
 
-def test_a_child_says_nothing_of_what_its_parent_changes(
+def test_child_withdraws_what_its_parent_changes(
         family: Family) -> None:
     family.card.modes['d0']['ecc'].current = 'enabled'
     family.refresh(family.child)
@@ -99,7 +99,7 @@ def test_disruption_allowed_is_for_the_instance_on_a_child_too(
     assert family.run(family.parent)['outcome'] == 'converged'
 
 
-def test_a_write_waits_for_whoever_works_on_the_child(
+def test_write_waits_for_an_operation_on_the_child(
         family: Family) -> None:
     family.refresh(family.child)
     family.run(family.child)
@@ -117,7 +117,7 @@ def test_a_write_waits_for_whoever_works_on_the_child(
     assert family.run(family.parent)['writes'] == 1
 
 
-def test_a_reset_waits_for_whoever_works_on_the_child(
+def test_reset_waits_for_an_operation_on_the_child(
         family: Family) -> None:
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
     while not family.card.writes:
@@ -150,7 +150,7 @@ def test_a_child_with_power_of_its_own_is_left_on(family: Family) -> None:
     assert [who for who, _ in family.powered] == ['parent', 'parent']
 
 
-def test_a_child_s_own_steps_only_look(family: Family) -> None:
+def test_steps_of_a_child_only_read(family: Family) -> None:
     for step, args in (('apply_profile', {'profile': 'card-ecc'}),
                        ('reset_devices', {})):
         family.begin(family.child, step, **args)
@@ -163,7 +163,7 @@ def test_a_child_s_own_steps_only_look(family: Family) -> None:
         'CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X1'}
 
 
-def test_a_child_is_not_powered_on_to_be_looked_at(family: Family) -> None:
+def test_child_is_not_powered_on_for_an_inventory(family: Family) -> None:
     family.card.host = 'off'
     family.refresh(family.child)
     told = family.run(family.child)

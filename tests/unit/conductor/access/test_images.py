@@ -55,7 +55,7 @@ def ready(tmp_path: pathlib.Path) -> Ready:
     return Ready(str(path), 8, DIGEST)
 
 
-def test_an_image_is_served_whole_and_for_all_to_read(
+def test_served_image_is_complete_and_readable(
         root: pathlib.Path, ready: Ready) -> None:
     url = images.serve(ready, IMAGE)
     assert url == ('http://192.0.2.3/fw/accel-images/'
@@ -67,7 +67,7 @@ def test_an_image_is_served_whole_and_for_all_to_read(
     assert [p.name for p in served.parent.iterdir()] == [served.name]
 
 
-def test_what_nobody_asked_for_in_a_day_goes(
+def test_image_unused_for_a_day_is_removed(
         root: pathlib.Path, ready: Ready) -> None:
     folder = root / 'accel-images'
     folder.mkdir(parents=True)
@@ -105,7 +105,7 @@ def test_a_clock_that_is_set_takes_no_image_away(
     assert not served.exists()
 
 
-def test_what_cannot_be_copied_leaves_nothing_behind(
+def test_failed_copy_leaves_nothing_behind(
         root: pathlib.Path, ready: Ready) -> None:
     with mock.patch.object(os, 'replace', autospec=True,
                            side_effect=OSError(28, 'No space left')), \

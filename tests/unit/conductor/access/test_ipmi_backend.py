@@ -129,7 +129,7 @@ def test_driver_info_is_read_as_ironic_reads_it(
         ipmi_backend.target(made)
 
 
-def test_nobody_cuts_a_flash(
+def test_power_actions_are_refused_during_an_update(
         node: Any, acquire: Make, asked: Callable[[], list[str]]) -> None:
     task = acquire(node)
     flash_guard.put(task.node, 'card', clock.now(), 60)
@@ -147,7 +147,7 @@ def test_nobody_cuts_a_flash(
     assert any('power status' in line for line in asked())
 
 
-def test_a_refresh_keeps_what_was_seen_in_band(
+def test_refresh_keeps_in_band_data(
         node: Any, acquire: Make, profiles: pathlib.Path) -> None:
     task = acquire(node)
     inside = sample.box(sample.gpu(0), sample.gpu(1),
@@ -192,7 +192,7 @@ def test_nothing_is_written_by_ipmi(node: Any, acquire: Make) -> None:
         backend.start(Action('set', 'ipmi', (), Activation.NONE))
 
 
-def test_without_any_way_the_node_is_refused(
+def test_node_without_transport_is_refused(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node(driver_info={}))
     with pytest.raises(AccelError, match='no transport can reach'):
@@ -208,7 +208,7 @@ def _context(task: Any, port: int) -> ctx_mod.Context:
     return ctx_mod.make(task, current)
 
 
-def test_the_hardware_type_is_upstream_s_with_ours_in_front() -> None:
+def test_hardware_type_extends_the_upstream_one() -> None:
     mine, plain = hardware.AccelIpmiHardware(), drivers_ipmi.IPMIHardware()
     assert mine.supported_power_interfaces == [power.AccelIpmiPower]
     assert issubclass(power.AccelIpmiPower, ipmitool.IPMIPower)

@@ -206,7 +206,7 @@ def test_a_session_that_ironic_made_is_pinned_as_it_is(
     assert len(bmc.paths('POST')) == 1
 
 
-def test_what_ours_ask_on_it_stays_bounded(
+def test_our_requests_on_the_session_are_bounded(
         make_node: Make, acquire: Make, serve: Serve) -> None:
     bmc = serve(answers())
     task = acquire(node_of(make_node, bmc.url), shared=True)
@@ -215,7 +215,7 @@ def test_what_ours_ask_on_it_stays_bounded(
         assert isinstance(session.get_adapter(bmc.url), web.Adapter)
 
 
-def test_what_cannot_be_pinned_is_told_by_ironic(
+def test_session_that_cannot_be_pinned_is_reported_by_ironic(
         make_node: Make, acquire: Make) -> None:
     task = acquire(node_of(make_node, 'http://127.0.0.1:1'), shared=True)
     with pytest.raises(exception.RedfishConnectionError):
@@ -279,7 +279,7 @@ def test_without_a_cache_there_is_nothing_to_pin(
     ('http://bmc.example.org@e/', False),
     ('http://bmc.example.org\\@evil/', False), ('http://evil/', False),
     ('http://bmc.example.org./x', False), ('ftp://bmc.example.org/', False)])
-def test_what_leaves_the_origin_is_not_sent(url: str, goes: bool) -> None:
+def test_request_to_another_origin_is_not_sent(url: str, goes: bool) -> None:
     inner = mock.create_autospec(requests.adapters.HTTPAdapter,
                                  instance=True)
     pin = origin_adapter.PinnedAdapter(('http', 'bmc.example.org', 80),

@@ -176,7 +176,7 @@ def test_a_write_of_a_conductor_of_the_release_before_is_waited_for(
         neighbour.node.uuid if waits else None)
 
 
-def test_what_is_copied_on_without_an_intent_is_waited_for(
+def test_background_copy_of_another_node_is_waited_for(
         neighbour: Neighbour, make_node: Make, acquire: Make) -> None:
     task = acquire(neighbour.node)
     flash_guard.put(task.node, 'background copy', 1.0, 600.0, 'busy')
@@ -188,7 +188,7 @@ def test_what_is_copied_on_without_an_intent_is_waited_for(
 
 
 @pytest.mark.parametrize('kind', ['action', 'busy'])
-def test_two_that_found_each_other_writing_do_not_wait_for_ever(
+def test_two_nodes_on_one_bmc_do_not_wait_forever(
         stage: Stage, neighbour: Neighbour, kind: str) -> None:
     """Each has a guard left of what it could not begin."""
     stage.begin(profile='h100-new')
@@ -205,7 +205,7 @@ def test_two_that_found_each_other_writing_do_not_wait_for_ever(
     assert stage.box.writes == 0
 
 
-def test_what_could_not_be_begun_keeps_nobody(
+def test_write_that_did_not_begin_blocks_no_other_node(
         neighbour: Neighbour, make_node: Make, acquire: Make) -> None:
     """Its guard stands until the box is seen idle, and no longer."""
     task = acquire(neighbour.node)
@@ -296,7 +296,7 @@ def test_the_cycle_waits_for_who_began_while_the_host_went_down(
     stage.aux.aux_cycle.assert_called_once_with()
 
 
-def test_the_cycle_is_given_up_where_a_neighbour_is_somebody_s_by_now(
+def test_bmc_reset_is_refused_once_another_node_is_in_use(
         stage: Stage, neighbour: Neighbour) -> None:
     want_aux(stage)
     to_aux(stage)
@@ -309,7 +309,7 @@ def test_the_cycle_is_given_up_where_a_neighbour_is_somebody_s_by_now(
     assert stage.box.host == 'on'
 
 
-def test_a_look_at_a_neighbour_is_waited_for(
+def test_refresh_of_a_node_on_the_same_bmc_is_waited_for(
         stage: Stage, neighbour: Neighbour) -> None:
     """It would see a BMC that goes away, and nothing is lost by waiting."""
     want_aux(stage)
@@ -324,7 +324,7 @@ def test_a_look_at_a_neighbour_is_waited_for(
     stage.aux.aux_cycle.assert_not_called()
 
 
-def test_what_is_asked_of_others_is_not_saved(
+def test_read_of_other_nodes_is_not_saved(
         neighbour: Neighbour, make_node: Make, acquire: Make) -> None:
     """Whoever sees through an overwritten node leaves it as it is."""
     neighbour.begin()

@@ -55,13 +55,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
     catalogue.catalogue.cache_clear()
 
 
-def test_without_a_folder_it_is_what_ships(site: Site) -> None:
+def test_catalogue_without_site_directory_is_as_shipped(site: Site) -> None:
     facts = catalogue.catalogue().component('baseboard', 'fpga',
                                         'nvidia-hgx-a100-4gpu')
     assert facts is not None and facts.activation is None
 
 
-def test_rows_of_the_site_are_laid_over_what_ships(site: Site) -> None:
+def test_site_rows_override_shipped_rows(site: Site) -> None:
     site(ROWS)
     facts = catalogue.catalogue().component('baseboard', 'fpga',
                                         'nvidia-hgx-a100-4gpu')
@@ -115,7 +115,7 @@ def test_a_row_has_a_key_under_one_name_only(site: Site) -> None:
         catalogue.catalogue()
 
 
-def test_a_mistake_is_told_with_its_file(site: Site) -> None:
+def test_catalogue_error_names_the_file(site: Site) -> None:
     path = site(ROWS.replace('activation: aux-cycle', 'activation: 3'))
     where = r'components\[1\]\.activation'
     with pytest.raises(BadInput, match=where) as caught:

@@ -70,7 +70,7 @@ def test_a_name_in_two_files_is_neither_s(
     assert 'b.yaml' in caplog.text
 
 
-def test_an_unknown_name_is_told_with_the_known_ones(
+def test_unknown_profile_error_lists_the_known_ones(
         tmp_path: pathlib.Path) -> None:
     write(tmp_path, 'a.yaml', sample.yaml_of(
         sample.mode_profile('one', ecc='enabled')))
@@ -86,5 +86,5 @@ def test_without_a_folder_there_are_none() -> None:
         found.get('one')
 
 
-def test_a_folder_that_is_gone_is_empty(tmp_path: pathlib.Path) -> None:
+def test_missing_profile_directory_is_empty(tmp_path: pathlib.Path) -> None:
     assert profiles.SiteProfiles(str(tmp_path / 'gone')).all() == {}

@@ -246,7 +246,7 @@ def test_lanes_are_counted(verify_lane: workers.Threads,
             for what in ('busy', 'full')} <= known
 
 
-def test_stop_cancels_what_is_queued_and_says_so(
+def test_stop_cancels_queued_work_and_reports_it(
         verify_lane: workers.Threads) -> None:
     bmc = Slow()
     for _ in range(4):

@@ -156,7 +156,7 @@ BAD = [
 @pytest.mark.parametrize(('step', 'told'), BAD)
 @pytest.mark.parametrize('place', [0, 1])
 @pytest.mark.parametrize('kind', BEFORE)
-def test_bad_arguments_are_refused_wherever_the_step_stands(
+def test_invalid_arguments_are_refused_at_any_position(
         cloud: Cloud, kind: str, place: int, step: dict[str, Any],
         told: str) -> None:
     before = [{'interface': 'bios', 'step': 'factory_reset'}] * place
@@ -178,7 +178,7 @@ APPLY = {'step': 'apply_profile', 'args': {'profile': 'h100-new'}}
 
 
 @pytest.mark.parametrize('kind', ['deploy', 'service'])
-def test_what_the_stored_inventory_refuses_is_refused(
+def test_plan_of_the_stored_inventory_is_refused(
         cloud: Cloud, kind: str) -> None:
     """A service may reset nothing; a deploy may not burn."""
     node = cloud.node(kind, sample.box())
@@ -190,7 +190,7 @@ def test_what_the_stored_inventory_refuses_is_refused(
 
 @pytest.mark.parametrize('inventory', [
     sample.box(complete=False), sample.box(host='off'), None])
-def test_what_is_not_whole_refuses_nothing(
+def test_incomplete_inventory_refuses_nothing(
         cloud: Cloud, inventory: Any) -> None:
     node = cloud.node('service', inventory)
     cloud.ask('service', node, APPLY)
@@ -200,7 +200,7 @@ def test_what_is_not_whole_refuses_nothing(
 @pytest.mark.parametrize('before', [
     {'interface': 'bios', 'step': 'factory_reset'},
     {'step': 'refresh_traits'}])
-def test_a_plan_is_not_made_for_what_another_step_may_change(
+def test_no_plan_after_an_earlier_step(
         cloud: Cloud, before: dict[str, Any]) -> None:
     node = cloud.node('service', sample.box())
     cloud.ask('service', node, before, APPLY)
@@ -208,7 +208,7 @@ def test_a_plan_is_not_made_for_what_another_step_may_change(
 
 
 @pytest.mark.parametrize('kind', BEFORE)
-def test_what_can_be_run_is_begun(cloud: Cloud, kind: str) -> None:
+def test_valid_step_is_accepted(cloud: Cloud, kind: str) -> None:
     node = cloud.node(kind)
     cloud.ask(kind, node, APPLY)
     node.refresh()
@@ -278,7 +278,7 @@ def stopped(request: pytest.FixtureRequest, cloud: Cloud
     [], [{'interface': 'bios', 'step': 'factory_reset'}],
     [{'step': 'refresh_traits'}]])
 @pytest.mark.parametrize(('kind', 'step'), WRITES)
-def test_what_writes_is_refused_while_the_switch_stands(
+def test_writing_step_is_refused_while_held(
         cloud: Cloud, stopped: tuple[Callable[[str], Any], str], kind: str,
         step: dict[str, Any], before: list[dict[str, Any]]) -> None:
     make, told = stopped
@@ -292,7 +292,7 @@ def test_what_writes_is_refused_while_the_switch_stands(
 
 
 @pytest.mark.parametrize('kind', BEFORE)
-def test_what_only_looks_is_begun_all_the_same(
+def test_reading_step_is_accepted_while_held(
         cloud: Cloud, stopped: tuple[Callable[[str], Any], str],
         kind: str) -> None:
     node = stopped[0](kind)
@@ -336,7 +336,7 @@ UNACCEPTABLE = [
 
 @pytest.mark.parametrize('accepted', UNACCEPTABLE)
 @pytest.mark.parametrize('name', ['apply_profile', 'refresh_traits'])
-def test_what_cannot_be_accepted_as_unread_is_refused_at_the_call(
+def test_invalid_accept_unread_is_refused_at_the_request(
         cloud: Cloud, name: str, accepted: Any) -> None:
     node = cloud.node('clean')
     node.driver_info = {**node.driver_info, 'accel_accept_unread': accepted}
@@ -349,7 +349,7 @@ def test_what_cannot_be_accepted_as_unread_is_refused_at_the_call(
 
 
 @pytest.mark.parametrize('accepted', UNACCEPTABLE)
-def test_a_refresh_is_refused_for_what_cannot_be_accepted_as_unread(
+def test_refresh_with_invalid_accept_unread_is_refused(
         cloud: Cloud, accepted: Any) -> None:
     node = cloud.node('clean')
     node.driver_info = {**node.driver_info, 'accel_accept_unread': accepted}

@@ -149,7 +149,7 @@ def test_a_service_that_begins_over_a_write_fails(world: World) -> None:
      'conductor take over'),
     (utils.cleanup_rescuewait_timeout, states.RESCUEFAIL, {},
      'update in progress')])
-def test_what_comes_after_the_state_has_failed_keeps_the_reason(
+def test_later_error_keeps_the_reason(
         world: World, callback: Callable[[Any], None], state: str,
         fields: dict[str, Any], reason: str) -> None:
     task = guarded(world, state, **fields)
@@ -197,7 +197,7 @@ def test_the_power_sync_changes_nothing(world: World, recorded: str) -> None:
 
 
 @pytest.mark.parametrize('kind', ['clean', 'service'])
-def test_a_step_of_ours_that_fails_midway_is_no_power_action(
+def test_failed_step_performs_no_power_action(
         world: World, kind: str) -> None:
     args = ({'max_activation': 'aux-cycle', 'allow_disruption': True}
             if kind == 'service' else {})

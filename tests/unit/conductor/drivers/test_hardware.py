@@ -44,7 +44,7 @@ PAIRS = [
 @pytest.mark.parametrize(
     ('ours', 'theirs', 'guarded', 'bare', 'vendor_ours', 'vendor_theirs'),
     PAIRS, ids=['redfish', 'idrac'])
-def test_a_hardware_type_is_upstream_s_with_ours_in_front(
+def test_hardware_types_extend_the_upstream_ones(
         ours: Any, theirs: Any, guarded: Any, bare: Any, vendor_ours: Any,
         vendor_theirs: Any) -> None:
     mine, plain = ours(), theirs()

@@ -233,7 +233,7 @@ def test_the_property_is_made_good_once_the_inspection_is_over(
     assert not properties.wanted(task.node)
 
 
-def test_a_node_that_is_too_full_keeps_what_a_later_hook_says(
+def test_full_node_keeps_the_property_of_a_later_hook(
         task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
     room = operation.MAX_INFO_BYTES - len(
         json.dumps(task.node.driver_internal_info))
@@ -299,7 +299,7 @@ def test_data_of_before_a_tenant_are_not_published_again(
     assert 'a tenant had the node after' in note(task)
 
 
-def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
+def test_bmc_inventory_drops_ramdisk_data_after_a_tenant(
         task: Any, sent: dict[str, Any], bmc: mock.Mock,
         now: mock.Mock) -> None:
     run(task, sent)
@@ -319,7 +319,7 @@ def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
     assert keys.INSIDE_VOID.name not in task.node.driver_internal_info
 
 
-def test_what_the_bmc_sees_besides_is_joined(
+def test_bmc_and_ramdisk_inventories_are_joined(
         task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
     bmc.sources.side_effect = None
     bmc.sources.return_value = sample.sources(_bmc_view())
@@ -337,7 +337,7 @@ def test_what_the_bmc_sees_besides_is_joined(
     assert note(task) == 'reported by the ramdisk and the BMC'
 
 
-def test_a_bmc_that_is_away_leaves_what_it_showed_last(
+def test_unreachable_bmc_keeps_its_last_data(
         task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
     inventory_store.save(task, _bmc_view(), now=NOW - 10)
     run(task, sent)
@@ -349,7 +349,7 @@ def test_a_bmc_that_is_away_leaves_what_it_showed_last(
     assert published(task)['rows']['accel:baseboard-B1/fpga'] == '3.11'
 
 
-def test_redfish_inspection_looks_at_the_bmc(
+def test_redfish_inspection_reads_the_bmc(
         task: Any, bmc: mock.Mock) -> None:
     bmc.sources.side_effect = None
     bmc.sources.return_value = sample.sources(sample.box())
@@ -386,7 +386,7 @@ def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
 @pytest.mark.parametrize(('change', 'why'), [
     ({'host': 'off'}, 'the BMC reports the host as off'),
     ({'complete': False}, 'the inventory of the BMC is not complete yet')])
-def test_half_a_look_publishes_nothing(
+def test_incomplete_inventory_publishes_nothing(
         task: Any, bmc: mock.Mock, change: dict[str, Any], why: str) -> None:
     bmc.sources.side_effect = None
     bmc.sources.return_value = sample.sources(sample.box(**change))
@@ -396,7 +396,7 @@ def test_half_a_look_publishes_nothing(
     assert note(task) == why
 
 
-def test_what_was_stored_outlives_an_inspection_without_accelerators(
+def test_stored_inventory_survives_an_inspection_without_accelerators(
         task: Any, bmc: mock.Mock) -> None:
     inventory_store.save(task, sample.box(), now=NOW - 10)
     run(task, {'root_disk': {}})
@@ -528,7 +528,7 @@ def _leave_inspection(task: Any) -> None:
 @pytest.mark.parametrize(('error', 'told'), [
     (BadInput('x: not so'), 'not inspected: x: not so'),
     (RuntimeError('secret-7'), 'not inspected: RuntimeError, see')])
-def test_what_goes_wrong_fails_no_inspection_and_is_told(
+def test_error_does_not_fail_the_inspection_and_is_reported(
         task: Any, sent: dict[str, Any], bmc: mock.Mock,
         caplog: pytest.LogCaptureFixture, error: Exception,
         told: str) -> None:

@@ -123,7 +123,7 @@ def test_the_page_names_these_and_no_others() -> None:
         assert [n for n in named if name.endswith(f':{n}')], name
 
 
-def test_ours_are_of_a_system_admin_and_documented() -> None:
+def test_policies_are_of_a_system_admin_and_documented() -> None:
     point, = (p for p in metadata.entry_points(
         group='oslo.policy.policies') if p.name == 'ironic-accel')
     rules = {r.name: r for r in point.load()()}
@@ -142,7 +142,7 @@ def test_ours_are_of_a_system_admin_and_documented() -> None:
     ('member', SYSTEM, None), ('manager', SYSTEM, None),
     ('admin', None, OWNER), ('admin', None, LESSEE),
     ('admin', None, STRANGER)])
-def test_nobody_else_holds_or_unlocks(
+def test_only_allowed_users_hold_and_unlock(
         make_node: Make, acquire: Make, method: str, role: str,
         scope: str | None, project: str | None) -> None:
     task = acquire(make_node(owner=OWNER, lessee=LESSEE))

@@ -121,7 +121,7 @@ def values(families: list[Any], name: str) -> dict[str, float]:
     return {s.labels['accelerator']: s.value for s in family.samples}
 
 
-def test_what_gpus_measure_reaches_prometheus(
+def test_gpu_sensors_reach_prometheus(
         box: tuple[Box, str], node: Any,
         metrics: Callable[[Any], list[Any]]) -> None:
     families = metrics(node)
@@ -142,7 +142,7 @@ def test_what_gpus_measure_reaches_prometheus(
     assert {s.labels['node_name'] for s in plain.samples} == {'hgx-1'}
 
 
-def test_an_ill_gpu_and_its_errors_are_told(
+def test_unhealthy_gpu_and_its_errors_are_reported(
         box: tuple[Box, str], node: Any,
         metrics: Callable[[Any], list[Any]]) -> None:
     documents = box[0].documents
@@ -169,7 +169,7 @@ def test_an_ill_gpu_and_its_errors_are_told(
 
 
 @pytest.mark.parametrize('why', ['switched off', 'in a flash', 'not seen'])
-def test_what_is_not_asked_for_is_not_read(
+def test_disabled_sensors_are_not_read(
         why: str, node: Any, acquire: Callable[..., Any],
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(

@@ -114,7 +114,7 @@ def test_an_inline_profile_goes_with_the_node(
      "allow_disruption: 'yes': expected true or false"),
 ])
 @pytest.mark.parametrize('kind', STATES)
-def test_bad_arguments_are_told_and_nothing_is_begun(
+def test_invalid_arguments_are_reported_and_nothing_begins(
         make_node: Make, acquire: Make, site: pathlib.Path,
         args: dict[str, Any], told: str, kind: str) -> None:
     task, state = run(acquire, make_node(), kind, **args)
@@ -183,7 +183,7 @@ def test_ironic_lists_both_names_of_max_activation(
     assert told.startswith('Deprecated, use max_activation')
 
 
-def test_what_the_last_run_left_is_inherited(
+def test_staged_items_of_the_last_run_are_inherited(
         make_node: Make, acquire: Make, site: pathlib.Path) -> None:
     node = make_node()
     staged = (Staged(Item('gpu-0', 'gpu', 'firmware', sample.NEW),

@@ -62,7 +62,7 @@ def test_all_is_well(checked: Any, make_node: Make,
     assert {code for code, _ in told.values()} == {Code.SUCCESS}, told
 
 
-def test_what_stands_in_the_way_is_named(
+def test_upgrade_blockers_are_named(
         checked: Any, make_node: Make, profiles: pathlib.Path) -> None:
     (profiles / 'bad.yaml').write_text('profile: 2\n')
     CONF.set_override('enabled_vendor_interfaces', ['no-vendor'])
@@ -98,7 +98,7 @@ def test_a_vendor_plug_in_that_is_not_used_is_named(
     assert words.startswith('acme cannot be loaded: ImportError: no acme')
 
 
-def test_without_a_hardware_type_of_ours_there_is_a_warning(
+def test_warning_without_an_accelerator_hardware_type(
         checked: Any) -> None:
     CONF.set_override('enabled_hardware_types', ['redfish'])
     assert checked()['Enabled interfaces'][0] == Code.WARNING

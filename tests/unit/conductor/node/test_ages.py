@@ -93,7 +93,7 @@ def look(make_node: Make, acquire: Make, profiles: pathlib.Path
     CONF.clear_override('verification_max_age', group='accelerator')
 
 
-def test_a_look_renews_only_what_it_read_itself(look: Looks) -> None:
+def test_inventory_renews_only_what_it_read_itself(look: Looks) -> None:
     look(both(), T0)
     assert look.proved() == T0
     look(outside(), T0 + 50)
@@ -105,7 +105,7 @@ def test_a_look_renews_only_what_it_read_itself(look: Looks) -> None:
     assert look.proved() == T0 + 95
 
 
-def test_a_proof_of_what_was_carried_over_ages(look: Looks) -> None:
+def test_verification_of_carried_over_data_ages(look: Looks) -> None:
     look(both(), T0)
     look(outside(), T0 + 101)
     assert look.proved() is None
@@ -124,7 +124,7 @@ def test_an_aged_proof_is_not_made_anew_out_of_old_facts(
     assert look.proved() == T0
 
 
-def test_a_mode_that_the_look_does_not_tell_is_not_read(
+def test_unreported_mode_does_not_count_as_read(
         look: Looks) -> None:
     look(both(), T0)
     look(sample.box(*(dataclasses.replace(d, modes=tuple(
@@ -136,7 +136,7 @@ def test_a_mode_that_the_look_does_not_tell_is_not_read(
             'ecc-on', ecc='enabled'))}, T0 + 100)
 
 
-def test_how_many_there_are_is_not_said_where_it_cannot_be_told(
+def test_unknown_device_count_is_not_published(
         look: Looks) -> None:
     facts = look(dataclasses.replace(both(), uncounted=('gpu',)), T0)
     assert look.proved() is None
@@ -149,7 +149,7 @@ def test_how_many_there_are_is_not_said_where_it_cannot_be_told(
     assert look.traits() >= {IS, TWO}
 
 
-def test_a_look_that_is_not_stored_vouches_for_nothing(
+def test_unstored_inventory_verifies_nothing(
         look: Looks) -> None:
     look(both(), T0)
     inventory_store.tenant_gone(look.task.node)
@@ -164,7 +164,7 @@ def test_a_look_that_is_not_stored_vouches_for_nothing(
     assert keys.INSIDE_VOID.name not in look.task.node.driver_internal_info
 
 
-def test_what_was_stored_is_as_old_as_its_oldest_look(look: Looks) -> None:
+def test_stored_inventory_is_as_old_as_its_oldest_part(look: Looks) -> None:
     look(both(), T0)
     look(outside(), T0 + 50)
     stored = inventory_store.load(look.task)

@@ -65,7 +65,7 @@ def test_one_bmc_has_one_address(address: str, text: str) -> None:
 @pytest.mark.parametrize('value', [
     None, '', '  ', 7, ['https://bmc'], 'https://', 'https://[::1',
     'https://[not-an-address]', 'https://b\u2100mc'])
-def test_what_is_no_address_is_nobody_s(value: object) -> None:
+def test_invalid_address_is_no_bmc(value: object) -> None:
     """And no error: one such node would end the questions of all others."""
     assert of(value) is None
 

@@ -133,14 +133,14 @@ def test_the_clocks_are_real() -> None:
     assert clock.boot() == clock.boot() and len(clock.boot()) > 35
 
 
-def test_the_database_tells_its_time(make_node: Make) -> None:
+def test_time_of_the_database_is_read(make_node: Make) -> None:
     assert abs(clock.database() - clock.now()) < 10
     # Not in whole seconds: looks of one second have an order.
     assert any(clock.database() % 1 for _ in range(3))
 
 
 @pytest.mark.parametrize('skew', [-DAY, -3600.0, 3600.0, DAY])
-def test_what_is_compared_later_is_no_conductor_s_time_of_day(
+def test_stored_times_do_not_use_a_conductor_clock(
         make_node: Make, clocks: Clocks, skew: float) -> None:
     begun = clock.shared()
     assert begun == clocks.real
@@ -201,7 +201,7 @@ def test_a_proof_of_later_than_now_is_none(
 
 @pytest.mark.parametrize('skew', [-DAY, -3600.0, 3600.0, DAY])
 @pytest.mark.parametrize('shared', [0.0, -DAY])
-def test_what_a_tenant_may_have_changed_is_of_before_it_was_gone(
+def test_data_from_before_a_tenant_left_are_not_trusted(
         make_node: Make, clocks: Clocks, skew: float,
         shared: float) -> None:
     """Whoever looked, and whoever saw the tenant go."""
@@ -276,7 +276,7 @@ def refused(stage: Stage, make_task: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize('host', ['off', 'on'])
-def test_a_burn_longer_than_any_deadline_is_never_cut(
+def test_update_longer_than_any_deadline_is_never_powered_off(
         stage: Stage, acquire: Make, host: str) -> None:
     stage.box.host = host
     stage.begin(profile='h100-new', node=stage.make_node(
@@ -376,7 +376,7 @@ def test_a_bmc_that_falls_silent_is_given_as_long(
             and 'no route to the BMC' in e]
 
 
-def test_one_idle_look_is_not_enough(stage: Stage, acquire: Make) -> None:
+def test_one_idle_inventory_is_not_enough(stage: Stage, acquire: Make) -> None:
     stage.begin(profile=site_profile(
         'brief', limits={'minutes': 1}))
     burning(stage)
@@ -398,7 +398,7 @@ def test_one_idle_look_is_not_enough(stage: Stage, acquire: Make) -> None:
     assert flash_guard.lock_of(stage.node) is None
 
 
-def test_no_progress_for_long_is_told_once_and_unlocks_nothing(
+def test_missing_progress_is_reported_once_and_does_not_unlock(
         stage: Stage, acquire: Make) -> None:
     stage.begin(profile=site_profile(
         'brief', limits={'minutes': 1}))
@@ -435,7 +435,7 @@ def test_runs_over_an_old_write_do_not_wait_longer_each_time(
     assert max(waited) < 120 * 60 + 2 * stage.seconds
 
 
-def test_a_guard_that_nobody_watches_is_watched(
+def test_power_lock_without_operation_is_monitored(
         make_node: Make, acquire: Make) -> None:
     for state in (states.MANAGEABLE, states.ERROR, states.RESCUEFAIL,
                   states.INSPECTFAIL):

@@ -55,7 +55,7 @@ def guarded(task: Any, seconds: float = 600) -> None:
     task.node.save()
 
 
-def test_validate_refuses_with_what_and_until_when(
+def test_validate_refuses_with_device_and_time(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     task.driver.power.validate(task)
@@ -77,7 +77,7 @@ def test_no_clock_ends_a_guard(
     assert flash_guard.lock_of(task.node) is not None
 
 
-def test_bad_driver_info_is_still_told(
+def test_invalid_driver_info_is_still_reported(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node(driver_info={}))
     with pytest.raises(exception.MissingParameterValue,
@@ -150,7 +150,7 @@ def test_dropping_gives_the_power_back(
 @pytest.mark.parametrize(('begun', 'sure', 'kept'), [
     (-10, False, True), (-10, True, False), (-9e4, False, False),
     (None, False, False)])
-def test_what_our_reset_may_have_begun_to_write_is_guarded(
+def test_update_started_by_our_reset_is_locked(
         make_node: Make, acquire: Make, begun: float | None, sure: bool,
         kept: bool) -> None:
     """The box shows no task of it; idle looks do not end the guard."""

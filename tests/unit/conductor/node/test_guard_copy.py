@@ -72,14 +72,14 @@ def test_keys_are_the_right_ones() -> None:
     )
 
 
-def test_nothing_is_kept_where_nothing_is_written(stage: Stage) -> None:
+def test_no_copy_without_an_update(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.tick()
     stage.run()
     assert queries.guard_copy_of(stage.node) is None
 
 
-def test_guard_and_intent_are_kept_as_they_are(stage: Stage) -> None:
+def test_power_lock_and_intent_are_copied(stage: Stage) -> None:
     burning(stage)
     kept = queries.guard_copy_of(stage.node)
     assert kept is not None
@@ -95,7 +95,7 @@ def test_guard_and_intent_are_kept_as_they_are(stage: Stage) -> None:
     {}, {'provision_state': states.CLEANFAIL, 'maintenance': True},
     {'last_error': 'stale'}])
 @pytest.mark.parametrize('wipe', [False, True])
-def test_what_was_written_over_is_put_back(
+def test_overwritten_values_are_restored(
         stage: Stage, acquire: Make, fields: dict[str, Any],
         wipe: bool) -> None:
     old = burning(stage)
@@ -123,7 +123,7 @@ def test_what_was_written_over_is_put_back(
     assert [e for e in events if 'another process overwrote' in e]
 
 
-def test_a_run_that_was_written_over_goes_on_without_a_second_push(
+def test_overwritten_run_continues_without_a_second_push(
         stage: Stage) -> None:
     old = burning(stage)
     write_over(stage, old)
@@ -134,7 +134,7 @@ def test_a_run_that_was_written_over_goes_on_without_a_second_push(
     assert queries.guard_copy_of(stage.node) is None
 
 
-def test_nobody_saves_before_it_is_mended(
+def test_nothing_is_saved_before_it_is_restored(
         stage: Stage, acquire: Make) -> None:
     old = burning(stage)
     write_over(stage, old)
@@ -143,7 +143,7 @@ def test_nobody_saves_before_it_is_mended(
         saving.save(task.node)
 
 
-def test_the_periodic_mends_what_no_tick_comes_to(
+def test_periodic_restores_overwritten_values(
         stage: Stage, acquire: Make) -> None:
     burning(stage)
     write_over(stage, {})
@@ -221,7 +221,7 @@ def test_a_hold_that_was_written_over_is_put_back(
     assert stage.run()['outcome'] == 'converged'
 
 
-def test_a_hold_of_a_child_is_seen_through_what_was_written_over(
+def test_overwritten_hold_of_a_child_still_holds(
         stage: Stage, acquire: Make) -> None:
     stage.node = stage.make_node()
     child = stage.make_node(parent_node=stage.node.uuid)
@@ -235,7 +235,7 @@ def test_a_hold_of_a_child_is_seen_through_what_was_written_over(
         f'child node {child.uuid} is held by ops: audit')
 
 
-def test_what_an_earlier_version_kept_takes_no_hold_away(
+def test_copy_of_an_earlier_version_keeps_the_hold(
         stage: Stage) -> None:
     node = stage.make_node(driver_internal_info={
         keys.HOLD.name: {'reason': 'audit', 'by': None, 'at': 1.0}})

@@ -54,7 +54,7 @@ def by(stage: Stage, user: str | None) -> None:
     stage.acquire = asked
 
 
-def test_evidence_says_who_asked(stage: Stage) -> None:
+def test_history_names_the_user(stage: Stage) -> None:
     acquire = stage.acquire
     by(stage, 'alice')
     stage.begin(profile='h100-new')
@@ -71,14 +71,14 @@ def test_evidence_says_who_asked(stage: Stage) -> None:
         ('alice', 'operations')}
 
 
-def test_evidence_of_what_nobody_asked_for(stage: Stage) -> None:
+def test_history_of_an_unrequested_write(stage: Stage) -> None:
     by(stage, None)
     stage.begin(profile='h100-new')
     assert stage.run()['asked'] == {}
     assert {(e.user, e.project) for e in history(stage)} == {(None, None)}
 
 
-def test_a_refresh_says_who_asked(stage: Stage) -> None:
+def test_refresh_names_the_user(stage: Stage) -> None:
     by(stage, 'bob')
     node = stage.make_node()
     task = stage.acquire(node)
@@ -132,7 +132,7 @@ def test_a_failure_that_ironic_cannot_end_ends_all_the_same(
     assert stage.box.sins == []
 
 
-def test_a_deploy_is_promised_only_what_it_may_burn(stage: Stage) -> None:
+def test_can_trait_needs_consent_to_update_at_deploy(stage: Stage) -> None:
     """Both profiles want the new firmware; one lets a deploy burn it."""
     stage.begin(step='refresh_traits')
     stage.run()

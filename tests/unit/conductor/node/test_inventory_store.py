@@ -48,7 +48,7 @@ def test_an_inventory_comes_back_as_it_was_stored(
         'warnings': 0}
 
 
-def test_what_an_inspection_stored_stays(
+def test_data_of_an_inspection_are_kept(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     inspect_utils.store_inspection_data(
@@ -60,7 +60,7 @@ def test_what_an_inspection_stored_stays(
     assert inventory_store.load(task) is not None
 
 
-def test_a_list_of_the_upstream_hook_is_not_ours(
+def test_list_of_the_upstream_hook_is_not_an_inventory(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     inspect_utils.store_inspection_data(
@@ -90,7 +90,7 @@ def test_firmware_has_a_row_for_each_component(
             ) == (sample.OLD, 'nvidia', 'NVIDIA H100 80GB HBM3', '0')
 
 
-def test_firmware_follows_what_is_seen(
+def test_firmware_components_follow_the_inventory(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     objects.FirmwareComponent(

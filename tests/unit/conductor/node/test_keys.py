@@ -70,7 +70,7 @@ def test_names_are_those_on_disk() -> None:
 
 
 @pytest.mark.parametrize('key', keys.KEYS, ids=lambda key: key.name)
-def test_each_key_says_what_it_is(key: Key[Any]) -> None:
+def test_each_key_has_a_description(key: Key[Any]) -> None:
     for text in (key.holds, key.writer, key.ends):
         assert text.endswith('.') and len(text) > 5
         assert text[0].isupper() or text.startswith('``')
@@ -158,7 +158,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(('key', 'value', 'expected'), UNREADABLE)
-def test_what_cannot_be_read_is_told_and_taken_on_the_safe_side(
+def test_malformed_value_is_logged_and_read_on_the_safe_side(
         key: Key[Any], value: object, expected: object,
         caplog: pytest.LogCaptureFixture) -> None:
     keys.tell.cache_clear()
@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_told_and_taken_on_the_safe_side(
 @pytest.mark.parametrize('value', [
     True, 'flash', {'kind': 'action'}, {'what': None},
     {'what': 'gpu-0', 'since': 'now'}])
-def test_a_guard_that_cannot_be_read_stands(value: object) -> None:
+def test_malformed_power_lock_still_locks(value: object) -> None:
     found = keys.GUARD.of(node('accel_guard', value))
     assert found is not None
     assert (found['kind'], found['state']) == ('action', 'unknown')
@@ -193,7 +193,7 @@ def test_a_proof_that_cannot_be_read_is_void() -> None:
 @pytest.mark.parametrize('key', [
     k for k in keys.KEYS if k.where == keys.INTERNAL],
     ids=lambda key: key.name)
-def test_what_is_not_there_is_none(key: Key[Any]) -> None:
+def test_missing_value_is_none(key: Key[Any]) -> None:
     for info in (None, {}, {key.name: None}):
         assert key.read(info) is None
     assert not key.is_there(types.SimpleNamespace(driver_internal_info=None))

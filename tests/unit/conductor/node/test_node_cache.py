@@ -61,14 +61,14 @@ def nodes() -> Nodes:
     return made
 
 
-def test_what_did_not_change_is_read_once(nodes: Nodes) -> None:
+def test_unchanged_node_is_read_once(nodes: Nodes) -> None:
     nodes.values = {}
     assert nodes.ask() == {1: 'a', 2: 'b'}
     assert nodes.read == []
 
 
 @pytest.mark.parametrize('later', [1, -1, 3000])
-def test_what_changed_is_read_again(nodes: Nodes, later: int) -> None:
+def test_changed_node_is_read_again(nodes: Nodes, later: int) -> None:
     """Also where the clock of who changed it is behind."""
     nodes.there[2] = CHANGED + datetime.timedelta(seconds=later)
     nodes.values[2] = 'c'
@@ -76,7 +76,7 @@ def test_what_changed_is_read_again(nodes: Nodes, later: int) -> None:
     assert nodes.read == [2]
 
 
-def test_what_changed_just_now_is_read_each_time(nodes: Nodes) -> None:
+def test_recently_changed_node_is_read_each_time(nodes: Nodes) -> None:
     """It may change again within the same second, which MySQL cannot tell."""
     just = NOW - node_cache.RECENT / 2
     nodes.there[2] = datetime.datetime.fromtimestamp(
@@ -91,7 +91,7 @@ def test_what_changed_just_now_is_read_each_time(nodes: Nodes) -> None:
     assert nodes.read == []
 
 
-def test_what_is_new_is_read_and_what_is_gone_is_not_told(
+def test_new_node_is_read_and_deleted_node_is_left_out(
         nodes: Nodes) -> None:
     nodes.there = {2: CHANGED, 3: CHANGED}
     nodes.values[3] = 'c'
@@ -99,14 +99,14 @@ def test_what_is_new_is_read_and_what_is_gone_is_not_told(
     assert nodes.read == [3]
 
 
-def test_what_was_left_out_is_asked_for_again(nodes: Nodes) -> None:
+def test_missing_value_is_read_again(nodes: Nodes) -> None:
     nodes.there[3] = CHANGED
     for _ in range(2):
         assert 3 not in nodes.ask()
         assert nodes.read == [3]
 
 
-def test_nobody_knows_when_is_read_each_time(nodes: Nodes) -> None:
+def test_node_without_a_time_is_read_each_time(nodes: Nodes) -> None:
     nodes.there[1] = None
     for _ in range(2):
         nodes.ask()

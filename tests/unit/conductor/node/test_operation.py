@@ -76,7 +76,7 @@ def test_when_a_refresh_may_begin_unasked(
     assert operation.can_refresh(node) is expected
 
 
-def test_nobody_makes_a_refresh_by_hand() -> None:
+def test_refreshes_are_made_in_one_place() -> None:
     found = set()
     for path in pathlib.Path(conductor.__file__).parent.rglob('*.py'):
         for call in ast.walk(ast.parse(path.read_text())):

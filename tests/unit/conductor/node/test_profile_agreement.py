@@ -191,7 +191,7 @@ def test_those_that_differ_publish_nothing_and_say_so(
             assert OTHER in traits
 
 
-def test_what_was_published_is_withdrawn_and_comes_back(
+def test_published_traits_are_withdrawn_and_published_again(
         cloud: Cloud) -> None:
     one, two = cloud.conductor('one'), cloud.conductor('two')
     for each in (one, two, one):
@@ -218,7 +218,7 @@ def test_what_was_published_is_withdrawn_and_comes_back(
                    for n in each.nodes)
 
 
-def test_the_result_says_who_has_it_otherwise(cloud: Cloud) -> None:
+def test_result_names_the_conductor_that_differs(cloud: Cloud) -> None:
     one, two = cloud.conductor('one'), cloud.conductor('two', 'disabled')
     two.pass_over()
     one.look()
@@ -232,7 +232,7 @@ def test_the_result_says_who_has_it_otherwise(cloud: Cloud) -> None:
     assert result['differing'] == {'ecc-on': 'two'}
 
 
-def test_a_conductor_that_is_gone_has_no_say(cloud: Cloud) -> None:
+def test_offline_conductor_is_ignored(cloud: Cloud) -> None:
     one, two = cloud.conductor('one'), cloud.conductor('two', 'disabled')
     two.pass_over()
     one.pass_over()

@@ -154,7 +154,7 @@ def test_another_catalogue_parses_again(parses: Parses) -> None:
 @pytest.mark.parametrize('raw', [
     {'profile': 1, 'name': 'bad', 'devices': {}}, [], 'text', 7,
     {'zlib': 'bm8gemxpYg=='}, {'zlib': 7}])
-def test_what_is_no_profile_is_refused_each_time(
+def test_invalid_snapshot_is_refused_each_time(
         make_node: Make, raw: Any) -> None:
     node = make_node()
     node.set_driver_internal_info(keys.PROFILE.name, raw)

@@ -88,7 +88,7 @@ def test_nothing_else_lists_nodes() -> None:
     ('manager.iter_nodes(filters={})', ['iter_nodes']),
     ('objects.NodeHistory.list_by_node_id(context, 1)', []),
     ('[].list', []), ('task.node.save()', [])])
-def test_what_counts_as_asking(line: str, told: list[str]) -> None:
+def test_names_that_count_as_a_query(line: str, told: list[str]) -> None:
     assert list(asking(ast.parse(line))) == told
 
 

@@ -117,7 +117,7 @@ def everything(node: Any) -> dict[str, Any]:
     ids=['save', 'touch', 'history', 'check', 'resume', 'fail',
          'fail in place', 'stay active', 'event', 'trait',
          'untrait', 'inventory', 'firmware'])
-def test_whoever_lost_a_node_writes_nothing(
+def test_conductor_that_lost_a_node_writes_nothing(
         make_node: Make, acquire: Make, released: bool,
         write: Callable[[Any], None]) -> None:
     task = acquire(make_node(provision_state=states.CLEANWAIT))
@@ -133,7 +133,7 @@ def test_whoever_lost_a_node_writes_nothing(
     give_up(task.node)
 
 
-def test_a_node_that_changed_its_state_is_not_ours(
+def test_node_in_another_state_is_not_saved(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node(provision_state=states.CLEANWAIT))
     there = objects.Node.get_by_id(task.context, task.node.id)
@@ -143,7 +143,7 @@ def test_a_node_that_changed_its_state_is_not_ours(
         saving.save(task.node)
 
 
-def test_saving_goes_on_and_on(make_node: Make, acquire: Make) -> None:
+def test_node_can_be_saved_many_times(make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     for number in range(1, 4):
         task.node.extra = {'number': number}
@@ -193,7 +193,7 @@ def test_a_save_that_failed_is_tried_again(
     saving.save(task.node)
 
 
-def test_what_fails_for_good_is_not_tried_again(
+def test_permanent_database_error_is_not_retried(
         make_node: Make, acquire: Make, waits: Any) -> None:
     task = acquire(make_node())
     with mock.patch.object(saving, '_fenced', autospec=True,

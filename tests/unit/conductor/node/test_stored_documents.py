@@ -48,7 +48,7 @@ def test_a_stored_inventory_is_read_to_the_same_value() -> None:
     assert {'transports', 'plan'} <= set(written)
 
 
-def test_an_operation_under_way_is_read_to_the_same_value(
+def test_stored_operation_is_read_to_the_same_value(
         make_node: Callable[..., Any]) -> None:
     node = make_node(driver_internal_info={
         keys.OPERATION.name: recorded('operation')})

@@ -58,7 +58,7 @@ FITS: list[tuple[object, Any]] = [
 
 
 @pytest.mark.parametrize(('value', 'hint'), FITS)
-def test_what_fits(value: object, hint: Any) -> None:
+def test_valid_values(value: object, hint: Any) -> None:
     assert stored_values.misfit(value, hint) is None
 
 
@@ -83,11 +83,11 @@ MISFITS: list[tuple[object, Any, str]] = [
 
 
 @pytest.mark.parametrize(('value', 'hint', 'why'), MISFITS)
-def test_what_does_not_fit(value: object, hint: Any, why: str) -> None:
+def test_invalid_values(value: object, hint: Any, why: str) -> None:
     assert stored_values.misfit(value, hint) == why
 
 
-def test_what_is_read_of_an_operation_is_what_it_has() -> None:
+def test_stored_operation_has_the_fields_of_operation() -> None:
     fields = {f.name for f in dataclasses.fields(operation.Operation)}
     assert set(stored_values.StoredOperation.__annotations__) <= fields
 

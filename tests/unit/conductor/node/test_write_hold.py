@@ -89,7 +89,7 @@ def go(stage: Stage, how: str) -> None:
 
 
 @pytest.mark.parametrize('how', SWITCHES)
-def test_nothing_new_begins_and_it_goes_on_afterwards(
+def test_held_run_waits_and_continues_afterwards(
         stage: Stage, writable: None, how: str) -> None:
     stage.begin(profile='h100-new')
     stop(stage, how)
@@ -106,7 +106,7 @@ def test_nothing_new_begins_and_it_goes_on_afterwards(
 
 
 @pytest.mark.parametrize('how', SWITCHES)
-def test_what_runs_is_watched_to_its_end_and_no_reset_follows(
+def test_running_update_is_monitored_and_not_activated_while_held(
         stage: Stage, writable: None, how: str) -> None:
     stage.begin(profile='h100-new')
     stage.seconds = 1.0
@@ -166,7 +166,7 @@ def test_a_stop_after_the_call_ends_the_step_as_refused(
         0, [], 'on')
 
 
-def test_with_nothing_to_do_an_automated_clean_goes_on(
+def test_automated_clean_without_changes_continues_while_held(
         stage: Stage, writable: None) -> None:
     """A node without a baseline is not failed for the switch."""
     stage.node = stage.make_node()
@@ -175,7 +175,7 @@ def test_with_nothing_to_do_an_automated_clean_goes_on(
     assert task.driver.vendor.apply_baseline(task) is None
 
 
-def test_a_look_is_no_write(stage: Stage, writable: None) -> None:
+def test_refresh_runs_while_held(stage: Stage, writable: None) -> None:
     stage.node = stage.make_node()
     stop(stage, 'hold')
     stage.begin(node=stage.node, step='refresh_traits')
@@ -191,7 +191,7 @@ def test_a_run_that_is_held_ends_at_its_limit(
     assert (told['outcome'], told['writes']) == ('failed', 0)
 
 
-def test_a_hold_is_told_and_kept_in_the_history(
+def test_hold_is_in_progress_and_history(
         stage: Stage, writable: None) -> None:
     stage.node = stage.make_node()
     stop(stage, 'hold')
@@ -209,7 +209,7 @@ def test_a_hold_is_told_and_kept_in_the_history(
                       'no longer held: done']
 
 
-def test_a_hold_of_a_child_stops_and_is_told_by_its_parent(
+def test_hold_of_a_child_holds_its_parent(
         make_node: Make, acquire: Make) -> None:
     parent = make_node()
     child = make_node(parent_node=parent.uuid)
@@ -223,7 +223,7 @@ def test_a_hold_of_a_child_stops_and_is_told_by_its_parent(
         write_hold.check(task)
 
 
-def test_who_holds_is_left_out_where_nobody_is_known(
+def test_unknown_user_is_left_out_of_a_hold(
         make_node: Make, acquire: Make) -> None:
     """Without Keystone Ironic asks nobody who he is."""
     node = make_node(driver_internal_info={
@@ -308,7 +308,7 @@ def test_a_guard_is_ended_by_hand_and_not_set_again(stage: Stage) -> None:
     assert record is not None and record.intent is not None
 
 
-def test_a_run_under_way_is_not_unlocked(stage: Stage) -> None:
+def test_node_with_a_run_in_progress_is_not_unlocked(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.seconds = 1.0
     while not stage.box.flashing():
@@ -318,7 +318,7 @@ def test_a_run_under_way_is_not_unlocked(stage: Stage) -> None:
     assert flash_guard.lock_of(stage.node) is not None
 
 
-def test_where_no_guard_stands_there_is_nothing_to_unlock(
+def test_unlock_without_power_lock_is_refused(
         make_node: Make, acquire: Make) -> None:
     with pytest.raises(exception.InvalidState, match='has no power lock'):
         call(acquire, make_node(), 'accel_unlock', reason='why not')

@@ -58,7 +58,7 @@ def _killed_in_mid_burn(stage: Stage, inside: Ramdisk) -> dict[str, Any]:
     raise AssertionError(f'not over: {stage.info}')
 
 
-def test_an_agent_killed_in_mid_burn_leaves_the_truth(
+def test_agent_killed_during_an_update_leaves_the_result_unknown(
         stage: Stage, inside: Ramdisk) -> None:
     told = _killed_in_mid_burn(stage, inside)
     assert told['outcome'] == 'failed'
@@ -70,7 +70,7 @@ def test_an_agent_killed_in_mid_burn_leaves_the_truth(
     assert flash_guard.lock_of(stage.node) is not None
 
 
-def test_the_guard_of_a_lost_burn_falls_with_the_host(
+def test_host_reset_releases_the_lock_of_a_lost_update(
         stage: Stage, inside: Ramdisk) -> None:
     _killed_in_mid_burn(stage, inside)
     assert stage.tick() is not None
@@ -81,7 +81,7 @@ def test_the_guard_of_a_lost_burn_falls_with_the_host(
     assert not {'agent_url', 'agent_secret_token'} & set(stage.info)
 
 
-def test_the_guard_of_a_lost_burn_falls_in_time(
+def test_lock_of_a_lost_update_expires(
         stage: Stage, inside: Ramdisk) -> None:
     _killed_in_mid_burn(stage, inside)
     for _ in range(100):
@@ -91,7 +91,7 @@ def test_the_guard_of_a_lost_burn_falls_in_time(
     assert stage.box.now - stage.result['started'] < 3000
 
 
-def test_the_next_run_settles_a_lost_burn_by_looking(
+def test_next_run_verifies_a_lost_update(
         stage: Stage, inside: Ramdisk) -> None:
     _killed_in_mid_burn(stage, inside)
     stage.box.host = 'off'

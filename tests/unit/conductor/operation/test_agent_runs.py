@@ -54,7 +54,7 @@ def _flags(stage: Stage) -> set[str]:
 @pytest.mark.parametrize(('kind', 'more'), [
     ('clean', {}), ('deploy', {}),
     ('service', {'max_activation': 'power-cycle', 'allow_disruption': True})])
-def test_one_plan_spans_both_ways(
+def test_one_plan_uses_both_transports(
         stage: Stage, inside: Ramdisk, kind: str,
         more: dict[str, Any]) -> None:
     begin(stage, kind, **more)
@@ -75,7 +75,7 @@ def test_one_plan_spans_both_ways(
     assert flash_guard.lock_of(stage.node) is None
 
 
-def test_a_burn_goes_by_the_agent_too(
+def test_update_through_the_agent(
         stage: Stage, inside: Ramdisk) -> None:
     burn_by_agent(stage)
     begin(stage)
@@ -127,7 +127,7 @@ def test_an_absent_ramdisk_is_waited_for_without_the_lock(
     assert periodics.due(stage.node)
 
 
-def test_what_neither_way_can_is_refused_by_name(
+def test_item_without_transport_is_refused_by_name(
         stage: Stage, inside: Ramdisk) -> None:
     for modes in stage.box.modes.values():
         modes['ecc'].transport = 'nobody'
@@ -190,7 +190,7 @@ def test_the_baseline_waits_for_the_ramdisk_that_it_was_run_in(
     assert _flags(stage) == set()
 
 
-def test_the_baseline_goes_both_ways_where_the_ramdisk_can(
+def test_baseline_uses_both_transports_with_a_ramdisk(
         stage: Stage, inside: Ramdisk) -> None:
     stage.node.driver_info = {**stage.node.driver_info,
                               'accel_baseline': 'both-ways'}

@@ -102,7 +102,7 @@ def test_each_request_that_writes_is_fenced(family: Family) -> None:
             fence()
 
 
-def test_what_was_not_sent_is_in_the_history(family: Family) -> None:
+def test_write_that_was_not_sent_is_in_the_history(family: Family) -> None:
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
     task = family.acquire(family.parent)
     current = operation.load(task.node)

@@ -69,7 +69,7 @@ def test_a_run_keeps_the_profile_it_started_with(
     assert keys.PROFILE.name not in stage.info
 
 
-def test_a_profile_that_is_gone_ends_no_run(
+def test_removed_profile_does_not_end_a_run(
         stage: Stage, profiles: pathlib.Path) -> None:
     stage.begin(profile='h100-new')
     stage.tick()
@@ -79,7 +79,7 @@ def test_a_profile_that_is_gone_ends_no_run(
         'converged', 'the profile was removed')
 
 
-def test_a_large_profile_is_kept_too(make_node: Any) -> None:
+def test_large_profile_is_stored_compressed(make_node: Any) -> None:
     node = make_node()
     groups = {f'g{n}': {'match': {'kind': 'gpu', 'location': f'GPU_{n}'},
                         'modes': {'ecc': 'enabled'}} for n in range(200)}
@@ -124,7 +124,7 @@ def test_the_first_baseline_that_matches_is_applied(
         {'profile': 'two', 'why': 'the first profile that matches'}]
 
 
-def test_a_host_that_is_off_is_looked_at_all_the_same(
+def test_baseline_powers_a_host_on_for_the_inventory(
         stage: Stage, profiles: pathlib.Path) -> None:
     sites(profiles, only_modes('two'))
     CONF.set_override('baseline_profiles', ['two'], group='accelerator')
@@ -158,7 +158,7 @@ def test_a_baseline_that_is_not_there_fails(
 @pytest.mark.parametrize(('own', 'option', 'expected', 'why'), [
     ('mine', 'theirs', 'mine', 'set by driver_info/accel_baseline'),
     (None, 'theirs', 'theirs', 'set by [accelerator]baseline_profile')])
-def test_what_somebody_named_goes_before_what_matches(
+def test_configured_baseline_goes_before_matching_ones(
         stage: Stage, profiles: pathlib.Path, own: str | None, option: str,
         expected: str, why: str) -> None:
     sites(profiles, *map(only_modes, ('mine', 'theirs', 'two')))
@@ -180,7 +180,7 @@ def test_a_child_has_no_general_baseline(stage: Stage) -> None:
     assert not baseline.by_inventory(child)
 
 
-def test_a_node_that_nobody_looked_at_has_no_answer_yet(
+def test_baseline_of_a_node_without_inventory_is_unknown(
         stage: Stage, profiles: pathlib.Path) -> None:
     sites(profiles, only_modes('two'))
     CONF.set_override('baseline_profiles', ['two'], group='accelerator')
@@ -190,7 +190,7 @@ def test_a_node_that_nobody_looked_at_has_no_answer_yet(
     assert told == {'profile': None, 'plan': None, 'baseline': []}
 
 
-def test_an_incomplete_look_chooses_nothing() -> None:
+def test_incomplete_inventory_selects_no_baseline() -> None:
     choice = selection.first([sample.profile(only_modes('two'))],
                              sample.box(complete=False))
     assert (choice.profile, choice.untold) == (None, True)

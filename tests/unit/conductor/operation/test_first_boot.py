@@ -253,7 +253,7 @@ def test_nothing_to_deliver_is_no_failure(stage: Stage) -> None:
     ({'etc/fstab': '/dev/sda1 / ext4 ro 0 1\n'}, 'read-only'),
     ({'etc/kernel/cmdline': 'roothash=ab\n'}, 'dm-verity'),
 ])
-def test_what_the_instance_has_against_it_fails_the_step(
+def test_unsuitable_instance_fails_the_step(
         stage: Stage, more: dict[str, str], reason: str) -> None:
     _debian(stage.agent.root, **more)
     told = stage.run()
@@ -292,7 +292,7 @@ def test_an_agent_that_stays_silent_ends_the_step(stage: Stage) -> None:
     ({'deploy_interface': 'ramdisk'},
      'the deploy interface ramdisk writes no disk'),
 ])
-def test_what_is_refused_before_anything(
+def test_invalid_requests_are_refused_before_delivery(
         stage: Stage, fields: dict[str, Any], told: str) -> None:
     stage.begin(**fields)
     stage.node.refresh()

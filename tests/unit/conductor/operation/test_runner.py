@@ -103,7 +103,7 @@ def test_traits_go_before_the_first_write(stage: Stage) -> None:
                     'CUSTOM_ACCEL_GPU_ECC'} & traits
 
 
-def test_the_guard_stands_while_it_is_written(stage: Stage) -> None:
+def test_node_is_locked_during_a_write(stage: Stage) -> None:
     stage.seconds = 1.0
     stage.begin(profile='h100-new')
     while not stage.box.flashing():
@@ -152,7 +152,7 @@ def test_a_service_step_powers_nothing_on(stage: Stage) -> None:
     assert stage.resumed == ['service']
 
 
-def test_a_service_step_is_refused_what_it_does_not_allow(
+def test_service_step_without_consent_is_refused(
         stage: Stage) -> None:
     stage.begin('service', profile='h100-new')
     told = stage.run()
@@ -161,7 +161,7 @@ def test_a_service_step_is_refused_what_it_does_not_allow(
     assert 'max_activation of the step is none' in stage.node.last_error
 
 
-def test_a_deploy_step_burns_only_with_consent(stage: Stage) -> None:
+def test_deploy_step_without_consent_does_not_update(stage: Stage) -> None:
     stage.begin('deploy', profile='h100-strict')
     told = stage.run()
     assert told['outcome'] == 'refused'
@@ -170,7 +170,7 @@ def test_a_deploy_step_burns_only_with_consent(stage: Stage) -> None:
     assert stage.node.provision_state == states.DEPLOYFAIL
 
 
-def test_with_consent_a_deploy_step_burns(stage: Stage) -> None:
+def test_deploy_step_with_consent_updates(stage: Stage) -> None:
     stage.begin('deploy', profile='h100-new')
     assert stage.run()['outcome'] == 'converged'
     assert stage.resumed == ['deploy']
@@ -220,7 +220,7 @@ def test_a_bmc_that_is_away_is_waited_for(stage: Stage) -> None:
     assert stage.run()['outcome'] == 'converged'
 
 
-def test_no_session_in_a_row_of_looks_fails(stage: Stage) -> None:
+def test_consecutive_session_errors_fail_the_step(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     with mock.patch.object(context, 'make', autospec=True,
                            side_effect=Unreachable('no session')):
@@ -231,7 +231,7 @@ def test_no_session_in_a_row_of_looks_fails(stage: Stage) -> None:
     assert stage.node.clean_step == {}
 
 
-def test_an_unknown_exception_ends_it_and_tells_no_secrets(
+def test_unknown_exception_fails_the_step_without_its_text(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')
     with mock.patch.object(stage.box, 'sources', autospec=True,
@@ -314,7 +314,7 @@ class _Died(BaseException):
     """The conductor dies: nothing may catch it."""
 
 
-def test_a_reset_that_another_conductor_noted_is_looked_at_first(
+def test_reset_of_another_conductor_is_verified_first(
         stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """It died before it asked; somebody else has begun an update since."""
     stage.begin(profile='h100-new')
@@ -344,7 +344,7 @@ def want_aux(stage: Stage) -> None:
         device['gpu'].claimed = device['gpu'].real = Activation.AUX_CYCLE
 
 
-def test_what_failed_is_quarantined_where_that_is_configured(
+def test_failed_baseline_is_quarantined_if_configured(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.run()
@@ -366,7 +366,7 @@ def test_what_failed_is_quarantined_where_that_is_configured(
     assert stage.traits == {'CUSTOM_ACCEL_DEGRADED'}
 
 
-def test_devices_are_reset_and_looked_at(stage: Stage) -> None:
+def test_devices_are_reset_and_inventoried(stage: Stage) -> None:
     stage.box.resettable = Activation.DEVICE_RESET
     stage.begin(step='reset_devices')
     told = stage.run()
@@ -374,7 +374,7 @@ def test_devices_are_reset_and_looked_at(stage: Stage) -> None:
     assert stage.resumed == ['clean']
 
 
-def test_devices_that_cannot_be_reset_are_told(stage: Stage) -> None:
+def test_devices_without_reset_fail_the_step(stage: Stage) -> None:
     stage.begin(step='reset_devices', devices=['gpu-0'])
     told = stage.run()
     assert told['outcome'] == 'failed'
@@ -410,7 +410,7 @@ def test_a_refresh_publishes_and_restores(stage: Stage) -> None:
 @pytest.mark.parametrize('step', [
     'apply_profile', 'apply_profile_in_band', 'apply_baseline',
     'reset_devices', 'refresh_traits', 'note_tenant', 'deliver_first_boot'])
-def test_a_stale_step_of_ours_is_cleared_whichever_it_is(
+def test_stale_step_is_removed(
         make_node: Make, acquire: Make, step: str) -> None:
     task = acquire(make_node(
         provision_state=states.DEPLOYFAIL,
@@ -422,7 +422,7 @@ def test_a_stale_step_of_ours_is_cleared_whichever_it_is(
     assert not cleanup.wanted(task.node)
 
 
-def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
+def test_leftovers_of_a_kill_are_removed_from_a_failed_node(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.seconds = 1.0
@@ -481,7 +481,7 @@ def test_a_write_that_outlives_its_step_is_watched_to_its_end(
     assert stage.box.sins == []
 
 
-def test_what_was_written_is_in_the_history(stage: Stage) -> None:
+def test_write_is_in_the_history(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.run()
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
@@ -527,7 +527,7 @@ def test_even_a_failed_run_powers_its_host_on_again(stage: Stage) -> None:
     assert stage.box.host == 'on'
 
 
-def test_a_host_that_stays_off_is_told_loudly(stage: Stage) -> None:
+def test_host_that_stays_off_is_reported(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     with turning_down(stage, 10_000):
         told = stage.run(100)
@@ -539,7 +539,7 @@ def test_a_host_that_stays_off_is_told_loudly(stage: Stage) -> None:
     assert stage.node.provision_state == states.CLEANFAIL
 
 
-def test_what_was_proved_stays_so_where_the_power_is_not_restored(
+def test_verification_is_kept_if_the_power_is_not_restored(
         stage: Stage) -> None:
     stage.box.host = 'off'
     stage.begin(profile='h100-new', node=stage.make_node(

@@ -203,7 +203,7 @@ def test_whatever_refuses_it_does_so_without_power(
 
 @pytest.mark.parametrize('boot', BOOTS)
 @pytest.mark.parametrize('kind', FIRST)
-def test_a_failed_look_touches_no_power(
+def test_failed_inventory_changes_no_power_state(
         world: World, kind: str, boot: str) -> None:
     world.begin(kind, APPLY, boot=boot, deploy='direct')
     with mock.patch.object(context, 'make', autospec=True,
@@ -245,7 +245,7 @@ def test_the_steps_that_are_left_are_dropped_and_named(world: World) -> None:
     assert world.stage.result['outcome'] == 'refused'
 
 
-def test_a_service_that_only_looked_before_ends_active(world: World) -> None:
+def test_service_without_changes_ends_active(world: World) -> None:
     world.begin('service', {'step': 'refresh_traits'}, APPLY,
                 boot='redfish-virtual-media', deploy='direct')
     world.run()
@@ -351,7 +351,7 @@ def test_an_automated_clean_of_a_held_node_with_a_baseline(
     assert write_hold.of(node) is not None
 
 
-def test_an_automated_clean_of_a_held_node_without_a_baseline_goes_on(
+def test_automated_clean_of_a_held_node_without_baseline_continues(
         world: World) -> None:
     world.begin('clean', {'step': 'apply_baseline'},
                 {'step': 'refresh_traits'},
@@ -362,7 +362,7 @@ def test_an_automated_clean_of_a_held_node_without_a_baseline_goes_on(
 
 
 @pytest.mark.parametrize('kind', ['clean', 'service'])
-def test_what_fails_midway_is_not_torn_down_either(
+def test_failure_during_a_run_does_not_tear_down(
         world: World, kind: str) -> None:
     """It fails; the host stays as it was."""
     args = ({'max_activation': 'aux-cycle', 'allow_disruption': True}

@@ -63,7 +63,7 @@ def _begun_by_a_reset(stage: Stage) -> None:
     ('held', 'cannot read /redfish/v1/TaskService: HTTP 503'),
     ('silent', 'no task reports the update'),
     ('reset', 'the host was reset, which may have started')])
-def test_a_write_of_which_nobody_tells_keeps_its_guard(
+def test_unreported_write_keeps_its_power_lock(
         stage: Stage, acquire: Make, trouble: str, words: str) -> None:
     """The guard stands, says so, and ends when the longest time is over."""
     stage.begin(profile=site_profile('brief', limits={'minutes': 1}))

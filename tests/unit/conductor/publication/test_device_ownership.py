@@ -218,7 +218,7 @@ def test_profiles_that_it_has_a_part_in_wait_too(
     assert {IS_ECC, CAN_ECC} <= traits(second)
 
 
-def test_a_node_that_cannot_be_looked_at_is_not_waited_for(
+def test_node_that_cannot_be_refreshed_is_not_waited_for(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
     first.maintenance = True
@@ -242,7 +242,7 @@ def test_a_node_that_cannot_be_looked_at_is_not_waited_for(
     assert counts(second) == {'CUSTOM_ACCEL_GPU_X2'}
 
 
-def test_what_was_asked_for_stays_the_result(
+def test_result_of_a_requested_operation_is_kept(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
     asked = first.driver_internal_info[keys.RESULT.name]
@@ -253,7 +253,7 @@ def test_what_was_asked_for_stays_the_result(
     assert f'{keys.FOLLOW_UP_STEP}: done' in events(first)
 
 
-def test_a_look_waits_no_longer_than_its_deadline(
+def test_refresh_waits_until_its_deadline(
         world: World, moved: tuple[Any, Any]) -> None:
     _, second = moved
     assert world.look(second) is not None
@@ -263,7 +263,7 @@ def test_a_look_waits_no_longer_than_its_deadline(
     assert 'traits are not published' in events(second)
 
 
-def test_a_node_is_not_looked_at_for_ever(
+def test_refreshes_for_one_reason_are_limited(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
     world.look(second)
@@ -294,7 +294,7 @@ def test_a_node_that_is_worked_on_is_left_alone(
     assert world.under_way(first) == mine
 
 
-def test_a_node_that_is_gone_is_not_waited_for(
+def test_deleted_node_is_not_waited_for(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
     first.maintenance = True
@@ -329,7 +329,7 @@ def test_two_devices_with_one_serial_both_count(world: World) -> None:
         assert counts(node) == {'CUSTOM_ACCEL_GPU_X2'}
 
 
-def test_a_serial_of_many_nodes_is_not_gone_by(world: World) -> None:
+def test_serial_reported_by_many_nodes_is_ignored(world: World) -> None:
     for system in 'AB':
         node = world.node(MOVES, system=system)
         node.set_driver_internal_info(keys.CLAIMS.name, {
@@ -345,7 +345,7 @@ def test_a_serial_of_many_nodes_is_not_gone_by(world: World) -> None:
     ('all', 'http://192.0.2.10', True), ('all', BMC, True),
     ('bmc', 'http://192.0.2.10', False), ('bmc', BMC, True),
     ('none', BMC, False)])
-def test_the_scope_says_whose_claims_count(
+def test_ownership_scope_limits_the_claims(
         world: World, scope: str, address: str, withheld: bool) -> None:
     first = world.node(MOVES, system='A')
     world.look(first)
@@ -384,7 +384,7 @@ def test_a_node_of_which_all_is_withdrawn_gives_up_its_claims(
 
 @pytest.mark.parametrize('serial', [
     None, '', 'NA', '0000000000', '1', '11111111', '1234567890', 'FFFFFFFF'])
-def test_a_serial_that_says_nothing_claims_nothing(
+def test_untrusted_serial_claims_nothing(
         serial: str | None) -> None:
     assert (
         device_ownership.digest(dataclasses.replace(MOVES, serial=serial))
@@ -400,7 +400,7 @@ def test_a_board_s_serial_claims_nothing() -> None:
         STAYS, kind='baseboard')) is None
 
 
-def test_nobody_waits_where_nothing_moved(world: World) -> None:
+def test_no_wait_without_a_moved_device(world: World) -> None:
     world.look(world.node(STAYS, system='A'))
     assert device_ownership.waiting() == []
     world.begin()
@@ -411,7 +411,7 @@ def test_nobody_waits_where_nothing_moved(world: World) -> None:
     ({'unread': (Unread('/redfish/v1/Chassis', 'HTTP 503',
                         kinds=('gpu',)),)}, False),
     ({'complete': False}, True)])
-def test_a_look_that_stays_partial_is_published_past_its_bound(
+def test_partial_inventory_is_published_past_the_limit(
         world: World, more: dict[str, Any], error: bool) -> None:
     """It is waited for first; then what is told is published, the stored
     device that is not told stays as not read, and nothing is counted."""

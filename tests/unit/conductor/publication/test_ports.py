@@ -145,7 +145,7 @@ def test_they_lose_it_when_the_mode_goes(
     assert keys.PORTS.name not in ports.node.driver_internal_info
 
 
-def test_what_an_operator_has_set_stays(ports: Ports) -> None:
+def test_fields_set_by_an_operator_are_kept(ports: Ports) -> None:
     ports.set(0, category='storage')
     ports.follow(card())
     assert ports.shown()[:2] == [('storage', 'nvidia', False), DPU]
@@ -186,7 +186,7 @@ def test_a_change_takes_it_back_before(ports: Ports) -> None:
     assert ports.shown() == [NOTHING] * 3
 
 
-def test_what_a_kill_left_on_ports_is_still_known_to_be_ours(
+def test_port_fields_left_by_a_kill_are_still_ours(
         ports: Ports) -> None:
     def killed(task: Any) -> None:
         ports_module.follow(task, sample.box(card()), catalog.load())
@@ -199,7 +199,7 @@ def test_what_a_kill_left_on_ports_is_still_known_to_be_ours(
     assert ports.shown() == [NOTHING] * 3
 
 
-def test_a_node_that_nobody_sees_any_more_says_nothing_of_its_ports(
+def test_unreachable_node_clears_its_ports(
         ports: Ports) -> None:
     ports.follow(card())
     ports.node.refresh()
@@ -214,7 +214,7 @@ def test_a_node_that_nobody_sees_any_more_says_nothing_of_its_ports(
     assert ports.shown() == [NOTHING] * 3
 
 
-def test_a_tenant_s_ports_are_left_alone_until_the_tenant_is_gone(
+def test_ports_of_an_instance_are_not_changed(
         ports: Ports) -> None:
     ports.follow(card())
     ports.do(lambda task: withdraw.note_tenant(task.node))
@@ -236,7 +236,7 @@ def test_categories_are_the_operator_s_to_choose(ports: Ports) -> None:
     assert ports.shown() == [NOTHING] * 3
 
 
-def test_a_device_in_doubt_says_nothing(ports: Ports) -> None:
+def test_disputed_device_sets_no_port(ports: Ports) -> None:
     ports.follow(card(), doubtful={'dpu-1'})
     assert ports.shown() == [NOTHING] * 3
 
@@ -285,7 +285,7 @@ def test_an_operator_s_resource_class_is_never_overwritten(
     ('{serial}', sample.box()), ('{count.real}', sample.box()),
     ('{count!r}', sample.box()), ('{', sample.box()),
     ('x' * 81, sample.box())])
-def test_what_cannot_be_said_is_not_said(
+def test_unknown_value_sets_no_port(
         ports: Ports, template: str, seen: Inventory) -> None:
     choose(template)
     assert suggest(ports, seen) is None

@@ -70,7 +70,7 @@ def test_the_stored_inventory_is_read_and_parsed_once(task: Any) -> None:
         assert (read.call_count, parsed.call_count) == (2, 2)
 
 
-def test_what_was_stored_and_what_is_stored_now_are_handed_back(
+def test_publish_returns_previous_and_new_inventory(
         task: Any) -> None:
     first = publish.publish(task, ecc('disabled'), transports, T0)
     assert first.before is None
@@ -83,7 +83,7 @@ def test_what_was_stored_and_what_is_stored_now_are_handed_back(
     assert second.facts['traits'] == sorted(traits.of(task))
 
 
-def test_what_hooks_stored_beside_it_stays(task: Any) -> None:
+def test_data_of_other_hooks_are_kept(task: Any) -> None:
     inspect_utils.store_inspection_data(
         task.node, {'cpu': {'count': 2}}, {'local_gb': 1}, task.context)
     publish.publish(task, ecc('enabled'), transports, T0)
@@ -92,7 +92,7 @@ def test_what_hooks_stored_beside_it_stays(task: Any) -> None:
     assert data['plugin_data']['local_gb'] == 1
 
 
-def test_a_profile_s_pushes_are_offered_to_whoever_knows_the_ways(
+def test_push_methods_of_profiles_are_passed_to_the_transports(
         task: Any, profiles: pathlib.Path) -> None:
     data = sample.profile_data('pushed')
     data['images']['bundle']['push'] = {'style': 'multipart'}

@@ -68,7 +68,7 @@ def call(task: Any) -> Any:
     return vendor.accel_disable(task, http_method='POST')
 
 
-def test_all_of_ours_goes_and_nothing_else(
+def test_disable_removes_only_what_is_ours(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node(instance_info={}))
     furnish(task)
@@ -100,7 +100,7 @@ def test_a_trait_that_the_instance_names_stays(
     assert traits.of(task) == {'CUSTOM_ACCEL_IS_X', 'CUSTOM_RACK_7'}
 
 
-def test_nothing_goes_while_something_is_under_way(
+def test_disable_is_refused_during_an_operation(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     furnish(task)
@@ -128,7 +128,7 @@ def later(task: Any) -> dict[str, Any]:
     return dict(node.driver_internal_info)
 
 
-def test_what_a_later_version_works_on_is_left_alone(
+def test_node_of_a_later_version_is_not_changed(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     furnish(task)
@@ -180,7 +180,7 @@ def test_no_step_begins_on_it(
     assert task.node.driver_internal_info == left
 
 
-def test_verifying_does_not_even_look(
+def test_verify_skips_a_node_of_a_later_version(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node(provision_state=states.VERIFYING))
     left = later(task)
@@ -190,7 +190,7 @@ def test_verifying_does_not_even_look(
     assert task.node.driver_internal_info == left
 
 
-def test_the_conductor_tells_its_profiles(
+def test_conductor_lists_its_profiles(
         make_node: Make, acquire: Make, profiles: pathlib.Path) -> None:
     task = acquire(make_node(), shared=True)
     (profiles / 'x.yaml').write_text(sample.yaml_of(

@@ -77,19 +77,19 @@ def test_others_traits_are_left_alone(task: Any) -> None:
     assert traits.published(task.node) == {}
 
 
-def test_the_node_object_shows_what_the_database_has(task: Any) -> None:
+def test_node_object_has_the_traits_of_the_database(task: Any) -> None:
     traits.change(task, {}, [MODE])
     assert set(task.node.traits.get_trait_names()) == names(task)
     assert 'traits' not in task.node.obj_what_changed()
 
 
-def test_a_trait_that_somebody_else_removed_is_no_error(task: Any) -> None:
+def test_trait_removed_by_another_process_is_no_error(task: Any) -> None:
     objects.Trait.destroy(task.context, task.node.id, MODE)
     traits.change(task, {}, [MODE])
     assert MODE not in names(task)
 
 
-def test_a_change_takes_back_what_it_puts_in_doubt(task: Any) -> None:
+def test_change_withdraws_uncertain_traits(task: Any) -> None:
     withdraw.withdraw(task, withdraw.changing({'gpu-0'}, {'gpu'}))
     assert names(task) == FOREIGN | {IS_MIG, 'CUSTOM_ACCEL_GPU'}
     assert set(verification.of(task.node)) == {'mig-on'}
@@ -100,7 +100,7 @@ def test_a_change_of_another_kind_leaves_the_modes(task: Any) -> None:
     assert names(task) == FOREIGN | set(PUBLISHED)
 
 
-def test_what_an_instance_names_stays_and_is_void(
+def test_trait_required_by_an_instance_is_kept_as_void(
         make_node: Make, acquire: Make) -> None:
     task = published(make_node, acquire, provision_state=states.ACTIVE,
                      instance_info={'traits': [IS_ECC]})
@@ -150,7 +150,7 @@ def test_a_proof_ages(task: Any, profiles: pathlib.Path) -> None:
         CONF.clear_override('verification_max_age', group='accelerator')
 
 
-def test_a_tenant_voids_what_was_proved_before(
+def test_tenant_voids_earlier_verifications(
         task: Any, profiles: pathlib.Path) -> None:
     write_profiles(profiles)
     node = task.node
@@ -195,7 +195,7 @@ def test_forty_nine_traits_of_others_leave_room_for_one(
     assert names(task) == theirs
 
 
-def test_room_that_somebody_else_takes_meanwhile_is_theirs(
+def test_traits_added_meanwhile_by_others_are_kept(
         make_node: Make, acquire: Make, caplog: pytest.LogCaptureFixture
         ) -> None:
     """Between the look at a node's traits and the first of ours."""
@@ -217,7 +217,7 @@ def test_room_that_somebody_else_takes_meanwhile_is_theirs(
     assert MODE in caplog.text
 
 
-def test_what_others_add_and_remove_during_a_step_is_theirs(
+def test_traits_changed_by_others_during_a_step_are_kept(
         task: Any) -> None:
     """A list that is written back whole would undo both."""
     destroy = objects.Trait.destroy
@@ -237,7 +237,7 @@ def test_what_others_add_and_remove_during_a_step_is_theirs(
         'CUSTOM_ACCEL_GPU_X2'}
 
 
-def test_a_standard_trait_of_an_operator_is_not_ours(
+def test_standard_trait_set_by_an_operator_is_kept(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     objects.Trait(task.context, node_id=task.node.id,

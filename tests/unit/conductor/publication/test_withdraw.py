@@ -117,7 +117,7 @@ MODES = {GPU_MODE, DPU_MODE}
     (withdraw.disagreed({'ecc-on'}) | withdraw.tenant_left(),
      {*ALL_IS, *MODES, CAN_ECC, ODD, 'port', keys.TENANT.name},
      {keys.INSIDE_VOID.name})])
-def test_a_scope_withdraws_what_is_in_doubt_and_nothing_else(
+def test_scope_withdraws_only_what_is_uncertain(
         task: Any, scope: WithdrawalScope, gone: set[str],
         new: set[str]) -> None:
     before = left(task)
@@ -155,7 +155,7 @@ def test_a_rebuild_finds_the_trait_that_its_instance_names(
     assert IS_ECC not in traits.of(task)
 
 
-def test_a_node_without_tenant_and_proof_keeps_what_it_says(
+def test_node_without_tenant_keeps_its_traits(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     traits.change(task, MEANINGS, ())

@@ -180,7 +180,7 @@ def counted(name: str) -> int:
     return int(data.get(f'accelerator.{name}', {'count': 0})['count'])
 
 
-def test_what_is_as_it_was_is_only_proved_again(world: World) -> None:
+def test_unchanged_node_is_only_verified_again(world: World) -> None:
     node = world.node()
     assert world.traits(node) >= {IS, CAN, MODE, TWO, FOREIGN}
     told = world.told(node)
@@ -191,7 +191,7 @@ def test_what_is_as_it_was_is_only_proved_again(world: World) -> None:
     assert node.reservation is None
 
 
-def test_drift_withdraws_and_is_told(world: World) -> None:
+def test_drift_withdraws_traits_and_is_reported(world: World) -> None:
     node = world.node()
     world.boxes[node.uuid] = ecc('disabled')
     assert world.look(node) == 'drift'
@@ -227,7 +227,7 @@ def test_drift_is_withdrawn_before_anything_is_stored(
     ([card(0)], 'gpu-1 could not be read'),
     ([card(0), card(1, health='Critical')],
      'gpu-1 health OK > Critical')])
-def test_devices_that_vanish_or_fall_ill_degrade_the_node(
+def test_missing_or_unhealthy_devices_degrade_the_node(
         world: World, devices: list[Any], says: str) -> None:
     node = world.node()
     # The profile that the node is held to says how many there have to be.
@@ -252,7 +252,7 @@ def test_devices_that_vanish_or_fall_ill_degrade_the_node(
     Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu',)),
     Unread('/redfish/v1/G1', 'HTTP 500', 'gpu-1', facts=('modes',)),
     Unread('/redfish/v1/TaskService', 'HTTP 503', holds=True)])
-def test_what_was_not_read_costs_its_traits_past_a_bound_alone(
+def test_unread_data_withdraw_traits_only_past_the_limit(
         world: World, unread: Unread) -> None:
     """A moment's 503 withdraws nothing; one that lasts what it could
     change, and a box that may be busy is in no profile."""
@@ -276,7 +276,7 @@ def test_what_was_not_read_costs_its_traits_past_a_bound_alone(
     assert world.look(node) == 'partial'
 
 
-def test_a_pending_change_of_somebody_else_s_is_drift(world: World) -> None:
+def test_pending_change_of_another_party_is_drift(world: World) -> None:
     node = world.node()
     changed = ecc('enabled')
     world.boxes[node.uuid] = dataclasses.replace(changed, devices=tuple(
@@ -327,7 +327,7 @@ def test_an_answer_ends_the_silence(world: World) -> None:
 @pytest.mark.parametrize('seen', [
     ecc('disabled', complete=False),
     ecc('disabled', busy=(Busy('task', 'x'),))])
-def test_a_box_that_is_not_stable_is_no_basis(
+def test_unstable_inventory_is_not_published(
         world: World, seen: Inventory) -> None:
     node = world.node()
     world.boxes[node.uuid] = seen
@@ -335,7 +335,7 @@ def test_a_box_that_is_not_stable_is_no_basis(
     assert IS in world.traits(node)
 
 
-def test_a_host_that_is_off_keeps_what_was_proved(world: World) -> None:
+def test_host_that_is_off_keeps_its_verifications(world: World) -> None:
     node = world.node()
     world.boxes[node.uuid] = sample.box(host='off', complete=False)
     world.now += 1e6
@@ -343,7 +343,7 @@ def test_a_host_that_is_off_keeps_what_was_proved(world: World) -> None:
     assert IS in world.traits(node)
 
 
-def test_what_an_instance_names_is_marked_void(world: World) -> None:
+def test_trait_required_by_an_instance_is_marked_void(world: World) -> None:
     node = world.node(
         provision_state=states.ACTIVE, instance_info={'traits': [IS]},
         instance_uuid='2f1f1b5e-54b1-4d84-a71f-ab8ba3b0cd0b')
@@ -385,7 +385,7 @@ def another_bmc(node: Any) -> None:
 
 @pytest.mark.parametrize('meanwhile', [
     another_state, another_record, another_proof, another_bmc])
-def test_what_changed_during_the_look_is_left_alone(
+def test_node_changed_during_the_audit_is_not_published(
         world: World, meanwhile: Callable[[Any], None]) -> None:
     node = world.node()
     world.boxes[node.uuid] = ecc('disabled')
@@ -443,7 +443,7 @@ def test_a_node_that_is_worked_on_is_not_asked(
     assert world.asked == []
 
 
-def test_hands_are_off_in_maintenance(world: World) -> None:
+def test_node_in_maintenance_is_not_audited(world: World) -> None:
     node = world.make_node(provision_state=states.AVAILABLE,
                            maintenance=True)
     assert world.look(node) == 'maintenance'
@@ -479,7 +479,7 @@ def run(world: World) -> None:
         world.manager, world.context, periodics.Periodics, world.queue)
 
 
-def test_a_pass_reads_ids_alone_and_spreads_what_is_new(
+def test_pass_reads_only_ids_and_spreads_new_nodes(
         world: World) -> None:
     CONF.set_override('audit_interval', 1000, group='accelerator')
     nodes = [world.make_node(provision_state=states.AVAILABLE)
@@ -537,7 +537,7 @@ def test_a_full_pool_takes_nothing_away(world: World) -> None:
     assert world.asked == [node.uuid]
 
 
-def test_trouble_with_one_node_is_told_and_tried_again(
+def test_error_of_one_node_is_logged_and_retried(
         world: World, caplog: pytest.LogCaptureFixture) -> None:
     CONF.set_override('audit_interval', 1, group='accelerator')
     node = world.make_node(provision_state=states.AVAILABLE)
@@ -554,7 +554,7 @@ def test_trouble_with_one_node_is_told_and_tried_again(
     assert IS in world.traits(node)
 
 
-def test_nodes_of_other_hardware_types_are_none_of_ours(
+def test_nodes_of_other_hardware_types_are_not_audited(
         world: World) -> None:
     CONF.set_override('audit_interval', 1, group='accelerator')
     node = world.make_node(provision_state=states.AVAILABLE)

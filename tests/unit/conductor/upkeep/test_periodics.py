@@ -98,7 +98,7 @@ def pick(acquire: Make, node: Any, manager: Any, context: Any) -> None:
     vendor.pick_due_operations(manager, context)
 
 
-def test_slow_nodes_take_their_places_and_no_more(
+def test_slow_nodes_use_at_most_max_workers(
         make_node: Make, acquire: Make, manager: Any, places: None,
         context: Any) -> None:
     nodes = [waiting(make_node) for _ in range(4)]
@@ -120,7 +120,7 @@ def test_slow_nodes_take_their_places_and_no_more(
     assert set(ticked) == locked
 
 
-def test_only_what_is_due_and_current_is_picked(
+def test_only_due_and_current_operations_are_picked(
         make_node: Make, acquire: Make, manager: Any, places: None,
         context: Any) -> None:
     later = waiting(make_node)
@@ -137,7 +137,7 @@ def test_only_what_is_due_and_current_is_picked(
 
 @pytest.mark.parametrize(('share', 'taken'), [
     (0.0, True), (0.4, True), (0.6, False), (1.0, False)])
-def test_the_pass_nearest_to_what_is_due_takes_it(
+def test_operation_is_picked_by_the_nearest_pass(
         make_node: Make, monkeypatch: pytest.MonkeyPatch, share: float,
         taken: bool) -> None:
     """Otherwise what is due just after a pass waits for a whole one more."""
@@ -200,7 +200,7 @@ def test_one_scan_answers_all_periodics_of_a_pass(
         assert scanned.call_count == 2
 
 
-def test_a_full_pool_gives_the_place_back(
+def test_full_pool_of_ironic_releases_the_worker(
         make_node: Make, acquire: Make, manager: Any, places: None,
         context: Any) -> None:
     node = waiting(make_node)
@@ -230,7 +230,7 @@ def seeing(inventory: Any) -> dict[str, Any]:
     return {'return_value': backend}
 
 
-def test_verify_inventories_what_is_on(
+def test_verify_inventories_a_host_that_is_on(
         make_node: Make, acquire: Make) -> None:
     node = make_node()
     assert verify(acquire, node, seeing(sample.box()))['note'] == (
@@ -258,7 +258,7 @@ def test_verify_never_fails(make_node: Make, acquire: Make,
     (keys.VERIFY_STEP, None, True), (keys.FOLLOW_UP_STEP, None, True),
     (keys.FOLLOW_UP_STEP, states.POWER_OFF, False),
     ('accel_refresh', None, False)])
-def test_a_look_that_nobody_asked_for_is_in_nobody_s_way(
+def test_unrequested_refresh_gives_way(
         make_node: Make, step: str, restore: str | None, gives_way: bool
         ) -> None:
     node = make_node()
@@ -282,7 +282,7 @@ def test_a_silent_bmc_does_not_keep_an_operation_from_its_end(
     assert periodics.due(node) is ticks
 
 
-def test_what_has_not_settled_at_verify_is_looked_at_again_at_once(
+def test_unstable_node_at_verify_is_refreshed_at_once(
         make_node: Make, acquire: Make, context: Any) -> None:
     """A BMC that tells no reset needs two looks, and the audit is far."""
     node = make_node(provision_state=states.VERIFYING)
@@ -300,7 +300,7 @@ def test_what_has_not_settled_at_verify_is_looked_at_again_at_once(
 @pytest.mark.parametrize('backend', [
     seeing(sample.box()), seeing(sample.box(host='off', complete=False)),
     {'side_effect': Unreachable('no answer')}])
-def test_nothing_is_looked_at_again_where_it_would_tell_no_more(
+def test_verify_does_not_refresh_without_need(
         make_node: Make, acquire: Make, context: Any,
         backend: dict[str, Any]) -> None:
     node = make_node(provision_state=states.VERIFYING)
@@ -308,7 +308,7 @@ def test_nothing_is_looked_at_again_where_it_would_tell_no_more(
     assert operation.load(objects.Node.get_by_id(context, node.id)) is None
 
 
-def test_verify_waits_for_no_slow_bmc(
+def test_verify_does_not_wait_for_a_slow_bmc(
         make_node: Make, acquire: Make) -> None:
     release = threading.Event()
     backend = mock.create_autospec(Backend, instance=True)
@@ -322,7 +322,7 @@ def test_verify_waits_for_no_slow_bmc(
     assert told['note'] == 'no response within 1 s: not inventoried'
 
 
-def test_void_proofs_leave_available_nodes_in_a_pass_of_their_own(
+def test_void_verifications_of_available_nodes_have_their_own_pass(
         make_node: Make, acquire: Make, manager: Any, context: Any,
         profiles: pathlib.Path) -> None:
     """After a change of a profile every node has something to take back."""
