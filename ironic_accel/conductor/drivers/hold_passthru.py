@@ -71,7 +71,7 @@ class Holding:
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
                    description='Remove the hold of a node. Argument: reason.')
     def accel_unhold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """Lift the hold."""
+        """Remove the hold."""
         before = write_hold.of(task.node)
         if before is not None:
             write_hold.lift(task.node, str(kwargs['reason']).strip(),
@@ -83,7 +83,7 @@ class Holding:
                                'operator confirms that no update is in '
                                'progress any more. Argument: reason.')
     def accel_unlock(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """End the guard; what is remembered of the write stays."""
+        """Remove the power lock; the record of the write is kept."""
         node = task.node
         standing = check_unlock(task)
         asked = operation.asked_by(task.context)

@@ -91,7 +91,7 @@ class Passthru:
     def accel_inventory(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """The stored inventory.
 
-        :raises: NodeInventoryNotFound where nothing was stored yet.
+        :raises: NodeInventoryNotFound if no inventory is stored.
         """
         stored = _stored(task)
         return {'age': _age(stored.at),
@@ -175,10 +175,10 @@ class Passthru:
                                'response contains the reason for its '
                                'selection.')
     def accel_plan(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """Plan a profile from what is stored.
+        """Plan a profile from the stored inventory.
 
-        :raises: InvalidParameterValue; NodeInventoryNotFound where nothing
-            was stored yet.
+        :raises: InvalidParameterValue; NodeInventoryNotFound if no inventory
+            is stored.
         """
         given = kwargs.get('profile')
         chosen: dict[str, Any] = {}

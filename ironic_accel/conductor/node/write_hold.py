@@ -112,7 +112,7 @@ def put(node: Any, reason: str, asked: Mapping[str, str]) -> None:
 
 
 def lift(node: Any, reason: str, asked: Mapping[str, str]) -> None:
-    """Let a node go on, and save it.
+    """Remove the hold of a node, and save it.
 
     :raises: NotOurs.
     """

@@ -117,12 +117,12 @@ def idle(seen: Inventory) -> bool:
 
 def _alert(ctx: Context, standing: StoredGuard, summary: str,
            seconds: float) -> None:
-    text = (f"the write to {standing['what']} has shown no progress for "
-            f'{int(seconds // 60)} minutes ("{summary}"), twice as long as '
-            'the longest one takes; the power stays guarded until the BMC '
-            'says that it is over. Look at the BMC; where nothing is written '
-            'any more: baremetal accelerator unlock '
-            f'{ctx.node.uuid} --reason ...')
+    text = (f"the update of {standing['what']} has shown no progress for "
+            f'{int(seconds // 60)} minutes ("{summary}"), twice the longest '
+            'update time. The power lock stays until the BMC reports that the '
+            'update has ended. Check the BMC; if no update is in progress any '
+            f'more, run: baremetal accelerator unlock {ctx.node.uuid}'
+            ' --reason ...')
     LOG.error('Node %(node)s: %(text)s', {
         'node': ctx.node.uuid, 'text': text})
     saving.history(ctx.node, text, error=True)

@@ -90,7 +90,8 @@ def _tell(node: Any, found: Collection[object], lost: Iterable[str],
     parts = [str(f) for f in list(found)[:SHOWN]]
     if len(found) > SHOWN:
         parts.append(f'and {len(found) - SHOWN} more')
-    text = 'audit: ' + ('; '.join(parts) or 'the traits were not as seen')
+    text = 'audit: ' + ('; '.join(parts) or 'the traits did not match the '
+                                            'inventory')
     for word, names in (('withdrawn', lost), ('published', gained)):
         if names:
             text += f'; {word}: ' + ', '.join(sorted(names))
