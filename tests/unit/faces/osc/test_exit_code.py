@@ -24,7 +24,7 @@ from ironic_accel.faces.osc.jobs import run_status
 
 
 def run(outcome: str | None) -> parallel.NodeRun:
-    """A run that has come to something; None for one not begun."""
+    """A run that has come to something; None for one not started."""
     job = mock.create_autospec(parallel.NodeJob, instance=True)
     if outcome is None:
         return parallel.NodeRun(job)
