@@ -130,7 +130,7 @@ def _unread(given: Untrusted) -> Unread:
         given['about'].maybe(given['about'].text), None,
         tuple(k.one_of(KINDS) for k in given['kinds'].each(len(KINDS))),
         tuple(f.text() for f in given['facts'].each(64)),
-        given['holds'].value is True)
+        given['blocks'].value is True)
 
 
 def _ref(given: Untrusted) -> Ref:

@@ -215,7 +215,7 @@ def _allowed(given: Untrusted, facts: ModeFacts) -> tuple[Value, ...] | None:
 
 
 def _standing(given: Untrusted) -> Standing:
-    told = given['standing']
+    told = given['status']
     if told.value is None:
         return Standing.UNTOLD
     found = Standing(told.one_of(tuple(Standing)))
@@ -223,4 +223,4 @@ def _standing(given: Untrusted) -> Standing:
 
 
 def _doubt(given: Untrusted) -> tuple[str, ...]:
-    return tuple(d.words(200) for d in given['doubt'].each(8))
+    return tuple(d.words(200) for d in given['conflicts'].each(8))

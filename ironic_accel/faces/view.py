@@ -94,7 +94,7 @@ def inventory_headline(doc: Document) -> str:
         shown = [*shown[:2], f'and {len(shown) - 2} more']
     if shown:
         line += f"; busy: {', '.join(shown)}"
-    if any(u.get('holds') for u in doc.get('unread') or ()):
+    if any(u.get('blocks') for u in doc.get('unread') or ()):
         line += '; busy state unknown'
     return line
 
@@ -149,11 +149,11 @@ def _several(dev: Document, name: str, shown: str) -> str:
 
 def current(part: Document, key: str) -> str:
     """A version or mode with its pending value, or why it has none."""
-    if part.get('doubt'):
-        return f"{CONFLICT} ({', '.join(value(d) for d in part['doubt'])})"
+    if part.get('conflicts'):
+        return f"{CONFLICT} ({', '.join(value(d) for d in part['conflicts'])})"
     if part[key] is None:
         word = {'unread': UNREAD, 'absent': ABSENT}.get(
-            part.get('standing') or '', UNKNOWN)
+            part.get('status') or '', UNKNOWN)
         return change(None, part['pending']).replace(UNKNOWN, word, 1)
     return change(part[key], part['pending'])
 
@@ -219,7 +219,7 @@ def _unread(unread: Document) -> str:
         line += f"; unknown: number of {', '.join(unread['kinds'])}"
     if unread.get('facts'):
         line += f"; unknown: {value(unread['facts'])}"
-    if unread.get('holds'):
+    if unread.get('blocks'):
         line += ('; the system may be busy, so no write or reset is '
                  'started')
     return line

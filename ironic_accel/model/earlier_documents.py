@@ -35,7 +35,10 @@ JOB = 'job/1'
 
 #: The present names of keys.
 _KEYS = {'effect': 'activation', 'way': 'transport', 'landed': 'staged',
-         'lasts': 'persistent', 'persists': 'persistent', 'burns': 'updates'}
+         'lasts': 'persistent', 'persists': 'persistent', 'burns': 'updates',
+         'standing': 'status', 'doubt': 'conflicts', 'told': 'health_by',
+         'holds': 'blocks'}
+_STATUSES = {'told': 'reported', 'untold': 'not-reported'}
 _VERBS = {'burn': 'update'}
 
 
@@ -135,7 +138,9 @@ def inventory(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
         raw, devices=lambda devices: _each(devices, _device),
         busy=lambda busy: _each(busy, lambda b: _inside(b, ticket=ticket)),
         waiting=lambda waiting: _each(
-            waiting, lambda w: _renamed(w, 'effect')))
+            waiting, lambda w: _renamed(w, 'effect')),
+        unread=lambda unread: _each(
+            unread, lambda u: _renamed(u, 'holds')))
     if raw['schema'] == INVENTORIES[0] and 'complete' in raw:
         found['settled'] = raw['complete']
         found['complete'] = dict.fromkeys(KINDS, raw['complete'])
@@ -144,11 +149,17 @@ def inventory(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
 
 def _device(raw: Any) -> Any:
     return _inside(
-        raw,
-        components=lambda found: _each(
-            found, lambda c: _renamed(c, 'effect')),
-        modes=lambda found: _each(
-            found, lambda m: _renamed(m, 'effect', 'persists')))
+        _renamed(raw, 'told'),
+        components=lambda found: _each(found, _part),
+        modes=lambda found: _each(found, _part))
+
+
+def _part(raw: Any) -> Any:
+    """A component or a mode."""
+    out = _renamed(raw, 'effect', 'persists', 'standing', 'doubt')
+    if isinstance(out, dict) and out.get('status') in tuple(_STATUSES):
+        out['status'] = _STATUSES[out['status']]
+    return out
 
 
 def transports(raw: Mapping[str, Any]) -> Any:

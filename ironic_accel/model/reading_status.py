@@ -30,12 +30,12 @@ class Standing(enum.StrEnum):
     """
 
     #: A source reports a value.
-    TOLD = 'told'
+    TOLD = 'reported'
     #: A source reports that it does not exist: not populated, not
     #: installed, not supported.
     ABSENT = 'absent'
     #: No source that was read has such a property.
-    UNTOLD = 'untold'
+    UNTOLD = 'not-reported'
     #: The request for it failed: an error, a timeout, or an invalid or partial
     #: answer.
     UNREAD = 'unread'

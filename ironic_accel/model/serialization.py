@@ -80,8 +80,8 @@ def _standing(part: Component | Mode, value: Value | None
               ) -> dict[str, Any]:
     """The status of a value, and why it is missing."""
     return {
-        'standing': part.standing if value is None else Standing.TOLD,
-        **({'doubt': list(part.doubt)} if part.doubt else {})}
+        'status': part.standing if value is None else Standing.TOLD,
+        **({'conflicts': list(part.doubt)} if part.doubt else {})}
 
 
 def _unread_to_dict(unread: Unread) -> dict[str, Any]:
@@ -90,14 +90,14 @@ def _unread_to_dict(unread: Unread) -> dict[str, Any]:
     return {key: unread.source, 'about': unread.about,
             'answer': unread.answer, 'since': unread.since,
             'kinds': list(unread.kinds), 'facts': list(unread.facts),
-            'holds': unread.holds}
+            'blocks': unread.holds}
 
 
 def _unread_from_dict(raw: Mapping[str, Any]) -> Unread:
     return Unread(
         raw['uri'] if 'uri' in raw else raw['tool'], raw['answer'],
         raw.get('about'), raw.get('since'), tuple(raw.get('kinds') or ()),
-        tuple(raw.get('facts') or ()), bool(raw.get('holds')))
+        tuple(raw.get('facts') or ()), bool(raw.get('blocks')))
 
 
 def device_to_dict(dev: Device) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def device_to_dict(dev: Device) -> dict[str, Any]:
         'macs': list(dev.macs), 'location': dev.location, 'uri': dev.uri,
         'health': dev.health, 'state': dev.state,
         'unread': list(dev.unread), 'absent': list(dev.absent),
-        **({'told': list(dev.told)} if dev.told else {}),
+        **({'health_by': list(dev.told)} if dev.told else {}),
         'components': [_component_to_dict(c) for c in dev.components],
         'modes': {m.name: _mode_to_dict(m) for m in dev.modes}}
 
@@ -163,7 +163,7 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
                 v for v in map(value_of, allowed) if v is not None)),
             _activation(mode.get('activation')), mode.get('persistent'),
             mode.get('uri'), mode.get('unordered', False),
-            _standing_of(mode), tuple(mode.get('doubt') or ())))
+            _standing_of(mode), tuple(mode.get('conflicts') or ())))
     flat = {k: raw.get(k) for k in (
         'id', 'kind', 'vendor', 'model', 'product', 'serial', 'part_number',
         'parent', 'address', 'numa_node', 'location', 'uri', 'health',
@@ -178,14 +178,15 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
             _component_from_dict(c) for c in raw['components']),
         modes=tuple(modes), unread=tuple(raw.get('unread') or ()),
         absent=tuple(raw.get('absent') or ()),
-        told=tuple(raw.get('told') or ()))
+        told=tuple(raw.get('health_by') or ()))
 
 
 def _component_from_dict(raw: Mapping[str, Any]) -> Component:
+    given = {k: v for k, v in raw.items() if k not in ('status', 'conflicts')}
     return Component(**{
-        **raw, 'activation': _activation(raw.get('activation')),
+        **given, 'activation': _activation(raw.get('activation')),
         'standing': _standing_of(raw),
-        'doubt': tuple(raw.get('doubt') or ())})
+        'doubt': tuple(raw.get('conflicts') or ())})
 
 
 def _waiting_to_dict(waiting: Waiting) -> dict[str, Any]:
@@ -200,8 +201,8 @@ def _waiting_from_dict(raw: Mapping[str, Any]) -> Waiting:
 
 
 def _standing_of(raw: Mapping[str, Any]) -> Standing:
-    """Why a value is missing; ``told`` if there is a value."""
-    standing = Standing(raw.get('standing') or Standing.UNTOLD)
+    """Why a value is missing; ``reported`` if there is a value."""
+    standing = Standing(raw.get('status') or Standing.UNTOLD)
     return Standing.UNTOLD if standing is Standing.TOLD else standing
 
 

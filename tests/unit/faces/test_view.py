@@ -176,7 +176,7 @@ def test_unready_lines_name_busy_tasks_and_unread_resources() -> None:
                     {'kind': 'flash', 'ref': 'pid 7', 'percent': None,
                      'summary': ''}],
            'unread': [{'uri': '/redfish/v1/TaskService', 'answer': 'HTTP 503',
-                       'holds': True}]}
+                       'blocks': True}]}
     assert view.unready_lines(doc) == [
         'busy: Update Running 40 % (/T/1): no write starts before it has '
         'ended',

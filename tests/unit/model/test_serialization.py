@@ -101,10 +101,10 @@ def test_the_shape_that_programs_read() -> None:
         'components', 'modes'}
     assert set(dev['components'][0]) == {
         'name', 'id', 'running', 'pending', 'shows_pending', 'updateable',
-        'activation', 'uri', 'standing'}
+        'activation', 'uri', 'status'}
     assert set(dev['modes']['ecc']) == {
         'current', 'pending', 'allowed', 'activation', 'persistent',
-        'standing'}
+        'status'}
 
 
 def test_another_schema_is_refused() -> None:

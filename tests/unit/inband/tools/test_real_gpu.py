@@ -136,8 +136,8 @@ CC = [
     ([0, 0], 1, 0, 'unread', 'disabled'),
     ([1, 0], 0, 0, 'unread', 'disabled'),
     ([0, 1], 0, 0, 'unread', 'disabled'), (7, 0, 0, 'unread', 'disabled'),
-    ([1, 0], 1, 1, 'untold', 'enabled'),
-    ([0, 0], 0, 2, 'untold', 'unread')]
+    ([1, 0], 1, 1, 'not-reported', 'enabled'),
+    ([0, 0], 0, 2, 'not-reported', 'unread')]
 
 
 @pytest.mark.parametrize(('state', 'memory', 'several', 'cc', 'ppcie'), CC)
@@ -146,7 +146,7 @@ def test_protection_while_the_driver_holds_the_gpu(
     told = _told(cc={'value': state}, protected={'value': memory << 30},
                  multi_gpu={'value': several})
     seen = {m.name: m.current or str(m.standing) for m in told.modes}
-    assert seen.get('cc', 'untold') == cc
+    assert seen.get('cc', 'not-reported') == cc
     assert seen['ppcie'] == ppcie
     assert {f for u in told.unread for f in u.facts} == {
         f'mode:{n}' for n, v in (('cc', cc), ('ppcie', ppcie))
