@@ -66,7 +66,7 @@ class Here(Machine):
 
     def __init__(self, box: Box, inside: Inside) -> None:
         super().__init__(str(inside.root), str(inside.path),
-                   {'pynvml': nvml.__name__})
+                         {'pynvml': nvml.__name__})
         self._box = box
         self._state = str(inside.state.path)
 
@@ -75,12 +75,14 @@ class Here(Machine):
         """The same: what is played here has no process to be known by."""
         return self
 
-    def nvml(self, timeout: float, *words: str) -> Ran:
-        """Ask NVML."""
+    def run_module(self, module: str, timeout: float, *words: str) -> Ran:
+        """Ask NVML, whose module is the only one that is run here."""
+        assert module == nvml_questions.__name__
+
         def asked(argv: Sequence[str]) -> int:
             with mock.patch.dict(os.environ, {
                     'TWIN_INSIDE_STATE': self._state}):
-                return nvml_questions.main([nvml.__name__, *argv])
+                return nvml_questions.main([*argv])
 
         return _ran(direct.play(self._box, asked, words, timeout))
 

@@ -18,7 +18,7 @@ system: firmware written by a tool is pending in the BMC too, and runs after
 the reset; firmware written by the BMC is reported by the tools.
 
     inside = Inside(box, '1', folder)
-    host = Host(str(inside.root), str(inside.path), nvml=...)
+    host = Machine(str(inside.root), str(inside.path), {'pynvml': ...})
 
 The two are synchronised when a resource of a card is read from the BMC, when
 the host's power changes, and when ``sync`` is called: tools are separate
