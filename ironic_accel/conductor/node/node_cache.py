@@ -139,7 +139,7 @@ class NodeCache(Generic[Value]):
 class ScanCache(Generic[Value]):
     """Something about each node of a scan; worked out once for each scan.
 
-    :param read: reads it of nodes, by id.
+    :param read: reads it of nodes, by id; a value has to be hashable.
     """
 
     def __init__(self, read: Callable[[list[int]], Mapping[int, Value]]
@@ -148,17 +148,19 @@ class ScanCache(Generic[Value]):
         self._cache: NodeCache[Value] = NodeCache()
         self._read = read
         self._rows: list[ScannedNode] = []
-        self._values: Mapping[int, Value] = {}
+        self._found: Mapping[Value, list[int]] = {}
 
-    def of(self, rows: list[ScannedNode]) -> Mapping[int, Value]:
-        """What is so of the nodes of a scan, by their ids."""
+    def ids(self, rows: list[ScannedNode]) -> Mapping[Value, list[int]]:
+        """The ids of the nodes of a scan by their value."""
         with self._lock:
             if rows is not self._rows:
-                self._values = self._cache.values(
-                    {number: when for number, when, *_rest in rows},
-                    clock.shared(), self._read)
-                self._rows = rows
-            return self._values
+                found: dict[Value, list[int]] = {}
+                for number, value in self._cache.values(
+                        {row[0]: row[1] for row in rows}, clock.shared(),
+                        self._read).items():
+                    found.setdefault(value, []).append(number)
+                self._found, self._rows = found, rows
+            return self._found
 
 
 def _is_recent(at: datetime.datetime | None, now: float) -> bool:

@@ -125,8 +125,8 @@ def with_key(key: str, columns: Collection[str] = (), *,
     :param unreserved: only nodes that are not reserved.
     :param provision_states: only nodes in these states.
     """
-    having = [i for i, names in _known_keys.of(_scan.rows()).items()
-              if key in names]
+    having = [i for names, ids in _known_keys.ids(_scan.rows()).items()
+              if key in names for i in ids]
     names = {'uuid', 'driver_internal_info', 'reservation',
              'provision_state', *columns}
     # The scan may be outdated, so the conditions are checked on each row
@@ -211,7 +211,7 @@ def all_overwritten() -> set[str]:
     Overwriting a node changes it, so only nodes that changed are compared with
     their copies.
     """
-    ids = [i for i, over in _overwritten.of(_scan.rows()).items() if over]
+    ids = _overwritten.ids(_scan.rows()).get(True, [])
     kept = _guard_copies(ids)
     return {row.uuid for row in by_id(kept, ('uuid', 'driver_internal_info'))
             if guard_copy.is_newer(kept[row.id], row.driver_internal_info)}

@@ -151,15 +151,17 @@ def test_value_of_a_scan_is_worked_out_once(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, 'shared', lambda: NOW)
     asked: list[list[int]] = []
+    value = ['gpu']
 
     def read(ids: list[int]) -> dict[int, str]:
         asked.append(ids)
-        return {i: f'node {i}' for i in ids}
+        return dict.fromkeys(ids, value[0])
 
     cache: node_cache.ScanCache[str] = node_cache.ScanCache(read)
     rows = scan([]).rows()
     for _ in range(3):
-        assert cache.of(rows) == {1: 'node 1', 2: 'node 2'}
+        assert cache.ids(rows) == {'gpu': [1, 2]}
     changed = [rows[0], rows[1]._replace(changed=CHANGED.replace(day=2))]
-    assert cache.of(changed) == {1: 'node 1', 2: 'node 2'}
+    value[0] = 'dpu'
+    assert cache.ids(changed) == {'gpu': [1], 'dpu': [2]}
     assert asked == [[1, 2], [2]]
