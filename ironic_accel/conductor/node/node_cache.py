@@ -32,7 +32,7 @@ import dataclasses
 import datetime
 import threading
 import time
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from ironic_accel.conductor.config import clock
 
@@ -55,17 +55,10 @@ class _Entry(Generic[Value]):
     value: Value
 
 
-class ScannedNode(NamedTuple):
-    """The columns of a scan.
-
-    :ivar changed: when the node was changed last, or made; naive, in UTC.
-    :ivar reservation: the conductor that holds the node, or None.
-    """
-
-    id: int
-    changed: datetime.datetime | None
-    provision_state: str | None
-    reservation: str | None
+#: A node of a scan: its id; when it was changed last, or made (naive, in UTC);
+#: its provision state; the conductor that holds it, or None. A plain tuple,
+#: because there are as many as nodes.
+ScannedNode = tuple[int, datetime.datetime | None, str | None, str | None]
 
 
 class NodeScan:

@@ -34,7 +34,6 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 from typing import Any
-from typing import cast
 
 import sqlalchemy
 
@@ -285,10 +284,9 @@ def _nodes() -> Any:
 def _read_scan() -> list[ScannedNode]:
     table = _nodes()
     changed = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
-    # Rows of these names; making objects of them would cost as much again.
-    return cast(list[ScannedNode], _select(
+    return [tuple(row) for row in _select(
         [table.c.id, changed.label('changed'), table.c.provision_state,
-         table.c.reservation]))
+         table.c.reservation])]
 
 
 _scan = NodeScan(_read_scan)

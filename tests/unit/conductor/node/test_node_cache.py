@@ -126,8 +126,7 @@ def scan(reads: list[int]) -> node_cache.NodeScan:
     """A scan of two nodes that counts how often they are read."""
     def read() -> list[node_cache.ScannedNode]:
         reads.append(len(reads))
-        return [node_cache.ScannedNode(n, CHANGED, 'available', None)
-                for n in (1, 2)]
+        return [(n, CHANGED, 'available', None) for n in (1, 2)]
 
     return node_cache.NodeScan(read)
 
@@ -161,7 +160,7 @@ def test_value_of_a_scan_is_worked_out_once(
     rows = scan([]).rows()
     for _ in range(3):
         assert cache.ids(rows) == {'gpu': [1, 2]}
-    changed = [rows[0], rows[1]._replace(changed=CHANGED.replace(day=2))]
+    changed = [rows[0], (2, CHANGED.replace(day=2), 'available', None)]
     value[0] = 'dpu'
     assert cache.ids(changed) == {'gpu': [1], 'dpu': [2]}
     assert asked == [[1, 2], [2]]
