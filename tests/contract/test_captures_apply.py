@@ -110,7 +110,7 @@ def test_gb300_wants_consent_to_what_the_push_writes_besides(
         assert [name for name, _ in out] == ['fpga', 'fpga-1', 'gpu']
         for _, why in out:
             # Four GPUs and two FPGAs are asked for with the same image.
-            assert 'may write 21 more components' in why
+            assert 'may also write 21 other components' in why
             assert 'add collateral to allow' in why
 
 
