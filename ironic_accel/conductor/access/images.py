@@ -28,6 +28,8 @@ from ironic_accel.bounded import files
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
+from ironic_accel.converge.ports import Bad
+from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
 from ironic_accel.images import ImageStore
 from ironic_accel.images import Policy
@@ -73,6 +75,18 @@ def store() -> ImageStore:
                 submit=workers.IMAGES.submit)
             workers.IMAGES.before_stop(_store.close)
         return _store
+
+
+class OnDemand:
+    """The store of this process, made when the first image is asked for."""
+
+    def get(self, image: Image) -> Ready | Fetching | Bad:
+        """The image, or how far its download is; see ports.Images."""
+        return store().get(image)
+
+
+#: What operations ask for images.
+ON_DEMAND = OnDemand()
 
 
 def serve(ready: Ready, image: Image | None) -> str | None:

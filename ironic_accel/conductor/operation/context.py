@@ -105,7 +105,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         GuardedBackend(
             task, current, backends.backend(task, current), updates),
         NodeJournal(task, current),
-        images.store(),
+        images.ON_DEMAND,
         catalogue.catalogue(),
         pace(current),
         clock.shared() if now is None else now,

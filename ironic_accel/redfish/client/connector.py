@@ -34,7 +34,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin as origins
-from ironic_accel.redfish.client import origin_adapter
+from ironic_accel.redfish.client import origin
 
 LOG = logging.getLogger(__name__)
 
@@ -230,7 +230,7 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
 
     An adapter that is neither of requests nor of sushy is used unchanged.
     """
-    if isinstance(theirs, origin_adapter.PinnedAdapter):
+    if isinstance(theirs, origin.PinnedAdapter):
         # Ironic's session, pinned by us. Our own requests are pinned too.
         theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
     if type(theirs) is adapters.HTTPAdapter:

@@ -17,16 +17,22 @@ only (RFC 3986 defines scheme, user information, host and port; RFC 6454 the
 origin). A BMC behind a host name, NAT or a forwarded port may report its
 internal address. For reads, such an authority is dropped and the path is
 read from the configured origin. Writes go to the configured origin or are
-refused.
+refused. ``PinnedAdapter`` carries everything that a session sends, redirects
+included, so that a session with only this adapter sends nothing elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import functools
 import ipaddress
 import logging
 import re
+from typing import Any
 from urllib import parse
+
+import requests
+from requests import adapters
 
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
@@ -192,3 +198,42 @@ def shown(uri: str) -> str:
     text = re.sub(r'(//)[^/?#]*@', r'\1', uri).split('?', 1)[0]
     text = text.encode('ascii', 'backslashreplace').decode()
     return repr(text if len(text) <= 120 else f'{text[:117]}...')
+
+
+class ForeignOrigin(requests.exceptions.InvalidURL):
+    """A request would have left the BMC's origin; nothing was sent.
+
+    Sushy converts it into a ConnectionError, and does not retry.
+    """
+
+
+class PinnedAdapter(adapters.BaseAdapter):
+    """Passes requests for one origin on, and refuses all others.
+
+    :param inner: the adapters that carry them, by scheme.
+    """
+
+    def __init__(self, only: Origin | None,
+                 inner: Mapping[str, adapters.BaseAdapter]) -> None:
+        super().__init__()
+        self.only = only
+        self.inner = dict(inner)
+
+    def send(self, request: requests.PreparedRequest, *args: Any,
+             **kwargs: Any) -> requests.Response:
+        """Send a request; see requests.
+
+        :raises: ForeignOrigin.
+        """
+        url = str(request.url)
+        if self.only is None or of(url) != self.only:
+            raise ForeignOrigin(
+                f'{shown(url)}: this is not the scheme, host and port '
+                'of the BMC: nothing was sent',
+                request=request)
+        return self.inner[self.only[0]].send(request, *args, **kwargs)
+
+    def close(self) -> None:
+        """Close what carries the requests."""
+        for adapter in self.inner.values():
+            adapter.close()

@@ -32,7 +32,6 @@ from sushy import exceptions
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client import origin
-from ironic_accel.redfish.client import origin_adapter
 
 LOG = logging.getLogger(__name__)
 
@@ -41,9 +40,9 @@ def pin(connector: Any) -> None:
     """Pin a sushy connector, once."""
     session = connector._session
     if isinstance(session.get_adapter('https://'),
-                  origin_adapter.PinnedAdapter):
+                  origin.PinnedAdapter):
         return
-    made = origin_adapter.PinnedAdapter(origin.of(connector._url), {
+    made = origin.PinnedAdapter(origin.of(connector._url), {
         s: session.get_adapter(f'{s}://') for s in ('http', 'https')})
     # A longer prefix would take precedence, but nothing mounts one.
     session.adapters.clear()

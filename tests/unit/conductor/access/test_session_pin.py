@@ -32,7 +32,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client import origin_adapter
+from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client import session_pin
 from tests.security import evil
 from tests.unit.conductor.stage import Make
@@ -127,7 +127,7 @@ def test_power_works_on_a_pinned_session(
     assert task.driver.power.get_power_state(task) == states.POWER_ON
     (session,) = redfish_utils.SessionCache._sessions.values()
     assert isinstance(session._conn._session.get_adapter('https://x'),
-                      origin_adapter.PinnedAdapter)
+                      origin.PinnedAdapter)
     # Ironic's own interfaces, boot among them, find the same one.
     _ironic_s_system(task.node)
     assert list(redfish_utils.SessionCache._sessions.values()) == [session]
@@ -282,7 +282,7 @@ def test_without_a_cache_there_is_nothing_to_pin(
 def test_request_to_another_origin_is_not_sent(url: str, goes: bool) -> None:
     inner = mock.create_autospec(requests.adapters.HTTPAdapter,
                                  instance=True)
-    pin = origin_adapter.PinnedAdapter(('http', 'bmc.example.org', 80),
+    pin = origin.PinnedAdapter(('http', 'bmc.example.org', 80),
                           {'http': inner, 'https': inner})
     request = requests.PreparedRequest()
     request.url = url
@@ -290,7 +290,7 @@ def test_request_to_another_origin_is_not_sent(url: str, goes: bool) -> None:
         pin.send(request)
         inner.send.assert_called_once()
     else:
-        with pytest.raises(origin_adapter.ForeignOrigin,
+        with pytest.raises(origin.ForeignOrigin,
                            match='nothing was sent'):
             pin.send(request)
         inner.send.assert_not_called()
