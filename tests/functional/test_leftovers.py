@@ -36,7 +36,7 @@ def test_a_deleted_deploy_leaves_no_operation_for_the_next_clean(
         ironic.set_provision(one.uuid, 'active', deploy_steps=[
             {**stage.step(profile), 'priority': 150}])
         stage.wait(one, 'the step to wait for devices', lambda told: (
-            'appear' in (told['operation'] or {}).get('progress', '')))
+            'is booting' in (told['operation'] or {}).get('progress', '')))
         ironic.undeploy(one.uuid)
         ironic.wait_node(one.uuid, 'no operation', lambda node: (
             'accel_operation' not in node['driver_internal_info']
