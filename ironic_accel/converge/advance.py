@@ -40,6 +40,7 @@ from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge import readiness
+from ironic_accel.converge import reset_note
 from ironic_accel.converge.run import Advance
 from ironic_accel.converge.ports import Pace
 from ironic_accel.converge import write_watch
@@ -133,10 +134,15 @@ def _intent(run: Advance, intent: Intent) -> Outcome | None:
         if (intent.ticket or {}).get(PERFORMED):
             return None
         if run.now > intent.deadline:
+            late = (f'the {intent.activation} of the host did not complete '
+                    f'in {int(intent.deadline - intent.since)} s')
+            if reset_note.is_switched_off(run.record):
+                return run.fail(Detail(
+                    f'{late}; the host was switched off for it',
+                    ErrorClass.NEEDS_OPERATOR,
+                    todo='power the host on if it is off, then run again'))
             return run.fail(Detail(
-                f'the {intent.activation} of the host did not complete in '
-                f'{int(intent.deadline - intent.since)} s',
-                ErrorClass.NEEDS_OPERATOR,
+                late, ErrorClass.NEEDS_OPERATOR,
                 todo='check the power state of the host'))
         begun = (intent.ticket or {}).get('phase')
         busy = None if begun else _busy_again(run)
