@@ -36,15 +36,13 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredSummary
 from ironic_accel.conductor.node import verification
 from ironic_accel.model import carry_over
-from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import earlier_documents
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Source
 from ironic_accel.model import plan as plan_mod
-from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
+from ironic_accel.model import transport_document
 from ironic_accel.model import unite
 
 LOG = log.getLogger(__name__)
@@ -110,8 +108,7 @@ def read(raw: Mapping[str, Any]) -> Stored:
         raise ValueError("expected 'inventory' and 'at'")
     return Stored(
         serialization.inventory_from_dict(raw['inventory']), raw['at'],
-        tuple(transport_from(t)
-              for t in earlier_documents.transports(raw) or ()),
+        transport_document.read(raw),
         plan_mod.current(raw['plan']) if raw.get('plan') else None,
         dict(raw.get('looks') or {}))
 
@@ -121,7 +118,8 @@ def written(stored: Stored) -> dict[str, Any]:
     return {
         'inventory': serialization.inventory_to_dict(stored.inventory),
         'at': stored.at,
-        'transports': [_transport_to(t) for t in stored.transports],
+        'transports': [transport_document.to_dict(t)
+                       for t in stored.transports],
         'plan': dict(stored.plan) if stored.plan else None,
         'looks': dict(stored.looks),
     }
@@ -150,35 +148,6 @@ def save(task: Any, inventory: Inventory, transports: Iterable[Transport] = (),
         **data.plugin, keys.INVENTORY.name: written(stored)})
     keys.SUMMARY.put(task.node, summary(inventory, at))
     return stored
-
-
-def _transport_to(transport: Transport) -> dict[str, Any]:
-    return {
-        'name': transport.name,
-        'updates': [
-            [
-                *ref,
-                target.lane,
-                [list(r) for r in target.also_writes],
-                target.at_reset,
-            ]
-            for ref, target in transport.updates.items()
-        ],
-        'sets': sorted(list(ref) for ref in transport.sets),
-        'resets': dict(transport.resets),
-        'commits': [[*ref, there] for ref, there in transport.commits.items()],
-    }
-
-
-def transport_from(raw: Mapping[str, Any]) -> Transport:
-    return Transport(
-        raw['name'],
-        {(device, name): UpdateTarget(lane, tuple((a, b) for a, b in also),
-                              at_reset=any(more))
-         for device, name, lane, also, *more in raw['updates']},
-        frozenset((a, b) for a, b in raw['sets']),
-        {k: Activation(v) for k, v in raw['resets'].items()},
-        {(a, b): there for a, b, there in raw.get('commits', ())})
 
 
 def summary(inventory: Inventory, at: float) -> StoredSummary:
