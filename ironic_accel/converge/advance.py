@@ -255,6 +255,8 @@ def _look(run: Advance) -> Outcome:
 
 def _unfolding(run: Advance, inventory: Inventory) -> Outcome | None:
     """Wait for updates that a host reset may have started."""
+    if not run.record.staged:
+        return None
     if inventory.boot is not None:
         noted = write_watch.begun(run.record, run.now, inventory.boot)
         if noted != run.record:

@@ -216,6 +216,8 @@ def _fallback(
         return ()
     out = []
     for want in written:
+        if want.item.kind != 'firmware':
+            continue
         transport = next(
             (w for w in transports if want.item.ref in w.commits), None)
         if transport is None:

@@ -331,7 +331,8 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
     if raw.get('schema') not in READ:
         raise BadInput(f"record schema: {raw.get('schema')!r}, expected "
                        f'{SCHEMA!r}')
-    raw = earlier_documents.record(raw, SCHEMA)
+    if raw['schema'] != SCHEMA:
+        raw = earlier_documents.record(raw, SCHEMA)
     names = Names(row[0] for row in raw['devices'])
     intent = None
     if raw['intent']:

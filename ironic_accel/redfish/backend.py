@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 from ironic_accel.converge.ports import Backend
@@ -36,9 +37,10 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import UpdateTarget
+from ironic_accel.model.plan import OnRequest
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Transport
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.actions import device_reset
@@ -149,11 +151,28 @@ class RedfishBackend(Backend):
             ids than those of ``observe``.
         """
         seen = self._reading()
-        self._devices = _own_devices(seen.inventory, inventory)
+        self._devices = devices = _own_devices(seen.inventory, inventory)
+        writes = functools.cache(functools.partial(
+            self._updates, seen, devices, tuple(pushes)))
+        return (Transport(
+            self._name,
+            OnRequest(lambda: writes()[0]),
+            frozenset((name, m.name) for name, device in devices.items()
+                      for m in device.modes if m.uri),
+            OnRequest(functools.partial(
+                device_reset.offered, self._reader, devices)),
+            OnRequest(functools.partial(
+                firmware_update.commits, seen, devices)),
+            OnRequest(lambda: writes()[1])),)
+
+    def _updates(
+        self, seen: SystemReading, devices: Mapping[str, Device],
+        pushes: Collection[Push],
+    ) -> tuple[dict[Ref, UpdateTarget], dict[Ref, str]]:
+        """The components that can be written, and why others cannot."""
         updates: dict[Ref, UpdateTarget] = {}
-        sets: set[Ref] = set()
         bars: dict[Ref, str] = {}
-        for name, device in self._devices.items():
+        for name, device in devices.items():
             for part in device.components:
                 choice = firmware_update.choose(seen, part, self._settings)
                 ref = (name, part.name)
@@ -162,20 +181,10 @@ class RedfishBackend(Backend):
                     bars[ref] = why
                 if choice is not None and part.updateable is not False:
                     updates[ref] = firmware_update.update_target(
-                        seen, self._devices, part, ref, pushes,
-                        self._settings, f'{self.address}/'
+                        seen, devices, part, ref, pushes, self._settings,
+                        f'{self.address}/'
                         f'{firmware_update.lane(choice, part)}')
-            sets |= {(name, m.name) for m in device.modes if m.uri}
-        return (
-            Transport(
-                self._name,
-                updates,
-                frozenset(sets),
-                device_reset.offered(self._reader, self._devices),
-                firmware_update.commits(seen, self._devices),
-                bars,
-            ),
-        )
+        return updates, bars
 
     def _reading(self) -> SystemReading:
         """The last reading of the system; a new backend makes one."""

@@ -143,6 +143,11 @@ class Operation:
     changed_before: bool = False
     asked: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def needs_agent(self) -> bool:
+        """Whether it goes on with a ramdisk, or waits for one."""
+        return self.ramdisk or self.awaits is not None
+
     def but(self, **changes: Any) -> Operation:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -190,7 +195,8 @@ def load(node: Any) -> Operation | None:
         keys.tell(keys.OPERATION.name, getattr(node, 'uuid', None), why)
         return None
     values['devices'] = tuple(values.get('devices', ()))
-    values['ticket'] = earlier_documents.ticket(values.get('ticket'))
+    if values.get('ticket') is not None:
+        values['ticket'] = earlier_documents.ticket(values['ticket'])
     return Operation(**values)
 
 

@@ -15,9 +15,9 @@
 A site profile may change during a run, and a run that continued with another
 profile would spend attempts and resets on values that nobody planned.
 
-Every tick needs the profile and reads what is stored; it is parsed when its
-digest is new to this conductor: once a run, and once more if another conductor
-continues the run.
+Every tick needs the profile and reads what is stored. The conductor that
+began the run has parsed it and remembers it; another conductor that continues
+the run parses it once.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ class ParsedProfiles:
 
         :raises: BadInput where it is not valid; it is not remembered then.
         """
-        key = hashlib.sha256(
-            json.dumps(raw, sort_keys=True).encode()).hexdigest()
+        key = _key(raw)
         with self._lock:
             known_by, profile = self._found.get(key, (None, None))
             if profile is not None and known_by is catalog:
@@ -77,12 +76,24 @@ class ParsedProfiles:
                 return profile
         profile = loader.load_data(_unpacked(raw), inline=False,
                                    catalog=catalog)
+        self._remember(key, catalog, profile)
+        return profile
+
+    def put(self, raw: Any, catalog: Catalog, profile: Profile) -> None:
+        """Remember the profile that is stored as this."""
+        self._remember(_key(raw), catalog, profile)
+
+    def _remember(self, key: str, catalog: Catalog, profile: Profile) -> None:
         with self._lock:
             self._found[key] = catalog, profile
             self._found.move_to_end(key)
             while len(self._found) > self._most:
                 self._found.popitem(last=False)
-        return profile
+
+
+def _key(raw: Any) -> str:
+    return hashlib.sha256(
+        json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
 
 _parsed = ParsedProfiles()
@@ -91,6 +102,7 @@ _parsed = ParsedProfiles()
 def keep(node: Any, profile: Profile) -> None:
     """Keep a profile; the caller saves the node, if it is not too full.
 
+    :param profile: as the loader gave it, with its digest.
     :raises: AccelError where the node has no room for it.
     """
     raw: Mapping[str, Any] = loader.normalise(profile)
@@ -100,6 +112,7 @@ def keep(node: Any, profile: Profile) -> None:
     operation.check_size({**node.driver_internal_info,
                           keys.PROFILE.name: raw})
     keys.PROFILE.put(node, raw)
+    _parsed.put(raw, catalogue.catalogue(), profile)
 
 
 def load(node: Any) -> Profile | None:

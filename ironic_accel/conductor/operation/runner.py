@@ -127,7 +127,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
             end: Ending | None = _restore(task, current)
         elif current.work == 'refuse':
             end = completion.refused(task, current)
-        elif ramdisk.wait(task, current):
+        elif current.needs_agent and ramdisk.wait(task, current):
             return
         else:
             ctx = context.make(task, operation.load(task.node) or current)

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -70,7 +69,7 @@ _SHOWS_WITHIN = 30.0
 
 
 def set_modes(reader: Reader, writer: Writer, devices: Devices,
-              action: Action, levels: Callable[[str], int]
+              action: Action, levels: Mapping[str, int]
               ) -> dict[str, Any]:
     """Set modes, one request after another; returns the ticket.
 
@@ -86,7 +85,8 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
     done: list[dict[str, Any]] = []
     over = False
     uris = [uri for c in action.changes if (uri := _uri(devices, c.item))]
-    deep = max((levels(last(_parent(uri))) for uri in uris), default=1)
+    deep = max((levels.get(last(_parent(uri)), 1) for uri in uris),
+               default=1)
     read_again(reader, uris, deep)
     until = time.monotonic() + _RECENT
     for change in action.changes:

@@ -68,7 +68,7 @@ class Activity:
 
 def read(reader: Reader, scope: Scope) -> Activity:
     """Read the tasks and jobs; services without a link are absent."""
-    deep = scope.levels('TaskService')
+    deep = scope.levels.get('TaskService', 1)
     listed = reader.follow(scope.root, 'Tasks', HOLDS)
     if listed is None and reader.probe(_TASKS) is not None:
         # It exists although nothing links to it: its tasks count.

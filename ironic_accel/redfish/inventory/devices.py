@@ -113,7 +113,7 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
     if listed_at is None and reader.probe(f'{system.uri}/Processors'):
         listed_at = f'{system.uri}/Processors'
     shown, lost = reader.listing(listed_at, impact,
-                                 scope.levels('Processors'))
+                                 scope.levels.get('Processors', 1))
     found = []
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')
@@ -122,7 +122,7 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
         if hint is not None and not absent(one) and (
                 board is None or hint != 'fpga'):
             found.append(_processor(reader, one, hint, catalog,
-                                    scope.levels('PCIeDevices')))
+                                    scope.levels.get('PCIeDevices', 1)))
     for uri in lost:
         gone = processor_kinds.unread(reader, uri, shown,
                                       board is not None)
@@ -264,7 +264,7 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
         devices += controller.links('Links', 'PCIeDevices')
         found.own |= set(devices)
     pcie.add_pcie_facts(reader, found, devices, [], catalog,
-                        scope.levels('PCIeDevices'))
+                        scope.levels.get('PCIeDevices', 1))
     return found
 
 

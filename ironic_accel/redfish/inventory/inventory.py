@@ -225,7 +225,7 @@ def _service(reader: Reader, scope: Scope) -> Fields | None:
     uri = reader.follow(scope.root, 'UpdateService', impact)
     if uri is None:
         return None
-    levels = scope.levels('UpdateService')
+    levels = scope.levels.get('UpdateService', 1)
     return reader.deep(uri, levels if levels > 1 else 0, impact)
 
 

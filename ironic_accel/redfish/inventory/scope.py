@@ -41,6 +41,8 @@ class Scope:
     :ivar chassis: its chassis, by path.
     :ivar alone: whether it is the only host of the BMC.
     :ivar quirks: the vendor quirks of this system.
+    :ivar levels: ``$expand`` levels of resources, by their names in the
+        tables; 1 where there is none.
     :ivar lost_boards: paths of baseboards that are listed and unread.
     :ivar lost_chassis: paths of Chassis that are listed and unread.
     """
@@ -52,12 +54,9 @@ class Scope:
     chassis: Mapping[str, Fields]
     alone: bool
     quirks: tuple[Quirks, ...]
+    levels: Mapping[str, int]
     lost_boards: tuple[str, ...] = ()
     lost_chassis: tuple[str, ...] = ()
-
-    def levels(self, name: str) -> int:
-        """``$expand`` levels of a resource, by its name in the tables."""
-        return max((q.levels.get(name, 1) for q in self.quirks), default=1)
 
     @property
     def systems(self) -> tuple[Fields, ...]:
@@ -77,6 +76,15 @@ class Recognised:
 
     quirks: tuple[Quirks, ...]
     refused: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """``$expand`` levels by resource: the most that any quirk names."""
+        out: dict[str, int] = {}
+        for quirks in self.quirks:
+            for name, levels in quirks.levels.items():
+                out[name] = max(levels, out.get(name, 1))
+        return out
 
 
 def recognise(root: Fields, systems: Iterable[Fields],

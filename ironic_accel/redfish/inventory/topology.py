@@ -79,7 +79,7 @@ def find(reader: Reader, system: str | None) -> Scope:
         root, own, tuple(theirs),
         tuple(d for d in dpus if d.uri != own.uri
               and (_is_in_chassis(d, ours) or alone)),
-        ours, alone, quirks,
+        ours, alone, quirks, recognised.levels,
         tuple(u for u in lost if _is_baseboard(u, quirks)), tuple(unread))
     unread_members.systems(reader, scope, lost, _is_another_host)
     unread_members.chassis(reader, scope, chassis, unread)
@@ -94,11 +94,11 @@ def without_chassis(reader: Reader, system: str | None) -> Scope:
     root = reader.root()
     systems, lost = _systems(reader, root)
     own = _own_system(reader, root, systems, system)
-    quirks = scope_module.recognise(root, [own, *systems], lost).quirks
+    recognised = scope_module.recognise(root, [own, *systems], lost)
     return Scope(
         root, own, tuple(s for s in systems if s.uri != own.uri
-                         and _is_baseboard(s.uri, quirks)),
-        (), {}, False, quirks)
+                         and _is_baseboard(s.uri, recognised.quirks)),
+        (), {}, False, recognised.quirks, recognised.levels)
 
 
 def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:

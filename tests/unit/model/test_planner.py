@@ -30,6 +30,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import OnRequest
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
@@ -113,6 +114,29 @@ def test_one_push_and_one_reset_for_eight() -> None:
     assert verbs == ['update', 'set']
     assert [len(a.items) for a in made.stages[0].actions] == [8, 8]
     assert not made.refused
+
+
+def test_modes_are_planned_without_asking_what_firmware_needs() -> None:
+    seen = box(gpu(0))
+    whole = transport(seen)
+    asked: list[str] = []
+
+    def made(name: str, found: Any) -> Any:
+        asked.append(name)
+        return found
+
+    later = dataclasses.replace(
+        whole, updates=OnRequest(lambda: made('updates', whole.updates)),
+        commits=OnRequest(lambda: made('commits', {})),
+        resets=OnRequest(lambda: made('resets', {})))
+    wanted = profile(modes={'ecc': 'enabled'})
+    assert plan(seen, wanted, transports=(later,)) == plan(seen, wanted)
+    assert not asked
+    for _ in range(2):
+        assert plan(seen, profile(NEWER), transports=(later,)) == plan(
+            seen, profile(NEWER))
+    assert asked == ['updates', 'commits']
+    assert later.updates == whole.updates
 
 
 def test_what_holds_is_satisfied_and_needs_nothing() -> None:
