@@ -114,16 +114,16 @@ def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
         'Device', 'Kind', 'Product', 'Serial', 'Location', 'Health', 'State',
         'Firmware', 'Modes'), tuple(
             (value(dev['id']), dev['kind'],
-             _fact(dev, 'identity', dev['product'] or dev['model']),
-             _fact(dev, 'identity', dev['serial']),
-             value(dev['location']), _fact(dev, 'health', dev['health']),
-             _fact(dev, 'state', dev.get('state')),
+             fact(dev, 'identity', dev['product'] or dev['model']),
+             fact(dev, 'identity', dev['serial']),
+             value(dev['location']), fact(dev, 'health', dev['health']),
+             fact(dev, 'state', dev.get('state')),
              _several(dev, 'firmware', firmware(dev['components'])),
              _several(dev, 'modes', modes(dev['modes'])))
             for dev in doc['devices']))
 
 
-def _fact(dev: Document, name: str, raw: object) -> str:
+def fact(dev: Document, name: str, raw: object) -> str:
     """The text of a property of a device, or why it has no value.
 
     A value that a resource which was not read could change is marked.

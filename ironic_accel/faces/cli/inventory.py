@@ -17,9 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import profile_options
+
+#: Warnings that are printed without --long.
+_WARNINGS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--once', action='store_true',
                         help='do not take a second inventory to find out '
                              'whether the first one is complete')
+    parser.add_argument('--long', action='store_true',
+                        help='print a row for each device, and all warnings '
+                             '(default: one row for identical devices)')
     parser.add_argument('--firmware', action='store_true',
                         help='list firmware components too')
 
@@ -45,20 +52,42 @@ def run(args: argparse.Namespace) -> int:
 
     :returns: 0.
     """
-    from ironic_accel.faces.cli import session
-    from ironic_accel.faces import view
-    from ironic_accel.model import serialization
-    with session.opened(args) as opened:
-        doc = serialization.inventory_to_dict(
-            opened.backend.observe() if args.once else opened.settled())
-    for line in view.warning_lines(doc):
-        bmc_options.say(line)
+    doc = read(args)
+    warn(doc, every=args.long or args.json)
     if args.json:
         print(json.dumps(doc))
-        return 0
+    else:
+        _show(doc, args)
+    return 0
+
+
+def read(args: argparse.Namespace) -> dict[str, Any]:
+    """Take an inventory; the document ``inventory/3``."""
+    from ironic_accel.faces.cli import session
+    from ironic_accel.model import serialization
+    with session.opened(args) as opened:
+        return serialization.inventory_to_dict(
+            opened.backend.observe() if args.once else opened.settled())
+
+
+def warn(doc: dict[str, Any], every: bool) -> None:
+    """Print the warnings of an inventory, or the first few of many."""
+    from ironic_accel.faces import view
+    lines = view.warning_lines(doc)
+    for line in lines if every else lines[:_WARNINGS]:
+        bmc_options.say(line)
+    if len(lines) > _WARNINGS and not every:
+        bmc_options.say(f'and {len(lines) - _WARNINGS} more warnings; next: '
+                        'use --long to see them all')
+
+
+def _show(doc: dict[str, Any], args: argparse.Namespace) -> None:
+    from ironic_accel.faces import device_table
+    from ironic_accel.faces import view
     print(view.inventory_headline(doc))
-    if doc['devices']:
+    if doc['devices'] and args.long:
         view.write(view.inventory_table(doc), sys.stdout)
+    elif doc['devices']:
+        device_table.write(doc, sys.stdout)
     if args.firmware:
         view.write(view.firmware_table(doc), sys.stdout)
-    return 0

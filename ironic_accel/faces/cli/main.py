@@ -30,6 +30,7 @@ DONE, BAD_INPUT, REFUSED, FAILED = 0, 2, 3, 4
 #: needs neither the libraries of the conductor nor those of the demo.
 COMMANDS = {
     'inventory': 'list the accelerators of a system',
+    'show': 'show all fields of one accelerator of a system',
     'plan': 'show the changes needed to make a system match a profile',
     'apply': 'apply a profile to a system and verify it',
     'validate': 'check profiles',

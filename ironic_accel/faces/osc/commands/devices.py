@@ -21,6 +21,8 @@ from typing import Any
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.conductor.node import keys
+from ironic_accel.faces import device_detail
+from ironic_accel.faces import device_table
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.errors import Denied
@@ -28,7 +30,9 @@ from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
+from ironic_accel.faces import terminal
 from ironic_accel.faces import view
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model import traits as grammar
 
 Document = Mapping[str, Any]
@@ -48,6 +52,11 @@ class List(base.Lister):
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
+        parser.add_argument(
+            '--long', action='store_true',
+            help='Print a row for each device with all columns. Without it '
+                 'a table has one row for identical devices, unless columns '
+                 'are selected (-c).')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -62,6 +71,8 @@ class List(base.Lister):
             self.say(headline(seen))
             for line in view.warning_lines(seen.inventory):
                 self.say(line)
+            if grouped(parsed_args):
+                return self._grouped(seen.inventory)
             return COLUMNS, [device_row(d)
                              for d in seen.inventory['devices']]
         if not seen.denied:
@@ -75,6 +86,18 @@ class List(base.Lister):
         self.say('the list is made from traits, firmware components and '
                  f'properties; traits: {traits}')
         return COLUMNS, rows
+
+
+    def _grouped(self, doc: Document) -> base.Rows:
+        """A row for identical devices; cliff's borders take the rest."""
+        columns = device_table.COLUMNS
+        found = device_table.fitted(
+            device_table.rows(doc),
+            terminal.width(self.app.stdout) - 3 * len(columns) - 1)
+        if any(row.marked for row in found):
+            self.say(device_table.LEGEND)
+        return columns, [tuple(formatters.Cell(cell, '\n'.join(cell))
+                               for cell in row.cells) for row in found]
 
 
 class Show(base.ShowOne):
@@ -93,14 +116,22 @@ class Show(base.ShowOne):
         """Show the device."""
         seen = node_access.of(self.ironic, parsed_args.node)
         doc = node_access.needed(seen, parsed_args.node)
-        device = find(doc, parsed_args.device)
-        fields = {**device, 'components': _components(device),
-                  'modes': _modes(device), 'fit': _pairs(device['fit']),
-                  'pci': _pairs(device['pci']),
-                  'link': _pairs(device['link']),
+        try:
+            device = device_detail.find(doc, parsed_args.device)
+        except BadInput as error:
+            raise CommandError(str(error)) from error
+        texts = device_detail.texts(device)
+        fields = {**{name: formatters.Cell(raw, texts[name])
+                     for name, raw in device.items()},
                   'seen_at': formatters.moment(seen.at),
                   'seen_via': doc['seen_via'], 'host': doc['host']}
         return tuple(fields), formatters.row(*fields.values())
+
+
+def grouped(args: argparse.Namespace) -> bool:
+    """Whether identical devices share a row: for people only."""
+    return (args.formatter == 'table' and not args.long
+            and not args.columns)
 
 
 def stopped_by(ironic: api.Ironic, seen: VisibleNode) -> str | None:
@@ -167,41 +198,3 @@ def _rows_of_traits(seen: VisibleNode) -> list[tuple[Any, ...]]:
                 NOT_PERMITTED, NOT_PERMITTED, 'OK', NOT_PERMITTED,
                 NOT_PERMITTED))
     return rows
-
-
-def find(doc: Document, name: str) -> Document:
-    """The device with an id or a serial number.
-
-    :raises: CommandError with the ids of all devices.
-    """
-    for device in doc['devices']:
-        if name in (device['id'], device['serial']):
-            found: Document = device
-            return found
-    known = ', '.join(d['id'] for d in doc['devices']) or 'none'
-    raise CommandError(f'device {name!r} not found; devices of the node: '
-                       f'{known}')
-
-
-def _components(device: Document) -> formatters.Cell:
-    parts = device['components']
-    return formatters.Cell(parts, '\n'.join(
-        f"{view.value(c['name'])} {view.change(c['running'], c['pending'])}"
-        f" (updateable: {view.value(c['updateable'])}, active after: "
-        f"{view.value(c['activation'])})" for c in parts) or view.UNKNOWN)
-
-
-def _modes(device: Document) -> formatters.Cell:
-    found = device['modes']
-    return formatters.Cell(found, '\n'.join(
-        f"{name} {view.change(m['current'], m['pending'])} (allowed: "
-        f"{view.value(m['allowed'])}, active after: "
-        f"{view.value(m['activation'])}, persistent: "
-        f"{view.value(m['persistent'])})"
-        for name, m in found.items()) or view.UNKNOWN)
-
-
-def _pairs(found: Document | None) -> formatters.Cell:
-    known = {k: v for k, v in (found or {}).items() if v is not None}
-    return formatters.Cell(found, ', '.join(
-        f'{k} {view.value(v)}' for k, v in known.items()) or view.UNKNOWN)

@@ -14,12 +14,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import pty
 import re
 from typing import cast
+from typing import TextIO
 from unittest import mock
 
 from ironic_accel.faces.osc import api
@@ -32,6 +30,7 @@ from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
+from tests import terminals
 
 
 def cleaned(**info: object) -> api.Ironic:
@@ -57,29 +56,13 @@ def test_plain_lines_are_printed_for_changes_only() -> None:
                      'one gpu-0: gpu: writing (100 %)']
 
 
-def drained(master: int) -> str:
-    """All that was written to a terminal whose other end is closed.
-
-    One read gives what has come so far, no more: what is written goes to
-    the reader's side by a worker of the kernel, later under load. Only the
-    end, which Linux tells as an error (EIO), says that it was all.
-    """
-    chunks = []
-    with contextlib.suppress(OSError):
-        while chunk := os.read(master, 1 << 16):
-            chunks.append(chunk)
-    os.close(master)
-    return b''.join(chunks).decode()
-
-
 def test_a_terminal_shows_a_table_redrawn_in_place() -> None:
-    master, slave = pty.openpty()
-    with open(slave, 'w', encoding='utf-8') as stream:
+    def write(stream: TextIO) -> None:
         shown = progress_display.of(stream)
         shown.show([Line('one', 'gpu-[0]', 'gpu: writing', 10)])
         shown.show([Line('one', 'gpu-[0]', 'compliant')])
         shown.close()
-    text = drained(master)
+    text = terminals.shown(write)
     assert '\x1b[' in text
     # Brackets of a name are no markup.
     assert 'gpu-[0]' in text

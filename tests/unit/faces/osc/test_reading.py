@@ -150,6 +150,22 @@ def test_the_inventory_is_read_by_passthru_if_permitted(
     assert told.data[0]['Health'] == 'OK'
 
 
+def test_a_table_has_one_row_for_identical_devices(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud)
+    words = ('accelerator', 'list', 'gpu-a')
+    told = commands.run(cloud.url, *words)
+    assert '2 gpu' in told.out
+    assert '\N{REPLACEMENT CHARACTER}' not in told.out
+    assert 'gpu-0' not in told.out
+    assert max(map(len, told.out.splitlines())) <= 80
+    every = commands.run(cloud.url, *words, '--long')
+    assert 'gpu-0' in every.out and 'gpu-1' in every.out
+    some = commands.run(cloud.url, *words, '-c', 'Device')
+    assert 'gpu-1' in some.out
+
+
 def test_an_inventory_of_the_release_before_is_shown(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
