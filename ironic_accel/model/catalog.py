@@ -27,6 +27,7 @@ import re
 from typing import Any
 
 from ironic_accel.model import catalog_source
+from ironic_accel.model.catalog_types import Architecture as Architecture
 from ironic_accel.model.catalog_types import ComponentFacts as ComponentFacts
 from ironic_accel.model.catalog_types import ModeFacts as ModeFacts
 from ironic_accel.model.catalog_types import pci_id as pci_id
@@ -50,12 +51,14 @@ class Catalog:
     :param vendors: by short word, ``names`` and ``pci`` vendor ids.
     :param components: rows of components, overrides after general ones.
     :param modes: rows of modes, overrides after general ones.
+    :param architectures: the defined architectures, each with its source.
     """
 
     def __init__(self, products: Iterable[Product],
                  vendors: Mapping[str, Mapping[str, Any]],
                  components: Iterable[Mapping[str, Any]],
-                 modes: Iterable[Mapping[str, Any]]) -> None:
+                 modes: Iterable[Mapping[str, Any]],
+                 architectures: Iterable[Architecture] = ()) -> None:
         self.products = {p.name: p for p in products}
         self._vendors = {_squeeze(str(name)): word
                          for word, row in vendors.items()
@@ -73,6 +76,7 @@ class Catalog:
                 self._models[product.vendor, _squeeze(model)] = product
         self._components = tuple(components)
         self._modes = tuple(modes)
+        self.defined_architectures = {a.name: a for a in architectures}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -82,6 +86,13 @@ class Catalog:
     def product(self, name: str | None) -> Product | None:
         """The product of our name, or None."""
         return self.products.get(name) if name else None
+
+    def architectures(self, kinds: Iterable[str]) -> tuple[str, ...]:
+        """The closed list of architectures of devices of some kinds."""
+        known = set(kinds)
+        return tuple(sorted({
+            p.arch for p in self.products.values()
+            if p.arch is not None and p.kind in known}))
 
     def vendor(self, text: str | int | None) -> str | None:
         """The short word for what a device or a BMC calls its vendor.
@@ -231,7 +242,10 @@ class Catalog:
             name, kind, row['type'], tuple(row.get('values', ())),
             row.get('unordered', False), _activation(row.get('activation')),
             row.get('persistent'), row['source'],
-            row.get('together', False))
+            row.get('together', False),
+            {value: tuple(others)
+             for value, others in row.get('spellings', {}).items()},
+            row.get('since', 1))
 
     def _lay(self, row: dict[str, Any], part: Mapping[str, Any],
              product: Product | str | None, vendor: str | None) -> None:
@@ -276,4 +290,5 @@ def extended(files: Mapping[str, str]) -> Catalog:
     :raises: BadInput naming file, path and value of every mistake.
     """
     rows = catalog_source.read(files)
-    return Catalog(rows.products, rows.vendors, rows.components, rows.modes)
+    return Catalog(rows.products, rows.vendors, rows.components, rows.modes,
+                   rows.architectures)

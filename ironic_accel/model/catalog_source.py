@@ -25,6 +25,7 @@ from typing import Any
 
 import jsonschema
 
+from ironic_accel.model.catalog_types import Architecture
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import strict_yaml
@@ -46,6 +47,7 @@ class Rows:
     vendors: Mapping[str, Mapping[str, Any]]
     components: tuple[Mapping[str, Any], ...]
     modes: tuple[Mapping[str, Any], ...]
+    architectures: tuple[Architecture, ...] = ()
 
 
 def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
@@ -57,6 +59,7 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
     vendors: dict[str, Any] = {}
     components: list[Mapping[str, Any]] = []
     modes: list[Mapping[str, Any]] = []
+    architectures: list[Mapping[str, Any]] = []
     problems: list[str] = []
     for name, text in files.items():
         for doc in strict_yaml.documents(text, name):
@@ -71,8 +74,10 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
                          if (p := sourced.product(doc.data, row))]
             components += sourced.rows(doc.data.get('components', ()))
             modes += sourced.rows(doc.data.get('modes', ()))
+            architectures += sourced.rows(doc.data.get('architectures', ()))
     rows = Rows(tuple(products), vendors, _general_first(components),
-                _general_first(modes))
+                _general_first(modes),
+                tuple(Architecture(**row) for row in architectures))
     problems += _contradictions(rows)
     if problems:
         raise BadInput('catalogue: ' + '; '.join(problems))
@@ -207,6 +212,9 @@ def _contradictions(rows: Rows) -> Iterator[str]:
                 if (product.kind, name) not in have:
                     yield (f'{product.name}: {name!r} is not a {what} of kind '
                            f'{product.kind}')
+    for arch in rows.architectures:
+        if arch.vendor not in rows.vendors:
+            yield f'{arch.name}: vendor: {arch.vendor!r} is unknown'
     for row in rows.components:
         yield from _astray(row, rows, (row['kind'],), listed)
         try:
@@ -215,6 +223,10 @@ def _contradictions(rows: Rows) -> Iterator[str]:
             yield f"{row['name']}: {exc}"
     for row in rows.modes:
         yield from _astray(row, rows, row['kinds'], moded)
+        for value in row.get('spellings', {}):
+            if value not in row.get('values', ()):
+                yield (f"{row['name']}: spellings.{value}: not among the "
+                       'values of this row')
 
 
 def _astray(row: Mapping[str, Any], rows: Rows, kinds: Iterable[str],

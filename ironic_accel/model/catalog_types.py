@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import re
 
@@ -26,7 +27,7 @@ class Product:
     """One product of a vendor.
 
     :ivar name: ours, unique: ``nvidia-h100-sxm``.
-    :ivar arch: the vendor's architecture, as far as facts hang on it.
+    :ivar arch: the vendor's architecture.
     :ivar pci: ``vendor:device`` or ``vendor:device:subvendor:subdevice``,
         lower-case hexadecimal.
     :ivar models: names that such a device reports of itself.
@@ -48,6 +49,15 @@ class Product:
     components: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     variant_of: str | None = None
+    source: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Architecture:
+    """An architecture that products of a vendor have: ``hopper``."""
+
+    name: str
+    vendor: str
     source: str = ''
 
 
@@ -85,6 +95,8 @@ class ModeFacts:
     :ivar unordered: whether a list of words is a set.
     :ivar together: whether it is one mode for all devices of a system that
         have it.
+    :ivar spellings: other spellings of its values, in lower case.
+    :ivar since: the format from which on a profile can set it.
     """
 
     name: str
@@ -96,6 +108,14 @@ class ModeFacts:
     persistent: bool | None
     source: str
     together: bool = False
+    spellings: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict)
+    since: int = 1
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether its values are enabled and disabled."""
+        return set(self.values) == {'enabled', 'disabled'}
 
     def accepts(self, value: Value) -> bool:
         """Whether a value is one of the mode's."""

@@ -10,7 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Profiles, format 1, out of YAML or plain data, checked; and back."""
+"""Profiles out of YAML or plain data, checked; and back.
+
+A profile is normalised to the lowest format that can say what it says: one of
+format 2 without a key of format 2 has the digest of the same profile in
+format 1, and is read by a release that knows format 1 only.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +31,8 @@ from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Count
-from ironic_accel.model.profile import FORMAT
+from ironic_accel.model.profile import Firmware
+from ironic_accel.model.profile import FirmwareByProduct
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
@@ -103,13 +109,13 @@ def _plain(data: Any, source: str) -> Any:
 
 
 def normalise(profile: Profile) -> dict[str, Any]:
-    """The profile as plain data of format 1, the same for the same meaning.
+    """The profile as plain data, the same for the same meaning.
 
     ``load_data`` of it gives an equal profile.
     """
     limits = dataclasses.asdict(profile.limits)
     out: dict[str, Any] = {
-        'profile': FORMAT, 'name': profile.name,
+        'profile': profile.format, 'name': profile.name,
         'devices': {g.name: _group(g) for g in profile.groups},
         'limits': {**limits, 'reset': str(profile.limits.reset)}}
     if profile.summary:
@@ -177,19 +183,25 @@ def _group(group: Group) -> dict[str, Any]:
     if group.count != Count():
         out['count'] = _count(group.count)
     if group.firmware:
-        out['firmware'] = {}
-    for name, wanted in group.firmware.items():
-        row: dict[str, Any] = {'version': wanted.version}
-        if wanted.at_least:
-            row['at_least'] = True
-        if wanted.image:
-            row['image'] = wanted.image
-        out['firmware'][name] = row
+        out['firmware'] = {
+            name: {product: _firmware(row)
+                   for product, row in wanted.rows.items()}
+            if isinstance(wanted, FirmwareByProduct) else _firmware(wanted)
+            for name, wanted in group.firmware.items()}
     if group.modes:
         out['modes'] = {k: plain(v) for k, v in group.modes.items()}
     if group.health != 'ok':
         out['health'] = group.health
     return out
+
+
+def _firmware(wanted: Firmware) -> dict[str, Any]:
+    row: dict[str, Any] = {'version': wanted.version}
+    if wanted.at_least:
+        row['at_least'] = True
+    if wanted.image:
+        row['image'] = wanted.image
+    return row
 
 
 def _count(count: Count) -> int | dict[str, int]:

@@ -31,6 +31,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import is_product
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model import version
 
@@ -235,8 +236,24 @@ def _device_facts(device: Device) -> Mapping[str, str | None]:
 def matches(group: Group, device: Device) -> bool:
     """Whether a group selects a device: keys are ANDed, a list means any."""
     seen = _device_facts(device)
-    return all(seen[key] is not None and seen[key] in values
-               for key, values in group.match.items())
+    return all(_is_one(group, key, seen) is True for key in group.match)
+
+
+def _is_one(group: Group, key: str, seen: Mapping[str, str | None]
+            ) -> bool | None:
+    """Whether a device has what a key of a group asks for; None if unknown.
+
+    A pattern of products is compared by itself: another catalogue may have
+    named the device.
+    """
+    value = seen['product' if key == 'arch' else key]
+    if value is None:
+        return None
+    if key == 'arch':
+        return value in (group.products or ())
+    if key == 'product':
+        return any(is_product(value, one) for one in group.match[key])
+    return value in group.match[key]
 
 
 def may_match(group: Group, device: Device) -> bool:
@@ -250,8 +267,8 @@ def may_match(group: Group, device: Device) -> bool:
     seen = _device_facts(device)
     kinds = family(frozenset({device.kind}))
     return bool(kinds & set(group.match.get('kind', kinds))) and all(
-        seen[key] is None or seen[key] in values
-        for key, values in group.match.items() if key != 'kind')
+        _is_one(group, key, seen) is not False
+        for key in group.match if key != 'kind')
 
 
 def misfit(image: Image, device: Device, item: Item) -> Refusal | None:

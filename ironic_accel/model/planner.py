@@ -27,7 +27,9 @@ from ironic_accel.model import condition
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
+from ironic_accel.model.device import Value
 from ironic_accel.model import matching
 from ironic_accel.model.matching import ItemState
 from ironic_accel.model.matching import Knowledge
@@ -38,6 +40,7 @@ from ironic_accel.model.plan import Proof
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Transport
+from ironic_accel.model.profile import FirmwareByProduct
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Staged
@@ -60,15 +63,27 @@ def group_items(group: Group, device: Device) -> list[Wanted]:
     """The items that a group asks of one device.
 
     A component that a device has several of (a baseboard's switches) is
-    meant with all of them.
+    meant with all of them. None is asked of a component for which the profile
+    has no version by the device's product: ``refusals.product``.
     """
-    out = [Wanted(Item(device.id, each, 'firmware', want.version,
-                       want.at_least), device, want.image)
+    out = [Wanted(Item(device.id, each, 'firmware', row.version,
+                       row.at_least), device, row.image)
            for name, want in group.firmware.items()
+           if (row := want.of(device.product) if isinstance(
+               want, FirmwareByProduct) else want) is not None
            for each in _instances(device, name)]
-    out += [Wanted(Item(device.id, name, 'mode', value), device)
+    out += [Wanted(Item(device.id, name, 'mode', _for_device(
+        value, device.mode(name))), device)
             for name, value in group.modes.items()]
     return out
+
+
+def _for_device(value: Value, mode: Mode | None) -> Value:
+    """A mode's value; one word for every port, once for each of them."""
+    ports = mode and (mode.current or mode.pending)
+    if isinstance(value, str) and isinstance(ports, tuple):
+        return (value,) * len(ports)
+    return value
 
 
 def _instances(device: Device, name: str) -> list[str]:
@@ -91,7 +106,8 @@ def select(inventory: Inventory, profile: Profile
         unread = [d for d in inventory.devices if matching.may_match(group, d)]
         found = [d for d in inventory.devices
                  if matching.matches(group, d) and d not in unread]
-        refused += [no for d in found for no in refusals.health(group, d)]
+        refused += [no for d in found for no in (
+            *refusals.health(group, d), *refusals.product(group, d))]
         hidden = refusals.uncounted(group, inventory, unread)
         told = [refusals.counts(group, d) for d in found]
         refused += hidden or refusals.count(
@@ -125,7 +141,7 @@ def _waiting(want: Wanted, state: ItemState, staged: Staged | None
     The record's entry counts as long as it is about the same value; what the
     device itself shows as pending needs no record.
     """
-    same = staged is not None and staged.item.wanted == want.item.wanted
+    same = staged is not None and _same(staged.item.wanted, want.item.wanted)
     if same and state is not ItemState.HOLDS:
         return staged
     if state is ItemState.PENDING:
@@ -138,6 +154,16 @@ def _waiting(want: Wanted, state: ItemState, staged: Staged | None
         if activation is not None:
             return Staged(want.item, activation)
     return None
+
+
+def _same(staged: Value | None, wanted: Value | None) -> bool:
+    """Whether a staged value is the wanted one.
+
+    While a device does not report its ports, one word for all of them is
+    still that word.
+    """
+    return staged == wanted or (
+        isinstance(staged, tuple) and {*staged} == {wanted})
 
 
 def make_plan(inventory: Inventory, profile: Profile,

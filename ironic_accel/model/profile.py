@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the operator declares: the profile, format 1, as typed values.
+"""What the operator declares: the profile, as typed values.
 
 ``model.loader`` reads them from YAML or plain data and checks them.
 """
@@ -19,11 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import fnmatch
 
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 
-FORMAT = 1
+#: The formats that are read.
+FORMATS = (1, 2)
+
+#: In place of a product: every product that is not listed.
+ANY = 'any'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +69,32 @@ class Firmware:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class FirmwareByProduct:
+    """The wanted version of one component by the product of its device.
+
+    :ivar rows: by product, by a pattern of products, or by ``any`` for all
+        others.
+    """
+
+    rows: Mapping[str, Firmware]
+
+    def of(self, product: str | None) -> Firmware | None:
+        """The row for a product; None if there is none for it.
+
+        A row of the product itself comes before one of a pattern. If several
+        patterns match, none of them is the one.
+        """
+        if product is not None and product != ANY:
+            if product in self.rows:
+                return self.rows[product]
+            found = [row for name, row in self.rows.items()
+                     if is_product(product, name)]
+            if found:
+                return found[0] if len(found) == 1 else None
+        return self.rows.get(ANY)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Count:
     """How many devices a group must have; ``maximum`` None is no limit."""
 
@@ -75,18 +106,28 @@ class Count:
 class Group:
     """Devices that are selected together, and their wanted values.
 
-    :ivar match: by key (kind, vendor, product, pci, part_number, psid,
-        location), the accepted values; keys are ANDed.
+    :ivar match: by key (kind, vendor, product, arch, pci, part_number, psid,
+        location), the accepted values; keys are ANDed. A product may be a
+        pattern.
+    :ivar firmware: by component, the version, or one for each product.
+    :ivar modes: by mode, the value. One word for a mode that has one for
+        each port means every port.
     :ivar health: ``ok`` (nothing unhealthy is reported), ``proved`` (its
         health is reported as OK) or ``any``.
+    :ivar products: the products of the catalogue that ``product`` and
+        ``arch`` select, or None if neither is given. It follows from
+        the catalogue, so it is no part of what the profile says.
     """
 
     name: str
     match: Mapping[str, tuple[str, ...]]
     count: Count = Count()
-    firmware: Mapping[str, Firmware] = dataclasses.field(default_factory=dict)
+    firmware: Mapping[str, Firmware | FirmwareByProduct] = dataclasses.field(
+        default_factory=dict)
     modes: Mapping[str, Value] = dataclasses.field(default_factory=dict)
     health: str = 'ok'
+    products: tuple[str, ...] | None = dataclasses.field(
+        default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,6 +158,9 @@ class Profile:
         verified to its fallback slot, where the BMC does not do
         it by itself; ``keep`` leaves that slot as it is.
     :ivar digest: SHA-256 of the normalised profile, hexadecimal.
+    :ivar format: the lowest format that can say what it says.
+    :ivar notes: what was read as something else than it was written as, a
+        sentence each.
     """
 
     name: str
@@ -129,9 +173,28 @@ class Profile:
     limits: Limits = Limits()
     fallback: str = 'update'
     digest: str = ''
+    format: int = 1
+    notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     @property
     def pushes(self) -> tuple[Push, ...]:
         """The push methods that its images select."""
         return tuple(dict.fromkeys(
             i.push for i in self.images.values() if i.push is not None))
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a value of ``product`` is a pattern (``nvidia-h100-*``)."""
+    return '*' in text
+
+
+def is_product(product: str, wanted: str) -> bool:
+    """Whether a product is the one, or one of those, of a profile.
+
+    :param wanted: a name of the catalogue or a pattern, of which ``*`` stands
+        for any characters.
+    """
+    if not is_pattern(wanted):
+        return product == wanted
+    return fnmatch.fnmatchcase(product, wanted.replace('[', '[[]').replace(
+        '?', '[?]'))

@@ -39,6 +39,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Transport
+from ironic_accel.model.profile import FirmwareByProduct
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
@@ -119,6 +120,20 @@ def health(group: Group, device: Device) -> list[Refusal]:
         return [Refusal(item, 'its health is not reported, and the '
                         'profile requires it (health: proved)', 'OK', None)]
     return []
+
+
+def product(group: Group, device: Device) -> list[Refusal]:
+    """Components for which a group has no version by the device's product."""
+    return [
+        Refusal(Item(device.id, name, 'firmware', None),
+                'the profile has no version for the product of the device'
+                if device.product else
+                'the profile has versions by product, and the product of the '
+                'device is not known', ' or '.join(wanted.rows),
+                device.product)
+        for name, wanted in group.firmware.items()
+        if isinstance(wanted, FirmwareByProduct)
+        and wanted.of(device.product) is None]
 
 
 def counts(group: Group, device: Device) -> bool | None:

@@ -36,7 +36,7 @@ from ironic_accel.model.strict_yaml import dotted
 from ironic_accel.model.strict_yaml import Path
 
 #: How many names an error lists where none is close.
-_LISTED = 12
+LISTED = 12
 _LONGEST = 60
 #: Maximum number of problems in one message.
 _TOLD = 20
@@ -59,14 +59,14 @@ def suggest(name: object, known: Collection[str]) -> str:
     close = difflib.get_close_matches(str(name)[:64], known, 3)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    listed = ', '.join(list(known)[:_LISTED])
-    more = ', ...' if len(known) > _LISTED else ''
+    listed = ', '.join(list(known)[:LISTED])
+    more = ', ...' if len(known) > LISTED else ''
     return f'known: {listed}{more}' if known else 'no value is known'
 
 
 def one_of(value: object, known: Collection[str]) -> str:
     """What was expected in place of a value out of a closed list."""
-    if len(known) <= _LISTED:
+    if len(known) <= LISTED:
         return 'one of ' + ', '.join(known)
     return f'a known name ({suggest(value, known)})'
 
@@ -87,12 +87,29 @@ class Problems:
     def __init__(self, lines: Mapping[Path, int] | None = None) -> None:
         self._lines = lines or {}
         self.found: list[str] = []
+        self._notes: dict[str, int] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read as something else than it was written as, in the
+        order of the lines; that is not wrong."""
+        return sorted(self._notes, key=lambda text: self._notes[text])
+
+    def _line(self, path: Path) -> int:
+        return self._lines.get(path) or self._lines.get(path[:-1]) or 0
+
+    def _at(self, path: Path) -> str:
+        line = self._line(path)
+        return f'line {line}: {dotted(path)}' if line else dotted(path)
 
     def add(self, path: Path, text: str) -> None:
         """Note one problem at a path."""
-        line = self._lines.get(path) or self._lines.get(path[:-1])
-        where = f'line {line}: ' if line else ''
-        self.found.append(f'{where}{dotted(path)}: {text}')
+        self.found.append(f'{self._at(path)}: {text}')
+
+    def read_as(self, path: Path, written: Any, value: Any) -> None:
+        """Note what a value is read as."""
+        text = f'{shown(written)} is read as {shown(value)}'
+        self._notes[f'{self._at(path)}: {text}'] = self._line(path)
 
     def expected(self, path: Path, value: Any, what: str) -> None:
         """Note a value where something else was expected."""
@@ -221,6 +238,8 @@ def _said(error: jsonschema.ValidationError) -> str:
     schema: Any = error.schema
     if error.validator == 'uniqueItems':
         return 'duplicate value'
+    if error.validator == 'not':
+        return str(schema['x-expected'])
     what = _expected(error)
     if schema.get('writeOnly'):
         return f'invalid value, expected {what}'
@@ -242,7 +261,7 @@ def _expected(error: jsonschema.ValidationError) -> str:
     if examples:
         return f'{name} such as "{examples[0]}"'
     if error.validator == 'enum':
-        return one_of(error.instance, rule)
+        return one_of(error.instance, [str(one) for one in rule])
     if error.validator == 'maxLength':
         return f'{name} of at most {rule} characters'
     if error.validator == 'minItems':

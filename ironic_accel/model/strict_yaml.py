@@ -36,6 +36,8 @@ Path = tuple[str | int, ...]
 MAX_LENGTH = 256 * 1024
 MAX_DEPTH = 24
 
+_QUOTE = 'quote a text that begins with & or *'
+
 #: One of more digits than 64 bits have stays text, and is refused as such.
 _INTEGER = re.compile(r'(?:0|-?[1-9][0-9]{0,18})\Z')
 _ODD = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]')
@@ -119,7 +121,7 @@ def _scalar(node: Any) -> str | int | bool | None:
 def _refuse_event(event: yaml.Event, source: str) -> None:
     what = None
     if isinstance(event, yaml.AliasEvent) or getattr(event, 'anchor', None):
-        what = 'anchors and aliases are not allowed'
+        what = f'anchors and aliases are not allowed ({_QUOTE})'
     elif tag := getattr(event, 'tag', None):
         what = f'tags are not allowed: {tag!r}'
     if what:
@@ -157,6 +159,8 @@ def documents(text: str, source: str = '<text>') -> Iterator[Document]:
         mark = getattr(exc, 'problem_mark', None)
         where = f', line {mark.line + 1}' if mark else ''
         problem = getattr(exc, 'problem', None) or str(exc)
+        if (getattr(exc, 'context', None) or '').endswith(('alias', 'anchor')):
+            problem += f' ({_QUOTE})'
         raise BadInput(f'{source}{where}: not YAML: {problem[:300]}') from exc
     except (ValueError, OverflowError, IndexError) as exc:
         # PyYAML of an escape that is no character ("\UFFFFFFFF").

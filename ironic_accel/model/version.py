@@ -201,6 +201,17 @@ def form_of(text: str) -> str:
                  if parse(bare) is not None), 'text')
 
 
+def spelled(text: str, form: str = 'auto') -> str:
+    """A version in the one spelling that its form has for it.
+
+    Hexadecimal digits are upper case where both cases are the same version;
+    any other text comes back as it is.
+    """
+    known = form_of(text) if form == 'auto' else form
+    same_case = known in _HEXADECIMAL and _PARSERS[known](text) is not None
+    return text.upper() if same_case else text
+
+
 def same(a: str | None, b: str | None, form: str = 'auto') -> bool:
     """Whether two versions are the same; an unknown one is not.
 

@@ -133,7 +133,7 @@ def _volatile(profile: Profile, known: Catalog) -> frozenset[tuple[str, str]]:
         for name in group.modes for kind in group.match.get('kind', ())
         if all((facts := known.mode(kind, name, product)) is not None
                and facts.persistent is False
-               for product in group.match.get('product') or (None,)))
+               for product in group.products or (None,)))
 
 
 def runbook(profile: Profile, agent: bool = False) -> dict[str, Any]:

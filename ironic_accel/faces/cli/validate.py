@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import profile_file
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     :returns: 0, or 2 if a profile is invalid.
     """
-    good: list[dict[str, object]] = []
+    good: list[dict[str, Any]] = []
     bad: list[dict[str, object]] = []
     known = profile_options.catalogue(args)
     for file in args.files:
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
             for profile in profile_file.read(file, known):
                 good.append({'file': file, 'name': profile.name,
                              'digest': profile.digest,
-                             'offered': profile.offered})
+                             'offered': profile.offered,
+                             'notes': profile.notes})
         except errors.BadInput as exc:
             bad.append({'file': file, 'error': exc.detail.summary})
             print(exc.detail.summary, file=sys.stderr)
@@ -57,4 +59,6 @@ def run(args: argparse.Namespace) -> int:
         for row in good:
             print(f"{row['file']}: profile {row['name']} is valid "
                   f"(digest {row['digest']})")
+            for note in row['notes']:
+                print(f'  {note}')
     return 2 if bad else 0

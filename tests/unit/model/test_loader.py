@@ -33,7 +33,7 @@ from ironic_accel.model.device import KINDS
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
-from ironic_accel.model.profile import FORMAT
+from ironic_accel.model.profile import FORMATS
 from ironic_accel.model.profile import Limits
 
 SHA = '0123456789abcdef' * 4
@@ -125,7 +125,7 @@ def test_three_profiles_of_one_text() -> None:
     assert gpus.firmware == {'gpu': Firmware('96.00.A6.00.01', False,
                                              'bundle')}
     assert gpus.modes == {'ecc': 'enabled', 'cc': 'on'}
-    assert tray.firmware['fpga'].version == '3.11'
+    assert tray.firmware == {'fpga': Firmware('3.11', False, 'bundle')}
     assert tray.count == Count(1, 1)
     assert hgx.offered and not bf3.offered
     assert hgx.limits == Limits(minutes=90)
@@ -172,9 +172,11 @@ def test_inline_data_are_not_changed() -> None:
 
 
 @pytest.mark.parametrize(('path', 'value', 'said'), [
-    ('profile', 2, 'profile: 2, expected 1 (the format)'),
-    ('profile', '1', "profile: '1', expected 1"),
-    ('profile', True, 'profile: true, expected 1'),
+    ('profile', 3, 'profile: 3, expected 1 or 2, the formats that this '
+     'release of ironic-accel reads'),
+    ('profile', 0, 'profile: 0, expected 1 or 2'),
+    ('profile', '1', "profile: '1', expected 1 or 2 (the format)"),
+    ('profile', True, 'profile: true, expected 1 or 2'),
     ('name', 'Big', "name: 'Big', expected a name"),
     ('name', 'a' * 49, 'at most 48'),
     ('name', 'a--b', 'name: '),
@@ -365,7 +367,8 @@ def test_texts_survive_yaml(version: str, psids: list[str]) -> None:
         assert version.lower() in ('-', '--')
         return
     again = loader.load_text(loader.to_yaml(profile))[0]
-    assert again.groups[0].firmware['nic'].version == version
+    assert again.groups[0].firmware == {
+        'nic': Firmware(version, False, 'fw')}
     assert set(again.groups[0].match['psid']) == set(psids)
 
 
@@ -441,7 +444,7 @@ def test_the_schema_is_one_and_has_our_words() -> None:
     limits = {k: v['default']
               for k, v in defs['limits']['properties'].items()}
     assert Limits(**limits) == Limits()
-    assert top['profile']['const'] == FORMAT
+    assert tuple(top['profile']['enum']) == FORMATS
     described = [*top.values(), *(
         one for part in ('image', 'group', 'firmware', 'limits')
         for one in defs[part]['properties'].values())]

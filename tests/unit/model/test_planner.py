@@ -28,6 +28,8 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
+from ironic_accel.model import loader
+from ironic_accel.model import matching
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import OnRequest
@@ -446,3 +448,104 @@ def test_a_mode_of_all_is_asked_of_all_or_of_none(
     if refused:
         assert 'does not set it on gpu-1' in made.refused[0].reason
         assert (made.refused[0].expected, made.refused[0].seen) == (2, 1)
+
+
+def _declared(**group: Any) -> profile_mod.Profile:
+    """A profile of format 2 with one group, read by the catalogue."""
+    return loader.load_data({'profile': 2, 'name': 'p', 'devices': {
+        'all': {'match': {'kind': 'gpu'}, **group}}})
+
+
+def _of(product: str | None, number: int = 1) -> Device:
+    return gpu(number, product=product)
+
+
+@pytest.mark.parametrize(('match', 'product', 'selected'), [
+    ({'arch': 'hopper'}, 'nvidia-h100-sxm', True),
+    ({'arch': 'hopper'}, 'nvidia-a30', False),
+    ({'arch': 'hopper'}, None, False),
+    ({'arch': ['ampere', 'hopper']}, 'nvidia-a30', True),
+    ({'product': 'nvidia-h100-*'}, 'nvidia-h100-pcie', True),
+    ({'product': 'nvidia-h100-*'}, 'nvidia-h200-sxm', False),
+    # A catalogue with rows of a site has named it.
+    ({'product': 'nvidia-h100-*'}, 'nvidia-h100-acme', True),
+    ({'product': 'nvidia-h100-*'}, None, False),
+    ({'product': 'nvidia-h100-*', 'arch': 'hopper'}, 'nvidia-h100-nvl', True),
+    ({'product': '*-nvl', 'arch': 'hopper'}, 'nvidia-a30', False)])
+def test_devices_are_selected_by_pattern_and_architecture(
+        match: dict[str, Any], product: str | None, selected: bool) -> None:
+    [group] = _declared(match={'kind': 'gpu', **match}).groups
+    assert matching.matches(group, _of(product)) is selected
+    hidden = dataclasses.replace(_of(product), unread=('identity',))
+    assert matching.may_match(group, hidden) is (selected or product is None)
+
+
+def test_each_product_has_its_version() -> None:
+    wanted = _declared(firmware={'gpu': {
+        'nvidia-h100-sxm': {'version': '96.00.01'},
+        'nvidia-h100-*': {'version': '96.00.02'}}})
+    made = plan(box(_of('nvidia-h100-sxm', 1), _of('nvidia-h100-pcie', 2)),
+                wanted)
+    assert [p.item.device for p in made.satisfied] == ['gpu-1']
+    [no] = made.refused
+    assert (no.item.device, no.expected, no.seen) == (
+        'gpu-2', '96.00.02', '96.00.01')
+
+
+@pytest.mark.parametrize(('product', 'reason'), [
+    ('nvidia-a30', 'the profile has no version for the product of the '
+                   'device'),
+    (None, 'the profile has versions by product, and the product of the '
+           'device is not known')])
+def test_a_product_that_is_not_listed_is_refused_by_name(
+        product: str | None, reason: str) -> None:
+    wanted = _declared(firmware={'gpu': {
+        'nvidia-h100-sxm': {'version': '96.00.01'},
+        'nvidia-h100-pcie': {'version': '96.00.01'}}})
+    made = plan(box(_of('nvidia-h100-sxm', 1), _of(product, 2)), wanted)
+    [no] = made.refused
+    assert (no.item.device, no.item.name) == ('gpu-2', 'gpu')
+    assert (no.reason, no.seen) == (reason, product)
+    assert no.expected == 'nvidia-h100-sxm or nvidia-h100-pcie'
+    assert not made.stages
+    other = _declared(firmware={'gpu': {
+        'nvidia-h100-sxm': {'version': '96.00.01'},
+        'any': {'version': '96.00.01', 'at_least': True}}})
+    assert plan(box(_of('nvidia-h100-sxm', 1), _of(product, 2)),
+                other).converged
+
+
+def _nic(current: Any, pending: Any = None) -> Device:
+    mode = Mode('link-type', current, pending, None,
+                Activation.DEVICE_RESET, True)
+    return Device('nic-1', 'nic', 'nvidia', product='nvidia-connectx-7',
+                  health='OK', modes=(mode,))
+
+
+@pytest.mark.parametrize(('current', 'state'), [
+    (('eth', 'eth'), 'satisfied'), (('eth',), 'satisfied'),
+    (('eth', 'ib'), 'changed'), (('ib',), 'changed'), (None, 'refused')])
+def test_one_link_type_is_that_of_every_port(current: Any, state: str
+                                             ) -> None:
+    wanted = _declared(match={'kind': 'nic'}, modes={'link-type': 'eth'})
+    made = plan(box(_nic(current)), wanted)
+    assert made.converged is (state == 'satisfied')
+    assert bool(made.stages) is (state == 'changed')
+    assert bool(made.refused) is (state == 'refused')
+    for stage in made.stages:
+        # What is written has a value for each port, as in format 1.
+        assert [i.wanted for a in stage.actions if a.verb == 'set'
+                for i in a.items] == [('eth',) * len(current)]
+
+
+def test_a_staged_link_type_is_the_same_while_no_port_is_reported() -> None:
+    wanted = _declared(match={'kind': 'nic'}, modes={'link-type': 'eth'})
+    staged = Staged(Item('nic-1', 'link-type', 'mode', ('eth', 'eth')),
+                    Activation.DEVICE_RESET)
+    waiting = plan(box(_nic(None)), wanted, (staged,))
+    assert not waiting.refused
+    assert waiting.stages[0].staged
+    other = _declared(match={'kind': 'nic'}, modes={'link-type': 'ib'})
+    assert plan(box(_nic(None)), other, (staged,)).refused
+    seen = plan(box(_nic(('ib', 'ib'), ('eth', 'eth'))), wanted)
+    assert not seen.refused and seen.stages[0].staged

@@ -95,6 +95,9 @@ class Validate(base.Lister):
                 bad.append(exc.detail.summary)
         if bad:
             raise CommandError('\n'.join(bad))
+        for profile in found:
+            for note in profile.notes:
+                self.say(f'{profile.name}: {note}')
         return COLUMNS, [formatters.row(
             p.name, p.digest, [g.name for g in p.groups], p.offered,
             [traits.is_trait(p)] + ([traits.can_trait(p)] if p.offered
