@@ -23,6 +23,7 @@ import dataclasses
 
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import strongest
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model import matching
@@ -244,11 +245,15 @@ def _device_reset(
     """Reset the devices with staged items, each by the first transport that
     can.
 
-    One action has one transport and one reset; the others follow.
+    A device is reset once, by the strongest reset that one of its items
+    needs. One action has one transport and one reset; the others follow.
     """
-    first = staged[0]
+    due = [dataclasses.replace(d, reset=strongest(
+        [x.reset for x in staged if x.item.device == d.item.device]))
+        for d in staged]
+    first = due[0]
     transport = _resetter(first, transports)
-    items = [d.item for d in staged if d.reset is first.reset
+    items = [d.item for d in due if d.reset is first.reset
              and _resetter(d, transports) == transport]
     return Act(Action('reset', transport, tuple(
         Change(i, None) for i in items), first.reset), plan)

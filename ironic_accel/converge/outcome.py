@@ -22,6 +22,10 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
 
 
+#: The outcome in documents of a run whose profile does not apply.
+NOT_APPLIED = 'does-not-apply'
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
     """The progress of a run; percent is that of the current operation."""
@@ -60,6 +64,8 @@ class Reset:
 @dataclasses.dataclass(frozen=True, slots=True)
 class Converged:
     """Every item was read back with its wanted value.
+
+    A profile that does not apply has no item: ``plan.applies`` is false.
 
     :ivar notes: problems that do not change this result.
     """

@@ -19,7 +19,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ironic_accel.faces import ranges
 from ironic_accel.faces import view
+from ironic_accel.model.device import Activation
+from ironic_accel.model.plan import NOT_APPLIED
 
 Document = Mapping[str, Any]
 
@@ -29,16 +32,15 @@ def headline(doc: Document) -> str:
     if doc['refused']:
         return (f"refused: {view.count(len(doc['refused']), 'item')}; "
                 'nothing is changed')
+    if not doc.get('applies', True):
+        return f'{NOT_APPLIED}; nothing to do'
     if doc['converged']:
         return (f"{view.count(len(doc['satisfied']), 'item')} compliant, "
                 'nothing to do')
-    # A mode is one write for each device, an image one for all its devices.
-    writes = sum(len(a['items']) if a['verb'] == 'set' else 1
-                 for s in doc['stages'] for a in s['actions'])
-    resets = [s['reset'] for s in doc['stages'] if s['reset'] != 'none']
+    resets = [s['reset'] for s in doc['stages']
+              if Activation(s['reset']).is_host_reset]
     line = (f"{view.count(len(doc['stages']), 'stage')}, "
-            f"{view.count(writes, 'write')}, "
-            f"{view.count(len(resets), 'reset')}")
+            f"{_sent(doc['counts'])}")
     if resets:
         line += f" ({', '.join(resets)})"
     copies = doc.get('fallback') or ()
@@ -47,12 +49,21 @@ def headline(doc: Document) -> str:
     return f"{line}, {view.count(len(doc['satisfied']), 'item')} compliant"
 
 
+def _sent(doc: Document) -> str:
+    """Writes, with the device resets among them, and resets of the host."""
+    line = view.count(doc['writes'], 'write')
+    if doc.get('device_resets'):
+        line += f" ({view.count(doc['device_resets'], 'device reset')})"
+    return f"{line}, {view.count(doc['resets'], 'host reset')}"
+
+
 class PlanRow(NamedTuple):
     """A row of a plan or of an outcome; equal items of devices share one.
 
     :ivar stage: the number of its stage; None for what changes nothing.
     :ivar action: ``update``, ``set``, ``reset``, ``copy``, ``keep``,
-        ``refused`` or ``verified``.
+        ``refused`` or ``verified``; ``also writes`` for what an update
+        writes besides its targets.
     :ivar devices: ids of the devices; ``host`` for a reset of the host.
     :ivar item: the component or mode, or the type of the reset.
     """
@@ -88,20 +99,34 @@ def rows_of(doc: Document) -> list[PlanRow]:
 def _stage_rows(number: int, stage: Document) -> Iterator[PlanRow]:
     """The writes of a stage, then the reset of the host."""
     for action in stage['actions']:
-        also = [f'{device} {name}' for device, name in action['also_writes']]
         transport = action['transport']
         if action['image']:
             transport += f": {view.value(action['image'])}"
         for item in action['items']:
             yield PlanRow(
                 number, action['verb'], [item['device']], item['name'],
-                item['from'], item['to'], transport,
-                f'also writes {view.many(also)}' if also else None)
+                item['from'], item['to'], transport)
+        for device, name in action['also_writes']:
+            yield PlanRow(
+                number, 'also writes', [device], name, transport=transport,
+                note='not in the profile, written by the same push')
+    yield from _reset_rows(number, stage)
+
+
+def _reset_rows(number: int, stage: Document) -> Iterator[PlanRow]:
+    """The reset that ends a stage: of the host, or of single devices."""
     staged = [f"{i['device']} {i['name']}" for i in stage['staged']]
-    if stage['reset'] != 'none' or staged:
-        yield PlanRow(
-            number, 'reset', ['host'], stage['reset'],
-            note=f'activates staged {view.many(staged)}' if staged else None)
+    if stage['reset'] == 'none' and not staged:
+        return
+    note = f'activates staged {view.many(staged)}' if staged else None
+    if Activation(stage['reset']).is_host_reset:
+        yield PlanRow(number, 'reset', ['host'], stage['reset'], note=note)
+        return
+    due = [i['device'] for a in stage['actions'] for i in a['items']
+           if a['activation'] != 'none']
+    due += [i['device'] for i in stage['staged'] if i['reset'] != 'none']
+    yield PlanRow(number, 'reset', list(dict.fromkeys(due)), stage['reset'],
+                  note=note)
 
 
 def _item_rows(action: str, items: Iterable[Document]) -> list[PlanRow]:
@@ -131,7 +156,8 @@ def _merged(rows: Iterable[PlanRow]) -> list[PlanRow]:
 
 def _table(title: str, rows: Iterable[PlanRow]) -> view.Table:
     return view.Table(title, COLUMNS, tuple(
-        tuple(view.many(row.devices) if name == 'devices' else view.value(cell)
+        tuple(ranges.words(row.devices) if name == 'devices'
+              else view.value(cell)
               for name, cell in zip(row._fields, row, strict=True))
         for row in rows))
 
@@ -143,12 +169,12 @@ def table(doc: Document, title: str = 'Plan') -> view.Table:
 
 def outcome_headline(doc: Document) -> str:
     """A line about the outcome of a run."""
-    did = (f"{view.count(doc['writes'], 'write')}, "
-           f"{view.count(doc['resets'], 'reset')}, "
-           f"{view.count(doc['requests'], 'request')}")
+    did = f"{_sent(doc)}, {view.count(doc['requests'], 'request')}"
     if doc['outcome'] == 'converged':
         return (f"converged: {view.count(len(doc['proofs']), 'item')} "
                 f'verified; {did}')
+    if doc['outcome'] == 'does-not-apply':
+        return f'{NOT_APPLIED}; {did}'
     return f"{view.value(doc['outcome'])}; {did}"
 
 

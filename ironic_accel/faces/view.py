@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any, TextIO
 
+from ironic_accel.faces import ranges
 from ironic_accel.model.errors import printable
 from ironic_accel.model import serialization
 
@@ -72,11 +73,8 @@ def count(number: int, word: str) -> str:
 
 
 def many(names: Sequence[str]) -> str:
-    """``a``, ``a, b``, or ``8: a .. h`` for a row of devices."""
-    shown = [printable(name) for name in names]
-    if len(shown) <= 2:
-        return ', '.join(shown)
-    return f'{len(shown)}: {shown[0]} .. {shown[-1]}'
+    """Names in few words, for a sentence: see ``ranges``."""
+    return ranges.words(names, most=4)
 
 
 def inventory_headline(doc: Document) -> str:

@@ -114,17 +114,36 @@ def _stage(raw: Any) -> Any:
 
 
 def plan(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
-    """A plan.
+    """A plan, also one of the present schema without later fields.
 
     :param schema: the present one.
     """
-    if raw.get('schema') != PLAN:
+    if raw.get('schema') not in (PLAN, schema) or 'counts' in raw or not (
+            {'stages', 'refused'} <= raw.keys()):
         return raw
-    found: dict[str, Any] = _inside(
+    found: dict[str, Any] = dict(raw) if raw['schema'] == schema else _inside(
         raw, stages=lambda stages: _each(stages, _stage),
         satisfied=lambda items: _each(
             items, lambda i: _renamed(i, 'lasts')))
-    return {**found, 'schema': schema}
+    return {'applies': True, 'counts': _counts(found), **found,
+            'schema': schema}
+
+
+def _counts(doc: Mapping[str, Any]) -> dict[str, int]:
+    """``model.plan.Counts`` of a plan that does not have them."""
+    if doc['refused']:
+        return {'writes': 0, 'device_resets': 0, 'resets': 0}
+    hosts = ('warm-reboot', 'power-cycle', 'aux-cycle')
+    devices = sum(len(
+        {i['device'] for a in stage['actions'] for i in a['items']
+         if a['activation'] != 'none'}
+        | {i['device'] for i in stage['staged'] if i['reset'] != 'none'})
+        for stage in doc['stages'] if stage['reset'] not in hosts)
+    writes = sum(len(a['items']) if a['verb'] == 'set' else 1
+                 for s in doc['stages'] for a in s['actions'])
+    return {'writes': writes + devices + bool(doc.get('fallback')),
+            'device_resets': devices,
+            'resets': sum(s['reset'] in hosts for s in doc['stages'])}
 
 
 def inventory(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:

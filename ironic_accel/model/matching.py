@@ -17,7 +17,9 @@ Small pure questions that the planner and the loop both ask.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import enum
 from typing import Protocol
 
@@ -254,6 +256,16 @@ def _is_one(group: Group, key: str, seen: Mapping[str, str | None]
     if key == 'product':
         return any(is_product(value, one) for one in group.match[key])
     return value in group.match[key]
+
+
+def applies(groups: Iterable[Group], devices: Sequence[Device]) -> bool:
+    """Whether a device matches one of the groups.
+
+    Groups that all accept having no device (``count: {min: 0}``) are
+    fulfilled by any system without such devices, which says nothing about it.
+    """
+    return any(matches(group, device)
+               for group in groups for device in devices)
 
 
 def may_match(group: Group, device: Device) -> bool:

@@ -38,6 +38,9 @@ _V = TypeVar('_V')
 
 SCHEMA = 'plan/2'
 
+#: Of a profile whose groups all accept having no device, where there is none.
+NOT_APPLIED = 'the profile does not apply: no group matches a device'
+
 #: Transports that read and write inside of the host, with their own tools
 #: and without the push methods of an update service.
 INSIDE = frozenset({'agent', 'local'})
@@ -188,8 +191,16 @@ class Action:
 
     @property
     def writes(self) -> int:
-        """How many writes it is: one for each device of a mode."""
-        return len(self.changes) if self.verb == 'set' else 1
+        """How many writes it is: one for each mode of a device and for each
+        device that is reset, one for an image whatever it updates."""
+        return 1 if self.verb == 'update' else (
+            self.device_resets or len(self.changes))
+
+    @property
+    def device_resets(self) -> int:
+        """How many devices it resets; these are among its writes."""
+        return (len({c.item.device for c in self.changes})
+                if self.verb == 'reset' else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a stage's ``actions``."""
@@ -225,6 +236,18 @@ class Stage:
     actions: tuple[Action, ...]
     reset: Activation = Activation.NONE
     staged: tuple[AwaitingReset, ...] = ()
+
+    @property
+    def device_resets(self) -> int:
+        """How many devices are reset by themselves at its end, each once.
+        """
+        if self.reset.is_host_reset:
+            return 0
+        written = {i.device for a in self.actions for i in a.items
+                   if a.activation is not Activation.NONE}
+        return len(written | {
+            s.item.device for s in self.staged
+            if s.reset is not Activation.NONE})
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a plan's ``stages``."""
@@ -273,22 +296,59 @@ class Proof:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run that goes as planned sends, host resets apart from the rest.
+
+    :ivar writes: firmware images, modes (one for each device), device resets
+        (one for each device), and one request to copy firmware to fallback
+        slots. A value for which a BMC needs two requests is one write.
+    :ivar device_resets: those of the writes that reset a device.
+    :ivar resets: resets of the host.
+    """
+
+    writes: int = 0
+    device_resets: int = 0
+    resets: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered stages, satisfied items, and refused items.
 
     :ivar fallback: firmware that is copied to its fallback slot once it runs
         and is verified; ``seen`` is the version in that slot.
+    :ivar applies: whether a device matches a group of the profile. A profile
+        that accepts having no device (``count: {min: 0}``) does not apply
+        where there is none: it is neither refused nor complied with.
     """
 
     stages: tuple[Stage, ...] = ()
     satisfied: tuple[Proof, ...] = ()
     refused: tuple[Refusal, ...] = ()
     fallback: tuple[Change, ...] = ()
+    applies: bool = True
 
     @property
     def converged(self) -> bool:
-        """Whether nothing is left to do and nothing is refused."""
-        return not (self.stages or self.refused or self.fallback)
+        """Whether the profile applies, nothing is left to do, and nothing is
+        refused."""
+        return self.applies and not (
+            self.stages or self.refused or self.fallback)
+
+    @property
+    def counts(self) -> Counts:
+        """What is sent where everything goes as planned.
+
+        A refused plan sends nothing. A reset that does not activate what
+        waits for it is followed by a stronger one, which nobody foresees.
+        """
+        if self.refused:
+            return Counts()
+        alone = sum(s.device_resets for s in self.stages)
+        return Counts(
+            sum(a.writes for s in self.stages for a in s.actions)
+            + alone + bool(self.fallback),
+            alone, sum(s.reset.is_host_reset for s in self.stages))
 
     @property
     def untold(self) -> bool:
@@ -301,7 +361,9 @@ class Plan:
                 'stages': [s.to_dict() for s in self.stages],
                 'satisfied': [p.to_dict() for p in self.satisfied],
                 'refused': [r.to_dict() for r in self.refused],
-                'fallback': [c.to_dict() for c in self.fallback]}
+                'fallback': [c.to_dict() for c in self.fallback],
+                'applies': self.applies,
+                'counts': dataclasses.asdict(self.counts)}
 
 
 def item_to_dict(item: Item) -> dict[str, Any]:

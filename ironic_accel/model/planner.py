@@ -225,7 +225,8 @@ def make_plan(inventory: Inventory, profile: Profile,
         x.item.ref for x in waiting}
     return Plan(tuple(built), tuple(satisfied), tuple(refused + no),
                 _fallback([w for w in wanted if w.item.ref in written],
-                          profile, transports, facts))
+                          profile, transports, facts),
+                matching.applies(profile.groups, inventory.devices))
 
 
 def _fallback(

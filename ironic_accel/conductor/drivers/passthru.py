@@ -222,7 +222,8 @@ def _progress(node: Any, current: Operation) -> dict[str, Any]:
     return {'id': current.id, 'step': current.step, 'kind': current.kind,
             'profile': current.profile or None, 'phase': current.phase,
             'progress': current.progress, 'percent': current.percent,
-            'writes': current.writes, 'resets': current.resets,
+            'writes': current.writes,
+            'device_resets': current.device_resets, 'resets': current.resets,
             'seconds': round(elapsed_time.now(node) - current.started, 1)}
 
 

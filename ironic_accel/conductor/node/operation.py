@@ -101,7 +101,8 @@ class Operation:
     :ivar deadline: epoch seconds at which a ``look`` or ``reset`` fails.
     :ivar restore: the power state to restore at the end, or None.
     :ivar failures: consecutive failed inventories.
-    :ivar writes: writes begun to the BMC, without host resets.
+    :ivar writes: writes sent, without host resets (``model.plan.Counts``).
+    :ivar device_resets: those of the writes that reset a device.
     :ivar resets: host resets performed.
     :ivar requests: requests of the inventories.
     :ivar ticket: a device reset in progress (``reset``).
@@ -142,6 +143,7 @@ class Operation:
     outcome: Mapping[str, Any] | None = None
     changed_before: bool = False
     asked: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    device_resets: int = 0
 
     @property
     def needs_agent(self) -> bool:

@@ -41,10 +41,12 @@ from ironic_accel.conductor.operation.context import profile_of
 from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import withdraw
+from ironic_accel.converge import outcome as outcomes
 from ironic_accel.converge.outcome import Converged
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import word
+from ironic_accel.model import plan as plan_mod
 
 LOG = log.getLogger(__name__)
 
@@ -153,7 +155,10 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
         facts.update(publish.publish(
             ctx.task, seen, ctx.backend.all_transports, ctx.wall,
             plan=outcome.plan,
-            applied=None if ctx.operation.inline else profile).facts)
+            applied=None if ctx.operation.inline
+            or not outcome.plan.applies else profile).facts)
+    if not outcome.plan.applies:
+        facts['no_is'] = plan_mod.NOT_APPLIED
     return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
 
 
@@ -197,7 +202,8 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         outcome = ('refused' if refused or current.work == 'refuse'
                    else 'failed')
     elif current.work == 'apply':
-        outcome = 'converged'
+        applies = (end.plan or {}).get('applies', True)
+        outcome = 'converged' if applies else outcomes.NOT_APPLIED
     # The times of day are for people; how long it took is counted.
     now = clock.now()
     seconds = round(elapsed_time.now(task.node) - current.started, 1)
@@ -205,7 +211,8 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         'id': current.id, 'operation': current.kind, 'step': current.step,
         'outcome': outcome, 'profile': current.profile or None,
         'started': now - seconds, 'finished': now, 'seconds': seconds,
-        'writes': current.writes, 'resets': current.resets,
+        'writes': current.writes,
+        'device_resets': current.device_resets, 'resets': current.resets,
         'requests': current.requests, 'asked': dict(current.asked),
         'changed_before': current.changed_before, 'error': None}
     result.update(end.facts)

@@ -31,7 +31,7 @@ from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.node_journal import check_ours
-from ironic_accel.converge.composite import Delegating
+from ironic_accel.converge.counting import CountingBackend
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import GO
@@ -50,7 +50,7 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
 
-class GuardedBackend(Delegating):
+class GuardedBackend(CountingBackend):
     """The backend of one tick.
 
     :param task: a task with an exclusive lock on the node.
@@ -62,9 +62,6 @@ class GuardedBackend(Delegating):
     :ivar last: the last inventory, or None.
     :ivar polled: the result of the last poll, or None if an inventory came
         after it.
-    :ivar writes: writes begun; a mode set on several devices counts as
-        several.
-    :ivar requests: requests of the inventories.
     """
 
     def __init__(self, task: Any, current: Operation, backend: Backend,
@@ -75,16 +72,12 @@ class GuardedBackend(Delegating):
         self.updates = updates
         self.last: Inventory | None = None
         self.polled: Poll | None = None
-        self.writes = 0
-        self.requests = 0
 
     def observe(self, known: Known = NOBODY) -> Inventory:
         """Read the inventory; see ports.Backend."""
         self.last, self.polled = None, None
-        seen = super().observe(known)
-        self.last = seen
-        self.requests += seen.requests
-        return seen
+        self.last = super().observe(known)
+        return self.last
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
@@ -118,7 +111,6 @@ class GuardedBackend(Delegating):
         history.note(self._task.node, self._current, action, image)
         # Nothing that takes time comes between this check and the write.
         check_ours(self._task, self._current)
-        self.writes += action.writes
         try:
             return super().start(action, image, spec, force)
         except Rejected as exc:

@@ -166,6 +166,8 @@ def _work(ctx: Context) -> Ending | None:
         guard_followup.follow(ctx)
         raise
     ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
+               device_resets=(ctx.operation.device_resets
+                              + ctx.backend.device_resets),
                requests=ctx.operation.requests + ctx.backend.requests)
     if ctx.operation.work != 'watch':
         guard_followup.follow(ctx)

@@ -33,6 +33,7 @@ from ironic_accel.conductor.publication.device_ownership import Doubt
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import matching
+from ironic_accel.model.plan import NOT_APPLIED
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
@@ -134,7 +135,7 @@ def evaluate(node: Any, seen: Inventory, transports: Sequence[Transport],
                 and all(x.persistent for x in p.satisfied))
     can = tuple(profiles[n] for n, p in plans.items()
                 if profiles[n].offered and not p.refused
-                and applies(profiles[n], seen)
+                and p.applies
                 and _deployable(profiles[n], p))
     return Compliance(plans, are, can)
 
@@ -146,16 +147,6 @@ def possible(node: Any, profile: Profile) -> Profile:
         return profile
     return dataclasses.replace(profile, limits=dataclasses.replace(
         profile.limits, reset=Activation.WARM_REBOOT))
-
-
-def applies(profile: Profile, seen: Inventory) -> bool:
-    """Whether a device of the node matches a group of the profile.
-
-    A profile whose groups all accept no device (``count: {min: 0}``) is
-    fulfilled by any node without such devices, which says nothing about it.
-    """
-    return any(matching.matches(group, device)
-               for group in profile.groups for device in seen.devices)
 
 
 def _deployable(profile: Profile, plan: Plan) -> bool:
@@ -171,6 +162,8 @@ def _why_not_met(plan: Plan | None) -> str:
     """Why the plan of a profile proves nothing."""
     if plan is None:
         return 'the profile was removed'
+    if not plan.applies:
+        return NOT_APPLIED
     if plan.refused:
         return f'refused: {plan.refused[0].reason}'
     if plan.stages:

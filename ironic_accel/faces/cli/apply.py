@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 
+from ironic_accel.converge import outcome
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import plan as plan_command
 from ironic_accel.faces import deprecation
@@ -66,7 +67,8 @@ def _seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Apply a profile, or continue an unfinished run.
 
-    :returns: 0 converged, 3 refused or declined, 4 failed or interrupted.
+    :returns: 0 converged or the profile does not apply, 3 refused or
+        declined, 4 failed or interrupted.
     """
     if args.dry_run:
         return plan_command.run(args)
@@ -82,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(doc))
     else:
         _show(doc)
-    return {'converged': 0, 'refused': 3}.get(doc['outcome'], 4)
+    return {'converged': 0, outcome.NOT_APPLIED: 0, 'refused': 3}.get(
+        doc['outcome'], 4)
 
 
 def _image_cache(args: argparse.Namespace) -> str:

@@ -29,6 +29,7 @@ import uuid
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge.outcome import Converged
 from ironic_accel.converge.outcome import Failed
+from ironic_accel.converge.outcome import NOT_APPLIED
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
@@ -263,7 +264,9 @@ class CommandRun:
         if not (isinstance(outcome, Failed) and outcome.running):
             self._restore_power()
         if isinstance(outcome, Converged):
-            return self._document('converged', None, outcome)
+            return self._document(
+                'converged' if outcome.plan.applies else NOT_APPLIED,
+                None, outcome)
         if isinstance(outcome, Refused):
             self.plan = outcome.plan
             return self._document('refused')
@@ -310,7 +313,9 @@ class CommandRun:
         proofs = converged.proofs if converged else ()
         return {**(self.plan or Plan()).to_dict(), 'outcome': outcome,
                 'proofs': [p.to_dict() for p in proofs],
-                'writes': backend.writes, 'resets': self.performed,
+                'writes': backend.writes,
+                'device_resets': backend.device_resets,
+                'resets': self.performed,
                 'requests': backend.requests,
                 'error': error.to_dict() if error else None}
 

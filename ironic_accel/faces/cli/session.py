@@ -23,7 +23,7 @@ import dataclasses
 import functools
 import time
 
-from ironic_accel.converge.composite import Delegating
+from ironic_accel.converge.counting import CountingBackend
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
@@ -61,13 +61,12 @@ def _agreed() -> None:
     """Accept every inventory."""
 
 
-class CountingBackend(Delegating):
-    """A backend that counts its requests and keeps the last inventory.
+class SessionBackend(CountingBackend):
+    """The backend of a command, which keeps the last inventory.
 
     :ivar agree: called after each inventory, before it is used; it raises if
-        the resets of the run were not agreed to.
+        the changes of the run were not agreed to.
     :ivar seen: the last inventory, or None.
-    :ivar writes: number of writes.
     :ivar requests: requests of all inventories, and one for each write and
         each poll.
     """
@@ -76,13 +75,10 @@ class CountingBackend(Delegating):
         super().__init__(backend)
         self.agree: Callable[[], None] = _agreed
         self.seen: Inventory | None = None
-        self.writes = 0
-        self.requests = 0
 
     def observe(self, known: Known = NOBODY) -> Inventory:
         """Read the inventory; see ports.Backend."""
         self.seen = super().observe(known)
-        self.requests += self.seen.requests
         self.agree()
         return self.seen
 
@@ -94,14 +90,12 @@ class CountingBackend(Delegating):
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Start a write; see ports.Backend."""
-        self.writes += action.writes
         self.requests += action.writes
         return super().start(action, image, spec, force)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Copy running firmware to the fallback slot; see ports.Backend."""
         named = super().commit(refs)
-        self.writes += bool(named)
         self.requests += bool(named)
         return named
 
@@ -118,7 +112,7 @@ class Opened:
     bmc: str
     wanted: str | None
     connector: Connector
-    backend: CountingBackend
+    backend: SessionBackend
     catalog: Catalog
     warm_up: float = 30.0
 
@@ -206,6 +200,6 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
                                      accept_unread=frozenset(
                                          args.allow_unreadable)))
         yield Opened(bmc, args.system, connector,
-                     CountingBackend(backend), catalog, args.warm_up)
+                     SessionBackend(backend), catalog, args.warm_up)
     finally:
         disconnect(connector)

@@ -280,6 +280,21 @@ def test_a_device_reset_is_an_action_and_no_host_reset() -> None:
     assert (box.writes, box.resets) == (2, [])
 
 
+def test_a_device_is_reset_once_for_all_its_items() -> None:
+    box = Box({'d0': {
+        'gpu': old(claimed=Activation.DEVICE_RESET,
+                   real=Activation.DEVICE_RESET),
+        'erot': old(claimed=Activation.DRIVER_RELOAD,
+                    real=Activation.DEVICE_RESET)}}, {}, [],
+              Activation.DEVICE_RESET)
+    wanted = dataclasses.replace(WANTED, groups=(dataclasses.replace(
+        WANTED.groups[0], firmware={
+            name: WANTED.groups[0].firmware['gpu']
+            for name in ('gpu', 'erot')}),))
+    assert isinstance(run(box, wanted=wanted), outcome.Converged)
+    assert (box.writes, box.resets) == (2, [])
+
+
 def test_a_device_reset_too_weak_for_what_is_seen_to_wait() -> None:
     box = Box(
         {'d0': {'gpu': old(waiting='2', claimed=Activation.DEVICE_RESET)}},

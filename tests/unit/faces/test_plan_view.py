@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from ironic_accel.faces.osc.commands import plan as plan_command
@@ -57,10 +58,64 @@ def test_equal_changes_of_devices_share_a_row() -> None:
     doc = Plan((Stage((UPDATE,), Activation.AUX_CYCLE),)).to_dict()
     assert rows(doc) == [
         ('1', 'update', '8: gpu-0 .. gpu-7', 'gpu', '96.00', '97.00',
-         'redfish: bundle', 'also writes baseboard fpga'),
+         'redfish: bundle', '-'),
+        ('1', 'also writes', 'baseboard', 'fpga', '-', '-',
+         'redfish: bundle', 'not in the profile, written by the same push'),
         ('1', 'reset', 'host', 'aux-cycle', '-', '-', '-', '-')]
     assert plan_view.headline(doc) == (
-        '1 stage, 1 write, 1 reset (aux-cycle), 0 items compliant')
+        '1 stage, 1 write, 1 host reset (aux-cycle), 0 items compliant')
+
+
+def test_a_range_of_devices_has_no_gap() -> None:
+    left = tuple(c for c in UPDATE.changes if c.item.device != 'gpu-3')
+    doc = Plan((Stage((dataclasses.replace(
+        UPDATE, changes=left, also_writes=()),),
+        Activation.AUX_CYCLE),)).to_dict()
+    assert rows(doc)[0][2] == '7: gpu-0 .. gpu-2, gpu-4 .. gpu-7'
+
+
+def test_collateral_of_many_devices_is_one_row() -> None:
+    doc = Plan((Stage((dataclasses.replace(UPDATE, also_writes=tuple(
+        (f'switch-{n}', 'nvswitch') for n in range(4))),),
+        Activation.AUX_CYCLE),)).to_dict()
+    assert [row[1:4] for row in rows(doc)] == [
+        ('update', '8: gpu-0 .. gpu-7', 'gpu'),
+        ('also writes', '4: switch-0 .. switch-3', 'nvswitch'),
+        ('reset', 'host', 'aux-cycle')]
+
+
+def test_resets_of_devices_are_not_resets_of_the_host() -> None:
+    mig = Action('set', 'redfish', tuple(
+        Change(Item(f'gpu-{n}', 'mig', 'mode', 'enabled'), 'disabled')
+        for n in range(4)), Activation.DEVICE_RESET)
+    doc = Plan((Stage((mig,), Activation.DEVICE_RESET),)).to_dict()
+    assert doc['counts'] == {'writes': 8, 'device_resets': 4, 'resets': 0}
+    assert plan_view.headline(doc) == (
+        '1 stage, 8 writes (4 device resets), 0 host resets, '
+        '0 items compliant')
+    assert rows(doc)[1][:4] == (
+        '1', 'reset', '4: gpu-0 .. gpu-3', 'device-reset')
+
+
+def test_equal_refusals_of_devices_share_a_row() -> None:
+    doc = Plan(refused=tuple(Refusal(
+        Item(f'gpu-{n}', 'gpu', 'firmware', '95.00'), 'it is a downgrade',
+        '96.00', '97.00') for n in (1, 2, 3, 4, 8))).to_dict()
+    assert rows(doc) == [('-', 'refused', '5: gpu-1 .. gpu-4, gpu-8', 'gpu',
+                          '97.00', '96.00', '-', 'it is a downgrade')]
+    assert doc['counts'] == {'writes': 0, 'device_resets': 0, 'resets': 0}
+
+
+def test_a_profile_that_does_not_apply_says_so() -> None:
+    doc = Plan(applies=False).to_dict()
+    assert plan_view.headline(doc) == (
+        'the profile does not apply: no group matches a device; nothing to '
+        'do')
+    assert not doc['converged'] and rows(doc) == []
+    ended = {**doc, 'outcome': 'does-not-apply', 'proofs': [], 'writes': 0,
+             'device_resets': 0, 'resets': 0, 'requests': 9}
+    assert plan_view.outcome_headline(ended).startswith(
+        'the profile does not apply')
 
 
 def test_a_reset_names_the_staged_items_that_it_activates() -> None:
@@ -106,11 +161,10 @@ def test_both_commands_show_the_same_table() -> None:
               for row in plan_command.rows(FULL)]
     assert listed == rows(FULL)
     assert {row[1] for row in listed} == {
-        'update', 'reset', 'copy', 'keep', 'refused'}
+        'update', 'also writes', 'reset', 'copy', 'keep', 'refused'}
     data = [cell.machine_readable() for cell in plan_command.rows(FULL)[0]]
     assert data == [1, 'update', [f'gpu-{n}' for n in range(8)], 'gpu',
-                    '96.00', '97.00', 'redfish: bundle',
-                    'also writes baseboard fpga']
+                    '96.00', '97.00', 'redfish: bundle', None]
 
 
 def test_an_outcome_lists_verified_and_refused_items() -> None:
@@ -122,4 +176,4 @@ def test_an_outcome_lists_verified_and_refused_items() -> None:
         ('verified', 'gpu-0', 'mig'), ('verified', 'nic', 'nic'),
         ('refused', 'gpu-1', 'gpu')]
     assert plan_view.outcome_headline(doc) == (
-        'converged: 2 items verified; 8 writes, 1 reset, 40 requests')
+        'converged: 2 items verified; 8 writes, 1 host reset, 40 requests')

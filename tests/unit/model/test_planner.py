@@ -30,11 +30,12 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model import loader
 from ironic_accel.model import matching
-from ironic_accel.model.plan import UpdateTarget
+from ironic_accel.model.plan import Counts
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import OnRequest
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Transport
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
@@ -409,9 +410,43 @@ def test_sets_compare_as_sets_where_the_order_does_not_count() -> None:
         modes={'services': ('sym', 'asym')})).converged
 
 
+def test_each_device_that_is_reset_counts_once() -> None:
+    modes = (Mode('mig', 'disabled', None, None, Activation.DEVICE_RESET,
+                  True),
+             Mode('cc', 'off', None, None, Activation.DRIVER_RELOAD, True),
+             Mode('vfs', 0, None, None, Activation.NONE, False))
+    seen = box(*(gpu(n, modes=modes) for n in range(4)))
+    can = dataclasses.replace(transport(seen), resets={
+        d.id: Activation.DEVICE_RESET for d in seen.devices})
+    wanted = {'mig': 'enabled', 'cc': 'on'}
+    assert plan(seen, profile(modes=wanted), transports=(
+        can,)).counts == Counts(8 + 4, 4, 0)
+    # A mode that no reset activates has none.
+    assert plan(seen, profile(modes={'vfs': 8}), transports=(
+        can,)).counts == Counts(4, 0, 0)
+    # Where no transport resets a device, its host is.
+    assert plan(seen, profile(modes=wanted)).counts == Counts(8, 0, 1)
+
+
+def test_a_profile_without_a_matching_device_does_not_apply() -> None:
+    optional = profile(NEWER, count=Count(0, None), match={'kind': ('fpga',)})
+    made = plan(box(gpu(0)), optional)
+    assert (made.applies, made.converged, made.refused) == (False, False, ())
+    assert not make_plan(
+        box(), optional, (), (), Catalogue()).applies
+    # One that requires a device is refused.
+    required = profile(NEWER, count=Count(1, None), match={'kind': ('fpga',)})
+    assert plan(box(gpu(0)), required).refused
+    # Whether there is one is not known before it was read.
+    unsettled = dataclasses.replace(box(), complete=False)
+    assert [r.unread for r in plan(unsettled, optional).refused] == [True]
+
+
 def test_the_document_has_the_keys_that_programs_read() -> None:
     made = plan(box(gpu(0)), profile(NEWER)).to_dict()
     assert made['schema'] == 'plan/2'
+    assert made['applies'] is True
+    assert made['counts'] == {'writes': 1, 'device_resets': 0, 'resets': 1}
     assert made['stages'][0]['actions'][0] == {
         'verb': 'update', 'transport': 'redfish', 'activation': 'aux-cycle',
         'items': [{'device': 'gpu-0', 'name': 'gpu', 'from': '96.00.01',

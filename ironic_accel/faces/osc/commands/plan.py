@@ -33,7 +33,7 @@ from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report.node_access import no_inventory
 from ironic_accel.faces import plan_view
-from ironic_accel.faces import view
+from ironic_accel.faces import ranges
 from ironic_accel.model import plan as plan_mod
 
 Document = Mapping[str, Any]
@@ -119,5 +119,5 @@ def refresh(command: base.Command, ref: str,
 def rows(doc: Document) -> list[tuple[Any, ...]]:
     """The rows of a plan; as data, devices are lists."""
     return [formatters.row(
-        r.stage, r.action, formatters.Cell(r.devices, view.many(r.devices)),
+        r.stage, r.action, formatters.Cell(r.devices, ranges.words(r.devices)),
         *r[3:]) for r in plan_view.rows_of(doc)]

@@ -37,7 +37,7 @@ MOVING = frozenset({
     'servicing', 'unrescuing', 'verifying', 'wait call-back'})
 
 #: Outcomes that are a success.
-GOOD = frozenset({'converged', 'done'})
+GOOD = frozenset({'converged', 'done', 'does-not-apply'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Status:
     :ivar text: the progress, for people.
     :ivar percent: how much of it is done, or None.
     :ivar devices: the progress of single devices, by device id.
-    :ivar outcome: ``converged``, ``done``, ``refused`` or ``failed`` once
-        the operation has ended, else None.
+    :ivar outcome: ``converged``, ``done``, ``does-not-apply``, ``refused``
+        or ``failed`` once the operation has ended, else None.
     :ivar result: the result stored by the conductor, if the operation has
         ended and the caller may read it.
     :ivar error: why it failed, or what is not known of a success.

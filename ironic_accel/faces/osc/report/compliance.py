@@ -48,13 +48,8 @@ def of(
              'published': [t for t in (grammar.is_trait(p),
                                        grammar.can_trait(p))
                            if t in published]}
-            for p in profiles.values() if concerns(p, inventory)]
-
-
-def concerns(profile: Profile, inventory: Inventory) -> bool:
-    """Whether a profile selects a device of the inventory."""
-    return any(matching.matches(group, device) for group in profile.groups
-               for device in inventory.devices)
+            for p in profiles.values()
+            if matching.applies(p.groups, inventory.devices)]
 
 
 def _one(inventory: Inventory, profile: Profile) -> dict[str, Any]:

@@ -81,6 +81,26 @@ def test_doing_it_again_changes_nothing(stage: Stage) -> None:
         'converged', 0, 0)
 
 
+def test_a_profile_that_does_not_apply_has_no_trait(
+        stage: Stage, profiles: pathlib.Path) -> None:
+    data = sample.mode_profile('fpgas')
+    data['devices'] = {'cards': {
+        'match': {'kind': 'fpga'}, 'count': {'min': 0},
+        'modes': {'virtual-functions': 2}}}
+    profiles.joinpath('fpgas.yaml').write_text(sample.yaml_of(data))
+    stage.begin(profile='fpgas')
+    told = stage.run()
+    assert (told['outcome'], told['error']) == ('does-not-apply', None)
+    assert told['no_is'].startswith('the profile does not apply')
+    assert (told['writes'], told['resets']) == (0, 0)
+    assert stage.resumed == ['clean']
+    assert 'CUSTOM_ACCEL_GPU_X2' in stage.traits
+    assert not {'CUSTOM_ACCEL_IS_FPGAS', 'CUSTOM_ACCEL_CAN_FPGAS'
+                } & stage.traits
+    # It is not what the node was brought to.
+    assert keys.APPLIED.of(stage.node) is None
+
+
 def test_traits_go_before_the_first_write(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.run()
@@ -370,7 +390,8 @@ def test_devices_are_reset_and_inventoried(stage: Stage) -> None:
     stage.box.resettable = Activation.DEVICE_RESET
     stage.begin(step='reset_devices')
     told = stage.run()
-    assert (told['outcome'], told['writes'], told['found']) == ('done', 1, 2)
+    assert (told['outcome'], told['writes'], told['found']) == ('done', 2, 2)
+    assert told['device_resets'] == 2
     assert stage.resumed == ['clean']
 
 
