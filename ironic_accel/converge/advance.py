@@ -38,11 +38,11 @@ from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
-from ironic_accel.converge.ports import Running
-from ironic_accel.converge import readiness
-from ironic_accel.converge import reset_note
-from ironic_accel.converge.run import Advance
 from ironic_accel.converge.ports import Pace
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge import reset_note
+from ironic_accel.converge import waits
+from ironic_accel.converge.waits import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model import condition
 from ironic_accel.model.device import Busy
@@ -173,8 +173,8 @@ def _busy_again(run: Advance) -> Outcome | None:
     try:
         inventory = _observe(run)
     except Unreachable as exc:
-        return readiness.away(run, exc)
-    early = readiness.occupied(run, inventory)
+        return waits.away(run, exc)
+    early = waits.occupied(run, inventory)
     if early is not None or inventory.host != 'on':
         return early
     due = [x.item for x in run.record.staged]
@@ -198,7 +198,7 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
     try:
         poll = run.backend.poll(dict(intent.ticket or {}))
     except Unreachable as exc:
-        return readiness.away(run, exc)
+        return waits.away(run, exc)
     if isinstance(poll, Running):
         if run.now > _until(run, intent):
             return run.fail(Detail(
@@ -230,13 +230,13 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
 def _look(run: Advance) -> Outcome:
     """Read the inventory, resolve the open intent, decide, and act."""
     try:
-        early = readiness.starting(run)
+        early = waits.starting(run)
         if early is not None:
             return early
         inventory = _observe(run)
     except Unreachable as exc:
-        return readiness.away(run, exc)
-    early = readiness.unready(run, inventory)
+        return waits.away(run, exc)
+    early = waits.unready(run, inventory)
     if early is not None:
         return early
     intent = run.record.intent
@@ -309,7 +309,7 @@ def _finish(run: Advance, intent: Intent, left: Sequence[Busy]) -> Outcome:
         for work in left:
             run.backend.poll(dict(work.ticket or {}))
     except Unreachable as exc:
-        return readiness.away(run, exc)
+        return waits.away(run, exc)
     return run.wait(f'resuming the interrupted {intent.verb}: '
                     f'{left[0].summary}', run.pace.look)
 
@@ -328,7 +328,7 @@ def _do(run: Advance, inventory: Inventory) -> Outcome:
         return run.fail(decision.error)
     if isinstance(decision, Done):
         return execute.finish(run, decision.plan)
-    if readiness.booting(run) and any(
+    if waits.booting(run) and any(
             r.seen is None or r.seen in condition.PASSING
             for r in decision.plan.refused):
         return run.wait('the host is on, waiting for its devices to report',

@@ -30,7 +30,7 @@ from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
-from ironic_accel.converge.run import Advance
+from ironic_accel.converge.waits import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
