@@ -23,10 +23,10 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
-from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.operation import host_reset
-from ironic_accel.conductor.operation import work
+from ironic_accel.conductor.operation import observe
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import BadInput
@@ -86,7 +86,7 @@ def explain(task: Any) -> tuple[str | None, list[dict[str, str]]]:
         for t in choice.tried]
 
 
-@work.register(WORK)
+@context.register_work(WORK)
 def select(ctx: Context) -> Ending | None:
     """Take an inventory, select the baseline and begin to apply it.
 

@@ -31,13 +31,13 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation.context import profile_of
+from ironic_accel.conductor.operation import node_journal
 from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import withdraw
@@ -276,7 +276,7 @@ def _close(task: Any, current: Operation,
         else:
             operation.store_record(node, record)
     if result['error'] is None:
-        history.record(node, current, _words(current, result))
+        node_journal.note(node, current, _words(current, result))
     saving.save(node)
 
 

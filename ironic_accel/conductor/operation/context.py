@@ -10,12 +10,26 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a tick works with."""
+"""What a tick works with, and what it does by the name of its work.
+
+An operation names its work (``Operation.work``), because it outlives the
+process that began it. The function of that name is registered with
+``register_work`` where it is defined, by the module that the step imports.
+
+Such a function is called once per tick, with the node locked exclusively. It
+starts at most one action on the devices, saves the node before it does, and
+returns None to be called again, or the ending. It may raise any AccelError,
+which ends the operation, and Unreachable, which has the tick repeated a
+limited number of times.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
+from typing import Protocol
+from typing import TypeVar
 
 from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
@@ -27,13 +41,15 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.operation import backends
-from ironic_accel.conductor.operation.guarded_backend import GuardedBackend
+from ironic_accel.conductor.operation.backends import GuardedBackend
 from ironic_accel.conductor.operation.node_journal import NodeJournal
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Pace
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Activation
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.profile import Profile
 
 
@@ -135,3 +151,46 @@ def limited(profile: Profile, current: Operation) -> Profile:
         return profile
     limits = dataclasses.replace(profile.limits, reset=strongest)
     return dataclasses.replace(profile, limits=limits)
+
+
+class End(Protocol):
+    """The end of an operation (``completion.Ending``)."""
+
+    def finish(self, task: Any) -> None:
+        """End the operation of a task's node, and its step."""
+
+
+Work = TypeVar('Work', bound=Callable[[Context], End | None])
+
+_registered: dict[str, Callable[[Context], End | None]] = {}
+
+
+def register_work(name: str) -> Callable[[Work], Work]:
+    """Register the function that does the work of a name.
+
+    :raises: ValueError where that name has a function already.
+    """
+    def decorate(function: Work) -> Work:
+        if name in _registered:
+            raise ValueError(f'work {name} is registered twice')
+        _registered[name] = function
+        return function
+
+    return decorate
+
+
+def do_work(ctx: Context) -> End | None:
+    """Do the work of the operation at hand once.
+
+    :raises: AccelError, also where this conductor does not know the work: a
+        later version began it.
+    """
+    name = ctx.operation.work
+    if name not in _registered:
+        raise AccelError(
+            f'step {ctx.operation.step} needs work {name!r}, which this '
+            'conductor does not support',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected=', '.join(sorted(_registered)), seen=name,
+            todo='upgrade this conductor, or run the step again')
+    return _registered[name](ctx)

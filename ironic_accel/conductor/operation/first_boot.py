@@ -48,7 +48,6 @@ from ironic_accel.conductor.operation.completion import SHOWN
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import observe
-from ironic_accel.conductor.operation import work
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
 from ironic_accel.model.device import Inventory
@@ -73,7 +72,7 @@ class DriveUnfit(Exception):
     """A drive that cannot carry more, and why."""
 
 
-@work.register(WORK)
+@context.register_work(WORK)
 def deliver_unit(ctx: Context) -> Ending | None:
     """Take an inventory of devices and instance, and deliver the unit.
 

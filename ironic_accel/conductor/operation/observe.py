@@ -31,15 +31,14 @@ from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
-from ironic_accel.conductor.operation import ownership_followup
 from ironic_accel.conductor.operation import host_reset
-from ironic_accel.conductor.operation import work
+from ironic_accel.conductor.operation import ownership_followup
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.model import carry_over
-from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
@@ -55,7 +54,7 @@ LOG = log.getLogger(__name__)
 _LOST = 'devices are no longer listed, checking again'
 
 
-@work.register('look')
+@context.register_work('look')
 def take_inventory(ctx: Context) -> Ending | None:
     """Take an inventory and publish it; power the host on for it if allowed.
     """
@@ -94,7 +93,7 @@ def _lacks_devices(ctx: Context, seen: Inventory) -> bool:
     return bool(carry_over.missing(whole, stored.inventory))
 
 
-@work.register('reset')
+@context.register_work('reset')
 def reset(ctx: Context) -> Ending | None:
     """Reset devices: begin it, and on later ticks see what became of it."""
     if ctx.operation.ticket is not None:

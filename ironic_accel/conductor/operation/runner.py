@@ -33,11 +33,11 @@ from ironic_accel.conductor.operation import completion
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.operation.context import End
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import node_journal
 from ironic_accel.conductor.operation import update_followup
-from ironic_accel.conductor.operation import work
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge import advance as converge
 from ironic_accel.converge.outcome import Converged
@@ -124,7 +124,7 @@ def _unexpected(task: Any, current: operation.Operation,
 def _tick(task: Any, current: operation.Operation) -> None:
     try:
         if current.phase == 'restore':
-            end: Ending | None = _restore(task, current)
+            end: End | None = _restore(task, current)
         elif current.work == 'refuse':
             end = completion.refused(task, current)
         elif current.needs_agent and ramdisk.wait(task, current):
@@ -157,9 +157,9 @@ def _tick(task: Any, current: operation.Operation) -> None:
         end.finish(task)
 
 
-def _work(ctx: Context) -> Ending | None:
+def _work(ctx: Context) -> End | None:
     try:
-        end = work.run(ctx)
+        end = context.do_work(ctx)
     except (write_hold.Held, node_journal.BmcBusy):
         # Nothing was begun, but the inventory counts: otherwise two nodes that
         # share a BMC would wait forever for each other's power lock.
@@ -178,7 +178,7 @@ def _work(ctx: Context) -> Ending | None:
 
 
 
-@work.register('apply')
+@context.register_work('apply')
 def _apply(ctx: Context) -> Ending | None:
     profile = context.limited(
         context.profile_of(ctx.node, ctx.operation), ctx.operation)

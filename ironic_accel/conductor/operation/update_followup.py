@@ -31,9 +31,9 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import guard_followup
-from ironic_accel.conductor.operation import work
 from ironic_accel.converge import intent_resolution
 from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
@@ -50,7 +50,7 @@ OVER = ('firmware update finished after the step ended; run the step again to '
         'verify')
 
 
-@work.register('watch')
+@context.register_work('watch')
 def watch(ctx: Context) -> Ending | None:
     """Monitor a write, and remove the power lock once it has ended.
 

@@ -31,8 +31,8 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation import backends
 from ironic_accel.conductor.operation import guard_followup
-from ironic_accel.conductor.operation import guarded_backend
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import node_journal
 from ironic_accel.model.device import Activation
@@ -253,7 +253,7 @@ def test_a_worker_asks_right_before_it_writes(
     task = stage.acquire(stage.node)
     current = operation.load(task.node)
     assert current is not None
-    lent = guarded_backend.GuardedBackend(task, current, stage.box)
+    lent = backends.GuardedBackend(task, current, stage.box)
     neighbour.begin()
     neighbour.wipe()
     with pytest.raises(Rejected, match=neighbour.node.uuid):

@@ -23,7 +23,7 @@ import pytest
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import vendor
-from ironic_accel.conductor.operation import work
+from ironic_accel.conductor.operation import context
 
 KINDS = ('clean', 'deploy', 'service')
 
@@ -83,7 +83,7 @@ def test_name_is_declared_once() -> None:
     with pytest.raises(ValueError, match='declared twice'):
         declared_steps.declare('apply_profile', {})
     with pytest.raises(ValueError, match='registered twice'):
-        work.register('look')(lambda _ctx: None)
+        context.register_work('look')(lambda _ctx: None)
 
 
 def test_only_steps_that_read_are_accepted_while_writes_are_held() -> None:

@@ -28,7 +28,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import backends
-from ironic_accel.conductor.operation.guarded_backend import GuardedBackend
+from ironic_accel.conductor.operation.backends import GuardedBackend
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Result
