@@ -14,7 +14,8 @@
 
 The conductor's Redfish beside the agent in the ramdisk; a host's BMC beside
 that of the DPU in it. What each sees is joined, and an action goes to the
-transport that the plan names.
+transport that the plan names. ``CountingBackend`` counts what is sent, as a
+plan counts it beforehand.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import dataclasses
 
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Continues
+from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
@@ -34,6 +36,10 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Warned
 from ironic_accel.model import errors
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
@@ -41,6 +47,7 @@ from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.reading_status import Unread
+
 
 #: The key of a ticket that names the backend which gave it.
 TRANSPORT = 'transport'
@@ -202,3 +209,53 @@ class Both(Backend):
         if isinstance(polled, Continues):
             return Continues({**polled.ticket, TRANSPORT: name})
         return polled
+
+
+class CountingBackend(Delegating):
+    """Counts writes, device resets and the requests of inventories.
+
+    A write that was rejected, or not sent because the one before it failed,
+    is not counted. One whose answer was lost is: it may have arrived.
+
+    :ivar writes: as ``model.plan.Counts`` has them.
+    :ivar device_resets: those of the writes that reset a device.
+    :ivar requests: requests of all inventories.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.writes = 0
+        self.device_resets = 0
+        self.requests = 0
+
+    def observe(self, known: Known = NOBODY) -> Inventory:
+        """Read the inventory; see ports.Backend."""
+        seen = super().observe(known)
+        self.requests += seen.requests
+        return seen
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Start a write; see ports.Backend."""
+        self.writes += action.writes
+        self.device_resets += action.device_resets
+        try:
+            return super().start(action, image, spec, force)
+        except (Rejected, Unreachable):
+            self.writes -= action.writes
+            self.device_resets -= action.device_resets
+            raise
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Copy running firmware to the fallback slot; see ports.Backend."""
+        named = super().commit(refs)
+        self.writes += bool(named)
+        return named
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """Read the state of a write; see ports.Backend."""
+        found = super().poll(ticket)
+        if isinstance(found, Ended):
+            self.writes -= sum(
+                r.answer == 'not-sent' for r in found.results)
+        return found

@@ -46,8 +46,8 @@ from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import node_journal
 from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.composite import Both
+from ironic_accel.converge.composite import CountingBackend
 from ironic_accel.converge.composite import Delegating
-from ironic_accel.converge.counting import CountingBackend
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import GO

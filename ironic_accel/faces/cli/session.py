@@ -23,7 +23,7 @@ import dataclasses
 import functools
 import time
 
-from ironic_accel.converge.counting import CountingBackend
+from ironic_accel.converge.composite import CountingBackend
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready

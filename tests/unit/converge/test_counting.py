@@ -19,7 +19,7 @@ from unittest import mock
 
 import pytest
 
-from ironic_accel.converge.counting import CountingBackend
+from ironic_accel.converge.composite import CountingBackend
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Result
