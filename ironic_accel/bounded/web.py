@@ -28,7 +28,7 @@ import contextvars
 from http import client as http_client
 import io
 import time
-from typing import Any
+from typing import Any, Protocol
 import zlib
 
 import requests
@@ -216,12 +216,32 @@ def _bind(manager: Any) -> Any:
     return manager
 
 
+class Observer(Protocol):
+    """Is called for each request, in the thread that sends it."""
+
+    def sent(self, method: str, path: str) -> None:
+        """A request is about to be sent."""
+        ...
+
+    def answered(self, method: str, path: str, answer: str, seconds: float
+                 ) -> None:
+        """The headers of its response were read, or it failed.
+
+        :param answer: ``HTTP 200``, or the class of the error.
+        """
+        ...
+
+
 class Session(requests.Session):
     """A session that follows no redirect and reads no body by itself.
 
     Requests reads the body of a redirect to its end even where it is told
     not to follow it.
+
+    :ivar observer: is called for each request, or None.
     """
+
+    observer: Observer | None = None
 
     def __init__(self, adapter: adapters.BaseAdapter | None = None) -> None:
         super().__init__()
@@ -230,6 +250,25 @@ class Session(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: a redirect is an answer like any other."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any
+             ) -> requests.Response:
+        """Send a request, and tell the observer of it."""
+        if self.observer is None:
+            return super().send(request, **options)
+        method, path = str(request.method), request.path_url
+        began, answer = time.monotonic(), ''
+        self.observer.sent(method, path)
+        try:
+            response = super().send(request, **options)
+            answer = f'HTTP {response.status_code}'
+            return response
+        except BaseException as error:
+            answer = type(error).__name__
+            raise
+        finally:
+            self.observer.answered(method, path, answer,
+                                   time.monotonic() - began)
 
 
 def pieces(response: requests.Response, size: int) -> Iterator[bytes]:

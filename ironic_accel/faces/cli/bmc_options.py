@@ -15,16 +15,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import getpass
 import os
 import sys
 from urllib import parse
 
 from ironic_accel.bounded import files
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces import deprecation
 from ironic_accel.model import errors
 
 #: Longest password in characters.
 _LONGEST = 4096
+#: Environment variables that stand for options that are not given.
+USER, PASSWORD = 'IRONIC_ACCEL_USER', 'IRONIC_ACCEL_PASSWORD'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--system', metavar='ID-OR-PATH',
                        help='Id or path of the System, if the BMC has '
                             'several')
-    group.add_argument('--user', help='user name of the BMC')
+    group.add_argument('--user',
+                       help=f'user name of the BMC (default: ${USER})')
     group.add_argument('--password-file', metavar='FILE',
-                       help='file that contains only the password')
+                       help='file that contains only the password (default: '
+                            f'${PASSWORD}, else it is asked for on a '
+                            'terminal)')
     tls = group.add_mutually_exclusive_group()
     tls.add_argument('--ca', metavar='FILE',
                      help='CA bundle used to verify the certificate of the '
@@ -96,30 +104,71 @@ def url(args: argparse.Namespace) -> str:
 def credentials(args: argparse.Namespace) -> tuple[str | None, str | None]:
     """User and password; both or neither.
 
+    The user is that of ``--user``, else of the environment. The password is
+    that of ``--password-file``, else of the environment, else what the user
+    of a terminal answers; that question is asked once for a command.
+
     :raises: BadInput if one is missing or the file cannot be read.
     """
-    if (args.user is None) != (args.password_file is None):
-        missing = '--password-file' if args.user else '--user'
-        raise errors.BadInput(f'{missing}: required, --user and '
-                              '--password-file have to be given together')
-    if args.user is None:
+    if not hasattr(args, 'credentials'):
+        args.credentials = _credentials(args)
+    found: tuple[str | None, str | None] = args.credentials
+    return found
+
+
+def _credentials(args: argparse.Namespace) -> tuple[str | None, str | None]:
+    user = args.user or os.environ.get(USER) or None
+    password = os.environ.get(PASSWORD) or None
+    if user is None:
+        if args.password_file or password:
+            source = '--password-file' if args.password_file else PASSWORD
+            raise errors.BadInput(f'--user: required with {source} (or set '
+                                  f'{USER})')
         return None, None
+    if args.password_file:
+        password = _password_of(args.password_file)
+    return user, password or _ask(user, url(args))
+
+
+def _ask(user: str, bmc: str) -> str:
+    """The password, from the user of a terminal.
+
+    :raises: BadInput without a terminal or an answer.
+    """
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        with messages.hold(), contextlib.suppress(EOFError):
+            password = getpass.getpass(
+                f'Password of {errors.printable(user)} at {bmc}: ')
+            if password:
+                return password
+    raise errors.BadInput(
+        f'--password-file: required with a user; without it set {PASSWORD}, '
+        'or run the command on a terminal, which asks for the password')
+
+
+def _password_of(path: str) -> str:
+    """The password in a file.
+
+    :raises: BadInput if the file cannot be read or is empty.
+    """
     try:
         # It may be a FIFO: a shell passes the output of another command so.
-        with open(args.password_file, encoding='utf-8') as stream:
+        with open(path, encoding='utf-8') as stream:
             password = stream.read(_LONGEST).rstrip('\r\n')
-        if files.readable_by_others(args.password_file):
-            print(f'warning: {args.password_file} is readable by other users; '
-                  f'next: chmod go-r {args.password_file}', file=sys.stderr)
-        if files.is_regular(args.password_file):
-            warning = files.warning([args.password_file])
+        if files.readable_by_others(path):
+            messages.warn(f'warning: {path} is readable by other users; '
+                          f'next: chmod go-r {path}')
+        if files.is_regular(path):
+            warning = files.warning([path])
             if warning is not None:
-                print(f'warning: {warning}', file=sys.stderr)
+                messages.warn(f'warning: {warning}')
     except (OSError, UnicodeDecodeError) as exc:
         raise errors.BadInput(
-            f'--password-file: cannot read {args.password_file}: '
+            f'--password-file: cannot read {path}: '
             f'{getattr(exc, "strerror", "not UTF-8 text")}') from exc
-    return args.user, password
+    if not password:
+        raise errors.BadInput(f'--password-file: {path} is empty')
+    return password
 
 
 def verify(args: argparse.Namespace) -> bool | str:
@@ -134,8 +183,3 @@ def verify(args: argparse.Namespace) -> bool | str:
     if not os.path.isfile(args.ca):
         raise errors.BadInput(f'--ca: {args.ca} is not a file')
     return str(args.ca)
-
-
-def say(text: str) -> None:
-    """Print a line to standard error; standard output is for data."""
-    print(text, file=sys.stderr, flush=True)

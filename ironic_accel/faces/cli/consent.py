@@ -25,8 +25,8 @@ import dataclasses
 import sys
 
 from ironic_accel.converge import reset_note
-from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli.journal import FileJournal
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import session
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
@@ -50,9 +50,10 @@ def terminal() -> Callable[[str], str] | None:
 
 
 def _ask(question: str) -> str:
-    # Standard output is for the document.
-    print(question, end='', file=sys.stderr, flush=True)
-    return sys.stdin.readline()
+    with messages.hold():
+        # Standard output is for the document.
+        print(question, end='', file=sys.stderr, flush=True)
+        return sys.stdin.readline()
 
 
 @dataclasses.dataclass
@@ -124,7 +125,7 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
     if profile.limits.reset is Activation.NONE or (
             journal.found is None and opened.host.power_state() == 'off'):
         return profile
-    bmc_options.say('the host is on: changes that need a reset are refused '
+    messages.say('the host is on: changes that need a reset are refused '
                     'without --allow-disruption')
     return dataclasses.replace(profile, limits=dataclasses.replace(
         profile.limits, reset=Activation.NONE))

@@ -20,6 +20,7 @@ import sys
 from typing import Any
 
 from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
 
 #: Warnings that are printed without --long.
@@ -75,9 +76,9 @@ def warn(doc: dict[str, Any], every: bool) -> None:
     from ironic_accel.faces import view
     lines = view.warning_lines(doc)
     for line in lines if every else lines[:_WARNINGS]:
-        bmc_options.say(line)
+        messages.say(line)
     if len(lines) > _WARNINGS and not every:
-        bmc_options.say(f'and {len(lines) - _WARNINGS} more warnings; next: '
+        messages.say(f'and {len(lines) - _WARNINGS} more warnings; next: '
                         'use --long to see them all')
 
 

@@ -15,11 +15,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from collections.abc import Sequence
 import importlib
 import sys
 from types import ModuleType
+from typing import Any
 
+from ironic_accel.faces.cli import messages
 from ironic_accel.model import errors
 
 #: Exit codes (profile format 1, "Documents that programs read").
@@ -49,15 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = next((w for w in words if not w.startswith('-')), None)
     try:
         module = _module(chosen) if chosen in COMMANDS else None
-        args = _parser(chosen, module).parse_args(words)
+        args = parser({} if module is None or chosen is None
+                      else {chosen: module}).parse_args(words)
     except SystemExit as exc:  # raised by argparse: 0 or 2
         return int(exc.code or 0)
     except errors.BadInput as exc:  # a package is not installed
-        print(exc, file=sys.stderr)
+        messages.error(exc)
         return BAD_INPUT
     if module is None:
         return BAD_INPUT
-    return _run(module, args)
+    with messages.configured(args.quiet, args.verbose):
+        return _run(module, args)
 
 
 def _module(name: str | None) -> ModuleType:
@@ -89,30 +94,65 @@ def _emulator() -> ModuleType:
     return cli
 
 
-def _parser(chosen: str | None,
-            module: ModuleType | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser(modules: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
+    """The parser of the command line.
+
+    :param modules: the subcommands whose options it has; the other ones have
+        only their help.
+    """
+    made = argparse.ArgumentParser(
         prog='ironic-accel',
         description='Manage firmware and modes of accelerators over Redfish.',
         epilog='Exit codes: 0 success, 2 invalid input, 3 refused, 4 failed '
                'or unreachable.')
-    verbs = parser.add_subparsers(dest='verb', required=True,
-                                  metavar='COMMAND')
+    made.add_argument('--version', action=_Version, nargs=0,
+                      help='print the version and exit')
+    made.set_defaults(quiet=False, verbose=False)
+    _add_message_options(made)
+    verbs = made.add_subparsers(dest='verb', required=True,
+                                metavar='COMMAND')
     for name, text in COMMANDS.items():
         verb = verbs.add_parser(name, help=text, description=text)
-        if name == chosen and module is not None:
-            module.add_arguments(verb)
-    return parser
+        _add_message_options(verb)
+        if name in modules:
+            modules[name].add_arguments(verb)
+    return made
+
+
+def _add_message_options(made: argparse.ArgumentParser) -> None:
+    """Add the options that are accepted before and after a subcommand."""
+    which = made.add_mutually_exclusive_group()
+    which.add_argument('-q', '--quiet', action='store_true',
+                       default=argparse.SUPPRESS,
+                       help='print errors only, no progress')
+    which.add_argument('-v', '--verbose', action='store_true',
+                       default=argparse.SUPPRESS,
+                       help='print each request to the BMC')
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is read only if it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any,
+                 **kwargs: Any) -> None:
+        """Print it and exit."""
+        from importlib import metadata
+        try:
+            found = metadata.version('ironic-accel')
+        except metadata.PackageNotFoundError:
+            found = 'unknown (not installed)'
+        print(f'ironic-accel {found}')
+        parser.exit()
 
 
 def _run(module: ModuleType, args: argparse.Namespace) -> int:
     try:
         return int(module.run(args))
     except errors.BadInput as exc:
-        print(exc, file=sys.stderr)
+        messages.error(exc)
         return BAD_INPUT
     except errors.AccelError as exc:
-        print(exc, file=sys.stderr)
+        messages.error(exc)
         return FAILED
     except BrokenPipeError:
         # The reader of the output has closed it; without this Python would
@@ -120,7 +160,7 @@ def _run(module: ModuleType, args: argparse.Namespace) -> int:
         sys.stderr.close()
         return FAILED
     except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
+        messages.error('interrupted')
         return FAILED
 
 

@@ -21,6 +21,7 @@ import sys
 
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import image_serving_options
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import deprecation
 from ironic_accel.model.device import Activation
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         plan = opened.plan(inventory, profile, record)
     doc = plan.to_dict()
     for line in view.unready_lines(serialization.inventory_to_dict(inventory)):
-        bmc_options.say(line)
+        messages.say(line)
     if args.json:
         print(json.dumps(doc))
     else:

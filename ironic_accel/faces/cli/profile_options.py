@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import sys
 from typing import TYPE_CHECKING
 
 from ironic_accel.bounded import files
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces import profile_file
 from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import BadInput
@@ -47,8 +47,8 @@ def choose(args: argparse.Namespace) -> Profile:
     if files.is_regular(args.profile):
         warning = files.warning([args.profile])
         if warning is not None:
-            print('warning: other users can change the firmware that a '
-                  f'profile writes: {warning}', file=sys.stderr)
+            messages.warn('warning: other users can change the firmware '
+                          f'that a profile writes: {warning}')
     return profile_file.choose(args.profile, args.name,
                                catalog=catalogue(args))
 

@@ -44,6 +44,7 @@ from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import session
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
@@ -114,8 +115,8 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
                 if (not left or time.monotonic() > until or
                         exc.detail.error_class is not ErrorClass.TRANSIENT):
                     raise
-                bmc_options.say('continuing an interrupted run, waiting for '
-                                f'the BMC: {exc.detail.summary}')
+                messages.say('continuing an interrupted run, waiting for '
+                             f'the BMC: {exc.detail.summary}')
             else:
                 yield opened
                 return
@@ -126,7 +127,7 @@ def _begin(profile: Profile, earlier: Record | None, now: float) -> Record:
     """The record to start with; an interrupted run keeps its limits."""
     if (earlier is not None and earlier.digest == profile.digest
             and now < earlier.deadline):
-        bmc_options.say(
+        messages.say(
             f'continuing the interrupted run of profile {profile.name}: '
             f'{earlier.progress or "nothing started"}'
         )
@@ -186,7 +187,7 @@ class CommandRun:
         except consent.Declined as exc:
             return self._declined(exc)
         except AccelError as exc:
-            bmc_options.say(str(exc))
+            messages.error(exc)
             return self._document('failed', exc.detail)
 
     def _agree(self) -> None:
@@ -202,7 +203,7 @@ class CommandRun:
 
     def _declined(self, exc: consent.Declined) -> dict[str, Any]:
         """End the run, and save that in the journal."""
-        bmc_options.say(str(exc))
+        messages.error(exc)
         self.record = self.before.finished()
         self.journal.save(self.record)
         self._restore_power()
@@ -229,9 +230,9 @@ class CommandRun:
             return
         self.plan = self.opened.plan(seen, self.profile, record)
         doc = self.plan.to_dict()
-        bmc_options.say(plan_view.headline(doc))
+        messages.say(plan_view.headline(doc))
         if doc['stages']:
-            bmc_options.say(view.plain(plan_view.table(doc)))
+            messages.say(view.plain(plan_view.table(doc)))
 
     def _power_on(self) -> None:
         self._say('powering on the host to list its devices')
@@ -239,11 +240,11 @@ class CommandRun:
             self.opened.host.power_on()
         except (Unreachable, OutcomeUnknown) as exc:
             # The next tick retries, or waits within its limits.
-            bmc_options.say(str(exc))
+            messages.say(str(exc))
         except Rejected as exc:
             if exc.retry_after is None:
                 raise
-            bmc_options.say(str(exc))
+            messages.say(str(exc))
             time.sleep(exc.retry_after)
         time.sleep(self.pace.look)
 
@@ -270,7 +271,7 @@ class CommandRun:
         if isinstance(outcome, Refused):
             self.plan = outcome.plan
             return self._document('refused')
-        bmc_options.say(word(outcome.error))
+        messages.error(word(outcome.error))
         return self._document('failed', outcome.error)
 
     def _restore_power(self) -> None:
@@ -281,7 +282,7 @@ class CommandRun:
                 self.opened.host.power_off(soft=False)
             except AccelError as exc:
                 # The journal has its power state: the next run powers it off.
-                bmc_options.say(f'cannot power off the host: {exc}')
+                messages.error(f'cannot power off the host: {exc}')
                 return
         self.journal.found = None
         self.journal.save(self.record)
@@ -297,14 +298,14 @@ class CommandRun:
             'interrupted', ErrorClass.TRANSIENT, running=running,
             todo='run the same command again to continue from '
                  f'{self.journal.path}')
-        bmc_options.say(word(detail))
+        messages.error(word(detail))
         return detail
 
     def _say(self, summary: str, percent: int | None = None) -> None:
         line = f'{summary}{percent}'
         if line != self.last_line:
             self.last_line = line
-            bmc_options.say(
+            messages.say(
                 view.progress(time.monotonic() - self.began, summary, percent))
 
     def _document(self, outcome: str, error: Detail | None = None,

@@ -29,7 +29,9 @@ from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
+from ironic_accel.faces.cli import request_log
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
@@ -142,7 +144,7 @@ class Opened:
         inventory = self.backend.observe()
         untold = system_state.UNTOLD.format(self.warm_up)
         if inventory.lacking == (untold,):
-            bmc_options.say(
+            messages.say(
                 'the BMC does not report when its host was last reset: '
                 f'taking a second inventory in {self.warm_up:g} s')
             time.sleep(self.warm_up)
@@ -192,8 +194,12 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     bmc = bmc_options.url(args)
     user, password = bmc_options.credentials(args)
     catalog = profile_options.catalogue(args)
-    connector = connect(bmc, user, password, bmc_options.verify(args))
-    try:
+    verify = bmc_options.verify(args)
+    log = request_log.RequestLog(bmc)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(messages.status(log.text))
+        connector = connect(bmc, user, password, verify, observer=log)
+        stack.callback(disconnect, connector)
         backend = RedfishBackend(connector, args.system, catalog=catalog,
                                  settings=BmcSettings(
                                      image_uri=image_uri, warm_up=args.warm_up,
@@ -201,5 +207,3 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
                                          args.allow_unreadable)))
         yield Opened(bmc, args.system, connector,
                      SessionBackend(backend), catalog, args.warm_up)
-    finally:
-        disconnect(connector)

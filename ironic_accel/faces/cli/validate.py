@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import profile_file
 from ironic_accel.model import errors
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
                              'notes': profile.notes})
         except errors.BadInput as exc:
             bad.append({'file': file, 'error': exc.detail.summary})
-            print(exc.detail.summary, file=sys.stderr)
+            messages.error(exc.detail.summary)
     if args.json:
         print(json.dumps({'schema': 'validate/1', 'profiles': good,
                           'bad': bad}))

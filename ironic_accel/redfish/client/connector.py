@@ -69,9 +69,11 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
     (token, TLS settings) is that of the wrapped connector.
 
     :ivar settings: the limits.
+    :ivar observer: is called for each request, or None.
     """
 
     settings = BmcSettings()
+    observer: web.Observer | None = None
 
     @classmethod
     def like(cls, connector: Any, settings: BmcSettings | None
@@ -215,6 +217,7 @@ def session_of(connector: Any, url: str) -> web.Session:
     """A bounded session with a connector's credentials, without cookies."""
     theirs = connector._session
     session = web.Session(_adapter(theirs.get_adapter(url)))
+    session.observer = getattr(connector, 'observer', None)
     session.trust_env = theirs.trust_env
     session.auth = theirs.auth
     session.headers['Connection'] = 'close'

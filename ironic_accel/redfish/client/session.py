@@ -22,6 +22,7 @@ import sushy
 from sushy import auth as sushy_auth
 from sushy import exceptions
 
+from ironic_accel.bounded import web
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
@@ -38,13 +39,15 @@ NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
 
 def connect(url: str, user: str | None = None, password: str | None = None,
             verify: bool | str = True,
-            settings: BmcSettings | None = None) -> Connector:
+            settings: BmcSettings | None = None,
+            observer: web.Observer | None = None) -> Connector:
     """Connect to a BMC.
 
     :param url: scheme and authority, ``https://192.0.2.1``.
     :param user: without it no credentials are sent (an emulator).
     :param verify: whether the certificate is verified, or the path of the CA
         certificates.
+    :param observer: is called for each request.
     :returns: a connector; to be closed by ``disconnect``.
     :raises: BadInput for another URL; Unreachable if the BMC does not
         respond or rejects the credentials.
@@ -59,6 +62,7 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     base = f'{where.scheme}://{where.netloc}'
     connector = PinnedConnector(base, verify=verify)
     connector.settings = settings
+    connector.observer = observer
     if user is None:
         return connector
     try:

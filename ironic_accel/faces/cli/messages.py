@@ -1,0 +1,218 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Messages on standard error; standard output is for data.
+
+While something takes long, a terminal shows a status line that is redrawn in
+place, and any other stream gets a line after two seconds and then each
+minute. ``-q`` prints errors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Generator
+import contextlib
+import contextvars
+import itertools
+import logging
+import sys
+import threading
+import time
+from typing import TextIO
+
+from ironic_accel.faces import terminal
+from ironic_accel.model.errors import printable
+
+#: Seconds after which a status line appears: nobody can read one that is
+#: gone at once.
+_APPEARS = 0.3
+#: Seconds between two drawings of the status line.
+_REDRAWN = 0.125
+#: Seconds without a message until the first status is printed as a line, and
+#: between that and the next one.
+_FIRST, _NEXT = 2.0, 60.0
+_FRAMES = '|/-\\'
+
+#: Printed before each line, if the command works on several BMCs.
+_PREFIX = contextvars.ContextVar('_PREFIX', default='')
+
+
+class Messages:
+    """The messages of a command.
+
+    :ivar quiet: whether errors alone are printed.
+    :ivar verbose: whether each request is printed.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.verbose = False
+        self._lock = threading.RLock()
+        self._statuses: list[Callable[[], str]] = []
+        self._drawn = False
+        self._printed = 0.0
+
+    def line(self, text: str) -> None:
+        """Print a line above the status line."""
+        with self._lock:
+            self.clear()
+            print('\n'.join(_PREFIX.get() + line for line in
+                            text.split('\n')), file=sys.stderr, flush=True)
+            self._printed = time.monotonic()
+
+    def clear(self) -> None:
+        """Remove the status line until it is drawn again."""
+        with self._lock:
+            if self._drawn:
+                print('\r\x1b[2K', end='', file=sys.stderr, flush=True)
+                self._drawn = False
+
+    @contextlib.contextmanager
+    def hold(self) -> Generator[None, None, None]:
+        """Draw nothing during the block, in which the user is asked."""
+        with self._lock:
+            self.clear()
+            yield
+
+    @contextlib.contextmanager
+    def status(self, describe: Callable[[], str]
+               ) -> Generator[None, None, None]:
+        """Show a status during the block; an inner one replaces it."""
+        self._statuses.append(describe)
+        stop = threading.Event()
+        ticker = None
+        if len(self._statuses) == 1 and not self.quiet:
+            ticker = threading.Thread(
+                target=self._tick, args=(stop, sys.stderr), daemon=True)
+            ticker.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            if ticker is not None:
+                ticker.join()
+            self._statuses.remove(describe)
+            self.clear()
+
+    def _tick(self, stop: threading.Event, stream: TextIO) -> None:
+        """Show the status until the block has ended."""
+        live = terminal.is_live(stream)
+        began = time.monotonic()
+        frames = itertools.cycle(_FRAMES)
+        while not stop.wait(_REDRAWN):
+            with self._lock:
+                if stop.is_set() or not self._statuses:
+                    return
+                now = time.monotonic()
+                text = printable(self._statuses[-1]())
+                try:
+                    if not live:
+                        silent = now - max(began, self._printed)
+                        if silent >= (_FIRST if self._printed < began
+                                      else _NEXT):
+                            self.line(text)
+                    elif now - began >= _APPEARS:
+                        self._draw(f'{next(frames)} {text}', stream)
+                except (OSError, ValueError):
+                    # Nobody reads standard error any more, or it is closed;
+                    # the command itself goes on.
+                    return
+
+    def _draw(self, text: str, stream: TextIO) -> None:
+        most = terminal.width(stream) - 1
+        if len(text) > most:
+            text = f'{text[:most - 3]}...'
+        print(f'\r\x1b[2K{text}', end='', file=stream, flush=True)
+        self._drawn = True
+
+
+_MESSAGES = Messages()
+
+
+class _Warnings(logging.Handler):
+    """Prints the warnings of libraries as messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        warn(self.format(record))
+
+
+@contextlib.contextmanager
+def configured(quiet: bool, verbose: bool) -> Generator[None, None, None]:
+    """Print messages as the options of the command ask for."""
+    handler = _Warnings(logging.WARNING)
+    root = logging.getLogger()
+    before = _MESSAGES.quiet, _MESSAGES.verbose
+    _MESSAGES.quiet, _MESSAGES.verbose = quiet, verbose
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        _MESSAGES.quiet, _MESSAGES.verbose = before
+
+
+@contextlib.contextmanager
+def about(name: str) -> Generator[None, None, None]:
+    """Begin each line of this thread with the name of a BMC."""
+    token = _PREFIX.set(f'{name}: ')
+    try:
+        yield
+    finally:
+        _PREFIX.reset(token)
+
+
+def say(text: str) -> None:
+    """Print a message, unless ``-q`` is given."""
+    if not _MESSAGES.quiet:
+        _MESSAGES.line(text)
+
+
+def warn(text: str) -> None:
+    """Print a warning, unless ``-q`` is given."""
+    say(text)
+
+
+def error(text: object) -> None:
+    """Print an error."""
+    _MESSAGES.line(str(text))
+
+
+def detail(text: str) -> None:
+    """Print a message if ``-v`` is given."""
+    if _MESSAGES.verbose:
+        _MESSAGES.line(text)
+
+
+def status(describe: Callable[[], str]
+           ) -> contextlib.AbstractContextManager[None]:
+    """Show a status during a block.
+
+    A thread that works on one BMC of several shows none: the command shows
+    one for all of them.
+
+    :param describe: returns the text; called in another thread.
+    """
+    if _PREFIX.get():
+        return contextlib.nullcontext()
+    return _MESSAGES.status(describe)
+
+
+def hold() -> contextlib.AbstractContextManager[None]:
+    """Draw nothing during a block, in which the user is asked."""
+    return _MESSAGES.hold()
+
+
+def is_live() -> bool:
+    """Whether a status line is drawn, so that lines can be few."""
+    return terminal.is_live(sys.stderr) and not _MESSAGES.quiet
