@@ -56,9 +56,6 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
-#: The caller's note in the ticket of a reset intent: it has been performed.
-PERFORMED = 'performed'
-
 
 def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
     """The record of a new run.
@@ -82,19 +79,24 @@ def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
 def reset_performed(record: Record, now: float) -> Record:
     """Note that the requested host reset has been performed.
 
+    It counts on every staged item from here on: one that failed has
+    activated nothing, and nothing stronger is called for because of it.
     The caller saves the record. Without an open reset it does not change.
     The limits of waits start again, since the number of resets is limited.
 
     :param now: epoch seconds: from here on devices may take a while to
         appear.
     """
-    if record.intent is None or record.intent.kind != 'reset':
+    intent = record.intent
+    if intent is None or intent.kind != 'reset':
         return record
-    ticket = {**(record.intent.ticket or {}), PERFORMED: True}
+    ticket = {**(intent.ticket or {}), reset_note.PERFORMED: True}
+    record = intent_resolution.spend(
+        record, intent.activation, {x.item.ref for x in record.staged})
     return dataclasses.replace(
         write_watch.begun(record, now), booted=now, waiting=None, awaited='',
         spent={},
-        intent=dataclasses.replace(record.intent, ticket=ticket))
+        intent=dataclasses.replace(intent, ticket=ticket))
 
 
 def advance(backend: Backend, images: Images, journal: Journal,
@@ -115,12 +117,14 @@ def advance(backend: Backend, images: Images, journal: Journal,
 
 
 def _step(run: Advance) -> Outcome:
+    intent = run.record.intent
+    if intent is not None and reset_note.is_failing(intent):
+        return Reset(intent.activation, Progress(waits.POWERING_ON))
     if run.now > run.record.deadline:
         return run.fail(Detail(
             f'the run took longer than limits.minutes '
             f'({run.profile.limits.minutes}) allows', ErrorClass.TRANSIENT,
             todo='run it again to continue'))
-    intent = run.record.intent
     if intent is not None:
         early = _intent(run, intent)
         if early is not None:
@@ -131,19 +135,14 @@ def _step(run: Advance) -> Outcome:
 def _intent(run: Advance, intent: Intent) -> Outcome | None:
     """Continue an open intent; None if an inventory is next."""
     if intent.kind == 'reset':
-        if (intent.ticket or {}).get(PERFORMED):
+        if (intent.ticket or {}).get(reset_note.PERFORMED):
             return None
         if run.now > intent.deadline:
-            late = (f'the {intent.activation} of the host did not complete '
-                    f'in {int(intent.deadline - intent.since)} s')
-            if reset_note.is_switched_off(run.record):
-                return run.fail(Detail(
-                    f'{late}; the host was switched off for it',
-                    ErrorClass.NEEDS_OPERATOR,
-                    todo='power the host on if it is off, then run again'))
             return run.fail(Detail(
-                late, ErrorClass.NEEDS_OPERATOR,
-                todo='check the power state of the host'))
+                f'the {intent.activation} of the host did not complete '
+                f'in {int(intent.deadline - intent.since)} s',
+                ErrorClass.NEEDS_OPERATOR,
+                todo='check the power state of the host, then run it again'))
         begun = (intent.ticket or {}).get('phase')
         busy = None if begun else _busy_again(run)
         return busy or Reset(

@@ -113,10 +113,13 @@ def _converged(run: Advance, plan: Plan, due: Sequence[Change],
 def reset_host(
     run: Advance, decision: HostReset, inventory: Inventory
 ) -> Reset:
-    """Save a host reset, counted on each staged item; the caller performs it.
+    """Save a host reset; the caller performs it.
+
+    It counts on the staged items once it is performed
+    (``advance.reset_performed``).
     """
-    run.record = intent_resolution.spend(
-        run.record, decision.activation, decision.staged, run.record.staged)
+    run.record = intent_resolution.noted(
+        run.record, decision.staged, run.record.staged)
     run.save(
         intent=Intent('reset', decision.activation, run.now,
                       run.now + run.pace.reset, boot=inventory.boot),
@@ -178,9 +181,11 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
     attempts = dict(before.attempts)
     if action.verb == 'reset':
         run.record = intent_resolution.spend(
-            before, action.activation,
-            [AwaitingReset(i, action.activation) for i in action.items],
-            [x for x in before.staged if x.item in action.items])
+            intent_resolution.noted(
+                before,
+                [AwaitingReset(i, action.activation) for i in action.items],
+                [x for x in before.staged if x.item in action.items]),
+            action.activation, {i.ref for i in action.items})
     else:
         for item in action.items:
             attempts[item] = attempts.get(item, 0) + 1

@@ -26,7 +26,8 @@ What holds whatever is read, and whenever a process dies:
   cannot take one the BMC has to be idle.
 - Each wait has an end: the reset is performed, or fails.
 - A host that this reset switched off is asked to power on, whatever became
-  of the rest.
+  of the rest, unless it was off before the run. After a failure it is not
+  asked while the BMC reports work in progress.
 """
 
 from __future__ import annotations
@@ -61,9 +62,14 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 
 
-def begin(activation: Activation, rules: ResetRules, now: float) -> ResetNote:
-    """The note of a reset of which nothing is noted yet."""
-    return ResetNote(PHASES[activation][0], now, rules.by)
+def begin(activation: Activation, rules: ResetRules, now: float,
+          cut: bool = False) -> ResetNote:
+    """The note of a reset of which nothing is noted yet.
+
+    :param cut: whether it starts over after a request that may have switched
+        the host off.
+    """
+    return ResetNote(PHASES[activation][0], now, rules.by, cut=cut)
 
 
 def next_act(activation: Activation, rules: ResetRules, note: ResetNote,
@@ -241,6 +247,8 @@ def _on(case: ResetCase) -> tuple[Act, ResetNote]:
         case = dataclasses.replace(case, note=dataclasses.replace(
             case.note, at=case.now, by=case.rules.by, again=None))
     note, times = case.note, case.times
+    if note.failed is not None and case.rules.keep_off:
+        return _ended(case, '')
     answered = note.asked is Asked.FORCED and note.answered
     if answered and case.rules.waits:
         return _is_on(case)
@@ -257,18 +265,50 @@ def _on(case: ResetCase) -> tuple[Act, ResetNote]:
                 note.again if note.later
                 else min(note.again, case.now + times.look),
                 'powering on'), note
-    if is_on and case.rules.ramdisk:
+    if is_on and case.rules.ramdisk and note.failed is None:
         # It came on by itself and boots whatever it boots.
         return case.checked(Restart(soft=False))
+    if note.failed is not None and note.asked is None and not is_on:
+        early = _held_back(case)
+        if early is not None:
+            return early
     return SetPower('on'), case.asking(Asked.FORCED)
+
+
+def _held_back(case: ResetCase) -> tuple[Act, ResetNote] | None:
+    """Whether a host waits with being powered on after a failed reset.
+
+    It does while the BMC reports work in progress. Where that cannot be read
+    it does for a while: the BMC was idle when the power was cut, and nothing
+    was begun since.
+    """
+    if not case.has(ReadingKind.IDLE):
+        return Need(ReadingKind.IDLE), case.note
+    busy = case.seen.busy
+    if busy is None or (
+            busy.detail.running is None and case.late > case.times.hard):
+        return None
+    if case.late > case.times.busy:
+        return case.fail(busy)
+    return case.wait('waiting to power the host on again: '
+                     f'{busy.detail.summary}')
 
 
 def _is_on(case: ResetCase) -> tuple[Act, ResetNote]:
     """The host is on: the end, or the failure that was kept."""
-    if case.note.failed is not None:
-        return ResetFailed(AccelError(Detail.from_dict(case.note.failed)),
-                           forget=True), case.note
-    return ResetDone(), case.note
+    if case.note.failed is None:
+        return ResetDone(), case.note
+    return _ended(case, '; the host is on again')
+
+
+def _ended(case: ResetCase, power: str) -> tuple[Act, ResetNote]:
+    """The end of a reset that failed.
+
+    :param power: what became of the host, in words.
+    """
+    detail = Detail.from_dict(case.note.failed or {})
+    return ResetFailed(AccelError(dataclasses.replace(
+        detail, summary=detail.summary + power)), forget=True), case.note
 
 
 def answered(activation: Activation, rules: ResetRules, before: ResetNote,

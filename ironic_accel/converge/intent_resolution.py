@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.record import Intent
@@ -225,21 +227,30 @@ def is_told(inventory: Inventory, item: Item) -> bool:
         *(mode.standing for mode in device.modes))
 
 
-def spend(record: Record, activation: Activation, due: Iterable[AwaitingReset],
+def noted(record: Record, due: Iterable[AwaitingReset],
           staged: Iterable[Staged]) -> Record:
-    """Count a reset on every staged item, also on those only seen as pending.
+    """The record with all items that a reset is to activate.
 
     :param due: the items that the reset activates; those that only the
         device shows are recorded from now on.
+    :param staged: the entries that the reset counts on, which become the
+        last ones.
     """
     entries = {x.item.ref: x for x in staged}
     for one in due:
         entries.setdefault(one.item.ref, Staged(one.item, one.reset))
-    new = [dataclasses.replace(
-        x, resets=x.resets + 1, tried=_stronger(x.tried, activation))
-        for x in entries.values()]
     kept = record.without_staged(entries)
-    return dataclasses.replace(kept, staged=(*kept.staged, *new))
+    return dataclasses.replace(kept, staged=(*kept.staged,
+                                             *entries.values()))
+
+
+def spend(record: Record, activation: Activation, refs: Collection[Ref]
+          ) -> Record:
+    """Count a reset on those staged items."""
+    return dataclasses.replace(record, staged=tuple(
+        dataclasses.replace(x, resets=x.resets + 1,
+                            tried=_stronger(x.tried, activation))
+        if x.item.ref in refs else x for x in record.staged))
 
 
 def _stronger(a: Activation | None, b: Activation) -> Activation:

@@ -84,7 +84,11 @@ class HostPower(Protocol):
         ...
 
     def check_idle(self) -> None:
-        """Raise Rejected, to be tried later, unless the BMC is idle."""
+        """Raise Rejected, to be tried later, unless the BMC is idle.
+
+        Its detail has ``running`` where the BMC reports work, as opposed to
+        where it cannot be read.
+        """
         ...
 
     def check_bmc(self) -> None:
@@ -148,7 +152,9 @@ class HostResetter:
         seen = HostReadings(inventoried=note is None)
         if note is None:
             begun = self._begins()
-            note = host_reset.begin(intent.activation, self._rules, now)
+            note = host_reset.begin(
+                intent.activation, self._rules, now,
+                reset_note.is_cut(intent.ticket or {}))
             record = _with(record, {**_others(record), **begun})
         while True:
             act, following = host_reset.next_act(
@@ -157,7 +163,8 @@ class HostResetter:
                 note, seen = following, self._read(act.reading, seen)
                 continue
             if isinstance(act, StartOver):
-                record = _with(record, _others(record))
+                record = _with(record, {
+                    **_others(record), **reset_note.started_over(note)})
                 self._save(record)
                 return ResetStep(record, now,
                                  'refreshing the inventory before the reset')

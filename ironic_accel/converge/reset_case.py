@@ -35,6 +35,7 @@ from ironic_accel.converge.reset_terms import SetPower
 from ironic_accel.converge.reset_terms import WaitUntil
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -138,10 +139,14 @@ class ResetCase:
             error.detail.todo or 'the staged changes need an auxiliary power '
             'cycle: disconnect the power of the system, or check why the BMC '
             'rejects the cycle, then run it again'))
-        return (WaitUntil(self.now,
-                          'the auxiliary power was not cycled, powering on'),
+        return self.power_back_on(detail)
+
+    def power_back_on(self, why: Detail) -> tuple[Act, ResetNote]:
+        """The reset fails; the host is powered on before it does."""
+        return (WaitUntil(self.now, f'the {self.activation} failed, powering '
+                          'the host on again'),
                 ResetNote(ResetPhase.ON, self.now, self.rules.by,
-                          failed=detail.to_dict()))
+                          failed=why.to_dict()))
 
     def did_not_follow(self, wanted: str) -> AccelError:
         said = f': {self.note.said}' if self.note.said else ''
@@ -152,17 +157,35 @@ class ResetCase:
             todo='check the power state of the host, then run it again')
 
     def fail(self, error: AccelError) -> tuple[Act, ResetNote]:
-        """A failure; it says so if the host may still be off."""
+        """A failure; a host that the reset may have left off is powered on
+        first, and where that is not possible the error says so.
+
+        A BMC that does not respond is not asked any longer.
+        """
         note = self.note
-        if (note.phase in SWITCHED_OFF and note.failed is None
-                and not self.rules.restores):
-            error = type(error)(
-                dataclasses.replace(
-                    error.detail,
-                    error_class=ErrorClass.NEEDS_OPERATOR,
-                    todo='the host was powered off for the '
-                    f'{self.activation} and may still be off: power it on, '
-                    'then run it again',
-                )
-            )
-        return ResetFailed(error), note
+        if (self.rules.keep_off or not note.may_be_off
+                or self.seen.power == 'on'):
+            return ResetFailed(error), note
+        if note.phase is not ResetPhase.ON and not isinstance(
+                error, Unreachable):
+            return self.power_back_on(error.detail)
+        return ResetFailed(self._left_off(error)), note
+
+    def _left_off(self, error: AccelError) -> AccelError:
+        """The error of a reset after which the host may be off."""
+        detail = error.detail
+        if self.note.failed is not None:
+            first = Detail.from_dict(self.note.failed)
+            detail = dataclasses.replace(
+                detail, summary=f'{first.summary}; {detail.summary}',
+                message_id=detail.message_id or first.message_id)
+        if not self.rules.restores:
+            why = (f'was powered off for the {self.activation} and may still '
+                   'be off' if self.note.phase in SWITCHED_OFF
+                   else f'may be off because of the {self.activation}')
+            detail = dataclasses.replace(detail, todo=(
+                f'the host {why}: power it on'
+                + (' once the update has ended' if detail.running else '')
+                + ', then run it again'))
+        return type(error)(dataclasses.replace(
+            detail, error_class=ErrorClass.NEEDS_OPERATOR))

@@ -25,7 +25,9 @@ from typing import Any
 
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
 
@@ -54,6 +56,9 @@ PHASES: Mapping[Activation, tuple[ResetPhase, ...]] = {
 #: Phases in which the host is off because this reset switched it off.
 SWITCHED_OFF = frozenset({ResetPhase.AUX, ResetPhase.BMC, ResetPhase.ON})
 
+#: Set in the ticket of a reset that has been performed.
+PERFORMED = 'performed'
+
 
 class Asked(enum.StrEnum):
     """What has been asked for in a phase."""
@@ -66,6 +71,10 @@ class Asked(enum.StrEnum):
     REFUSED = 'refused'
     #: The BMC was asked to do it itself.
     FORCED = 'hard'
+
+
+#: Requests after which a host may be off, or go off.
+_POWERS_OFF = frozenset({Asked.RESTART, Asked.SHUTDOWN, Asked.FORCED})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,6 +94,8 @@ class ResetNote:
     :ivar said: what the BMC said to the last request to power on, where it
         was a no.
     :ivar later: whether it asked for it to be sent again later.
+    :ivar cut: whether an earlier attempt of this reset, which started over,
+        had requested that the host goes off or restarts.
     """
 
     phase: ResetPhase
@@ -97,6 +108,13 @@ class ResetNote:
     failed: Mapping[str, Any] | None = None
     said: str = ''
     later: bool = False
+    cut: bool = False
+
+    @property
+    def may_be_off(self) -> bool:
+        """Whether the host may be off because of this reset."""
+        return (self.cut or self.phase in SWITCHED_OFF
+                or self.asked in _POWERS_OFF)
 
     @property
     def durable(self) -> ResetNote:
@@ -145,7 +163,8 @@ def load(ticket: Mapping[str, Any]) -> ResetNote | None:
             phase, _at(ticket), _by(ticket), Asked(asked) if asked else None,
             bool(ticket.get('answered')), ticket.get('again'),
             ticket.get('mark'), ticket.get('failed'),
-            str(ticket.get('said') or ''), bool(ticket.get('later')))
+            str(ticket.get('said') or ''), bool(ticket.get('later')),
+            is_cut(ticket))
     except (TypeError, ValueError) as exc:
         raise AccelError(
             'cannot read the stored state of the host reset: a later '
@@ -162,9 +181,57 @@ def _by(ticket: Mapping[str, Any]) -> str:
     return str(ticket.get('by') or '')
 
 
+def is_cut(ticket: Mapping[str, Any]) -> bool:
+    """Whether a reset that started over had requested a power change."""
+    return bool(ticket.get('cut'))
+
+
+def started_over(note: ResetNote) -> dict[str, Any]:
+    """What remains of a note when the reset starts over."""
+    return {'cut': True} if note.may_be_off else {}
+
+
+def _of(intent: Intent | None) -> Mapping[str, Any] | None:
+    """The ticket of a reset that is not performed, or None."""
+    if intent is None or intent.kind != 'reset':
+        return None
+    ticket = intent.ticket or {}
+    return None if ticket.get(PERFORMED) else ticket
+
+
 def is_switched_off(record: Record) -> bool:
-    """Whether a reset of that record has switched the host off, and it is
-    not known to be on again."""
-    intent = record.intent
-    return intent is not None and intent.kind == 'reset' and (
-        (intent.ticket or {}).get('phase') in SWITCHED_OFF)
+    """Whether the open reset of a record has switched the host off, and it
+    is not known to be on again."""
+    return (_of(record.intent) or {}).get('phase') in SWITCHED_OFF
+
+
+def may_be_off(record: Record) -> bool:
+    """Whether the open reset of a record may have left the host off: it has
+    switched it off, or requested something after which it may go off.
+    """
+    ticket = _of(record.intent)
+    if ticket is None:
+        return False
+    try:
+        note = load(ticket)
+    except AccelError:
+        # A later release knows what it means, and goes on with it.
+        return False
+    return is_cut(ticket) if note is None else note.may_be_off
+
+
+def is_failing(intent: Intent) -> bool:
+    """Whether a reset has failed and only powers the host on again."""
+    return bool((_of(intent) or {}).get('failed'))
+
+
+def powering_on_again(intent: Intent, why: Detail, now: float) -> Intent:
+    """A reset that fails, once the host is on again.
+
+    :param why: the failure.
+    :param now: epoch seconds.
+    """
+    kept = {k: v for k, v in (intent.ticket or {}).items() if k not in KEYS}
+    note = ResetNote(ResetPhase.ON, now, failed=why.to_dict())
+    return dataclasses.replace(
+        intent, ticket={**kept, **note.to_ticket()})

@@ -87,8 +87,10 @@ class ResetRules:
         ramdisk's agent takes it and Ironic has forgotten the agent in a
         power call, nothing but the reset brings one back: that the BMC is
         idle has to do then.
-    :ivar restores: whether the caller powers the host on itself where the
-        reset fails.
+    :ivar restores: whether the caller tries to power the host on once more
+        where this reset left it off.
+    :ivar keep_off: whether the host was off before the run: after a reset
+        that fails it is not powered on.
     """
 
     by: str
@@ -101,6 +103,7 @@ class ResetRules:
     ramdisk: bool = False
     can_inventory: bool = True
     restores: bool = False
+    keep_off: bool = False
 
 
 class ReadingKind(enum.StrEnum):

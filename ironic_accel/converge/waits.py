@@ -28,11 +28,13 @@ from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Refused
+from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Pace
+from ironic_accel.converge import reset_note
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Busy
@@ -47,6 +49,9 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 from ironic_accel.model import staged_by_others
+
+#: The progress of a run that fails, while its host is off.
+POWERING_ON = 'the run failed, powering the host on again'
 
 
 @dataclasses.dataclass
@@ -81,7 +86,7 @@ class Advance:
         return Wait(self.now + seconds, Progress(summary, percent))
 
     def hold(self, reason: str, summary: str, bound: float,
-             detail: Detail) -> Wait | Failed:
+             detail: Detail) -> Wait | Reset | Failed:
         """Wait for the system, up to a limit.
 
         :param reason: identifies the limit: all waits with one reason count
@@ -114,10 +119,12 @@ class Advance:
             self.save(waiting=None, awaited='', spent={
                 **self.record.spent, reason: self.spent(reason)})
 
-    def fail(self, detail: Detail) -> Failed:
+    def fail(self, detail: Detail) -> Reset | Failed:
         """End the run; a write whose result is open may still be running.
 
-        The error names what is running, whatever made the run fail.
+        The error names what is running, whatever made the run fail. A host
+        that a reset of this run may have switched off is powered on first:
+        the reset then fails with this error.
         """
         intent = self.record.intent
         running = (intent is not None and intent.kind == 'action'
@@ -135,10 +142,14 @@ class Advance:
                     else None
                 ),
             )
+        if intent is not None and reset_note.may_be_off(self.record):
+            self.save(progress=POWERING_ON, intent=(
+                reset_note.powering_on_again(intent, detail, self.now)))
+            return Reset(intent.activation, Progress(POWERING_ON))
         self.finish()
         return Failed(detail, running or bool(begun))
 
-    def refuse(self, plan: Plan) -> Refused | Failed:
+    def refuse(self, plan: Plan) -> Refused | Reset | Failed:
         """End the run because of refused items."""
         if begun(self.record):
             return self.fail(cannot_go_on(plan))

@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import fnmatch
 import io
-import re
 
 from ironic_accel.model import traits as trait_names
 from ironic_accel.model.device import Inventory
@@ -175,8 +174,8 @@ def left_off(box: Box, host: str, found: str | None, end: tuple[str, str],
     if downs and max(downs) > max(ours, default=-1.0):
         return
     outcome, said = end
-    if outcome in ('Converged', 'Refused') or (
-            outcome == 'Failed' and not re.search(r'\b(off|power)\b', said)):
+    if outcome in ('Converged', 'Refused', 'Failed') or (
+            outcome == 'ResetFailed' and 'power it on' not in said):
         yield 'the host was left off'
 
 

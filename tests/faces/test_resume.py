@@ -166,3 +166,17 @@ def test_twin_serves_until_it_is_ended() -> None:
     finally:
         child.kill()
         child.communicate()
+
+
+@pytest.mark.parametrize('power', [None, 'Off'])
+def test_host_whose_auxiliary_power_is_not_cycled_has_its_power_back(
+        boot: Boot, run: Run, profile: MakeProfile, power: str | None
+        ) -> None:
+    machine, file = boot('hgx-h100', power=power), profile()
+    machine.box.faults.add('status', '400', 'AuxPowerReset', 'POST')
+    said = run(*words(machine, file))
+    assert said.code == 4, said.err
+    assert said.document['outcome'] == 'failed'
+    assert machine.box.as_dict()['hosts'] == {'System_0': power or 'On'}
+    assert 'AuxPowerCycle' not in machine.resets()
+    assert ('the host is on again' in said.err) is (power is None)

@@ -175,8 +175,10 @@ def not_restored(task: Any, current: Operation, why: Detail) -> Operation:
     A failure names it in its error. A success stays one; ``last_error`` and
     the history of the node name the power state.
     """
+    verb = 'on' if current.restore == states.POWER_ON else 'off'
     text = (f'the power state was not restored to {current.restore}: '
-            f'{why.summary}; check the power state of the host')
+            f'{why.summary}; check the power state of the host and run: '
+            f'baremetal node power {verb} {task.node.uuid}')
     LOG.error('Node %(node)s: %(text)s', {
         'node': task.node.uuid, 'text': text})
     result = {**(current.outcome or {}), 'not_restored': current.restore}
@@ -283,8 +285,14 @@ def _close(task: Any, current: Operation,
 def _words(current: Operation, result: Mapping[str, Any]) -> str:
     what = f'{current.step} {current.profile}'.strip()
     return (f"{what}: {result['outcome']} in {result['seconds']} s, "
-            f"{result['writes']} writes, {result['resets']} host resets, "
-            f"{result['requests']} requests for inventories")
+            + ', '.join(_counted(result[key], noun) for key, noun in (
+                ('writes', 'write'), ('resets', 'host reset'),
+                ('requests', 'request')))
+            + ' for inventories')
+
+
+def _counted(number: int, noun: str) -> str:
+    return f'{number} {noun}' + ('' if number == 1 else 's')
 
 
 def _resume(task: Any, current: Operation) -> None:

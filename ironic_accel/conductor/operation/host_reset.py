@@ -162,8 +162,9 @@ def perform(
         with flash_guard.passing(task):
             child_nodes.power_on(task, notes.get(CHILDREN) or ())
 
-    resetter = HostResetter(IronicPower(task, ramdisk), journal.save,
-                            _rules(task.node, soft, ramdisk is not None),
+    rules = _rules(task.node, soft, ramdisk is not None,
+                   current is not None and current.restore == states.POWER_OFF)
+    resetter = HostResetter(IronicPower(task, ramdisk), journal.save, rules,
                             begins, is_on)
     try:
         return resetter.step(record, now)
@@ -172,7 +173,8 @@ def perform(
         raise AccelError(exc.detail) from exc
 
 
-def _rules(node: Any, soft: bool, ramdisk: bool) -> ResetRules:
+def _rules(node: Any, soft: bool, ramdisk: bool, keep_off: bool
+           ) -> ResetRules:
     """How Ironic resets a host.
 
     It has no warm reboot of its own: its reboot is off and on, or a forced
@@ -193,7 +195,7 @@ def _rules(node: Any, soft: bool, ramdisk: bool) -> ResetRules:
                   else (Graceful.SHUTDOWN,)),
         waits=True, restart_once=False, calls_all=True, ramdisk=ramdisk,
         can_inventory=not ramdisk or ramdisk_module.is_there(node),
-        restores=True)
+        restores=True, keep_off=keep_off)
 
 
 def _check(task: Any, activation: Activation) -> None:

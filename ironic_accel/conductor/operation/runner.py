@@ -307,8 +307,12 @@ def _restore(task: Any, current: operation.Operation) -> Ending | None:
             saving.save(task.node, touch=True)
             return None
     state = completion.to_restore(current.outcome or {}, current)
-    if state is not None and flash_guard.lock_of(task.node) is None:
+    standing = flash_guard.lock_of(task.node)
+    if state is not None and standing is None:
         host_reset.power(task, state)
+    elif state is not None and standing is not None:
+        current = completion.not_restored(task, current, Detail(
+            f"an update of {standing['what']} may still be in progress"))
     return Ending.restored(current)
 
 

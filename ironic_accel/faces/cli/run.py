@@ -40,6 +40,7 @@ from ironic_accel.converge import reset_note
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.converge.ports import Pace
+from ironic_accel.converge import write_watch
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
@@ -166,8 +167,6 @@ class CommandRun:
 
     def to_the_end(self) -> dict[str, Any]:
         """Call ``advance`` until the run ends, then restore the power."""
-        resetter = HostResetter(self.opened.host, self.journal.save,
-                                self.rules)
         self.opened.backend.agree = self._agree
         try:
             while True:
@@ -179,16 +178,27 @@ class CommandRun:
                 elif isinstance(outcome, PowerOn):
                     self._power_on()
                 elif isinstance(outcome, Reset):
-                    self._reset(resetter)
-                else:
+                    outcome = self._reset() or outcome
+                if isinstance(outcome, Converged | Refused | Failed):
                     return self._end(outcome)
         except KeyboardInterrupt:
             return self._document('failed', self._interrupted())
         except consent.Declined as exc:
             return self._declined(exc)
         except AccelError as exc:
-            messages.error(exc)
-            return self._document('failed', exc.detail)
+            detail = self._with_power(exc.detail)
+            messages.error(word(detail))
+            return self._document('failed', detail)
+
+    def _with_power(self, detail: Detail) -> Detail:
+        """An error that may end the run anywhere, with the host's power."""
+        todo = detail.todo or ''
+        if not reset_note.may_be_off(self.record) or 'power it on' in todo:
+            return detail
+        return dataclasses.replace(detail, todo=(
+            f'{todo}; ' if todo else '') + (
+            'the host may be off because of its reset: power it on, or run '
+            'the same command again, which does'))
 
     def _agree(self) -> None:
         """Ask for consent to the resets of the plan before the first write.
@@ -248,17 +258,34 @@ class CommandRun:
             time.sleep(exc.retry_after)
         time.sleep(self.pace.look)
 
-    def _reset(self, resetter: HostResetter) -> None:
+    def _reset(self) -> Failed | None:
+        """Go one step on with a host reset; the end of the run if it fails.
+        """
         intent = self.record.intent
         if intent is not None and not intent.ticket:
             # A reset in progress is completed: the host may be off.
             self.agreed.require((intent.activation,),
                                  bool(self.opened.backend.writes))
-        step = resetter.step(self.record, self.journal.time.now())
+        resetter = HostResetter(
+            self.opened.host, self._save, dataclasses.replace(
+                self.rules, keep_off=self.journal.found == 'off'))
+        try:
+            step = resetter.step(self.record, self.journal.time.now())
+        except AccelError as exc:
+            begun = write_watch.may_run(
+                self.record, self.journal.time.now(), self.pace.gone)
+            self._save(self.record.finished())
+            return Failed(self._with_power(exc.detail),
+                          bool(begun or exc.detail.running))
         self.record = step.record
         self._say(step.summary)
         self.performed += step.performed
         self._sleep_until(step.until)
+        return None
+
+    def _save(self, record: Record) -> None:
+        self.journal.save(record)
+        self.record = record
 
     def _end(self, outcome: Converged | Refused | Failed
              ) -> dict[str, Any]:
@@ -276,10 +303,16 @@ class CommandRun:
 
     def _restore_power(self) -> None:
         """Power off a host that was off before the run."""
+        if reset_note.may_be_off(self.record) and (
+                self.journal.found != 'off'):
+            # The next run powers it on, and must not take it for one that
+            # was off before.
+            return
         if self.journal.found == 'off':
             self._say('powering off the host, which was off before the run')
             try:
-                self.opened.host.power_off(soft=False)
+                if self.opened.host.power_state() != 'off':
+                    self.opened.host.power_off(soft=False)
             except AccelError as exc:
                 # The journal has its power state: the next run powers it off.
                 messages.error(f'cannot power off the host: {exc}')

@@ -197,8 +197,8 @@ class SystemPower:
         client may have started an update in between.
 
         :raises: Rejected, to be retried later, if a task or job is running
-            or cannot be read: unread is not idle; Unreachable if the System
-            cannot be read.
+            (its detail has ``running``) or cannot be read: unread is not
+            idle; Unreachable if the System cannot be read.
         """
         reader = Reader(self._source, self._settings)
         around = topology.find(reader, self._uri)
@@ -209,6 +209,7 @@ class SystemPower:
         at_work = [b.words for b in (
             *activity.busy(reader, around, doing, shown, ()),
             *system_state.copies(around))]
+        running = at_work[0] if at_work else None
         at_work += [f'{uri} cannot be read: {reader.failures[uri].answer}'
                     for uri, impact in reader.open.items()
                     if impact.holds and uri in reader.failures
@@ -217,7 +218,8 @@ class SystemPower:
         if at_work:
             raise Rejected(
                 f'cannot confirm that the BMC is idle: {at_work[0]}',
-                retry_after=_AT_WORK, error_class=ErrorClass.TRANSIENT)
+                retry_after=_AT_WORK, error_class=ErrorClass.TRANSIENT,
+                running=running)
 
     def _system(self) -> Fields:
         self._reader.begin()

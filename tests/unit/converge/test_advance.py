@@ -370,21 +370,3 @@ def test_reset_found_as_requested_reads_the_inventory_first(
     looks = box.looks
     assert isinstance(step(box, begun)[0], outcome.Reset)
     assert box.looks == looks
-
-
-@pytest.mark.parametrize(('phase', 'off'), [
-    (None, False), ('off', False), ('aux', True), ('bmc', True),
-    ('on', True)])
-def test_reset_past_its_deadline_reports_a_host_it_switched_off(
-        phase: str | None, off: bool) -> None:
-    box = one(waiting='2')
-    out, record = step(box, loop.begin(WANTED, None, box.now))
-    assert isinstance(out, outcome.Reset)
-    assert record.intent is not None
-    late = dataclasses.replace(record, intent=dataclasses.replace(
-        record.intent, ticket={'phase': phase} if phase else None))
-    box.now = record.intent.deadline + 1
-    out, _ = step(box, dataclasses.replace(late, deadline=box.now + 60))
-    assert isinstance(out, outcome.Failed)
-    assert ('the host was switched off' in out.error.summary) is off
-    assert 'power' in str(out.error.todo)

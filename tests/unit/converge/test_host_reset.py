@@ -131,7 +131,8 @@ def act(activation: Activation, made: ResetNote, seen: HostReadings,
     (note('aux'), OFF, CutAuxPower()),
     (note('aux'), ON, StartOver()),
     (note('aux'), UNTOLD, WaitUntil),
-    (note('aux', ago=121), UNTOLD, ResetFailed),
+    # Once it has failed, the host is powered on.
+    (note('aux', ago=121), UNTOLD, WaitUntil),
     (note('aux'), dataclasses.replace(BUSY, power='off'), WaitUntil),
     # An answer from before the cycle does not count.
     (note('bmc'), ON, WaitUntil),

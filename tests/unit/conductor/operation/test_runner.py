@@ -36,6 +36,7 @@ from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.device import Activation
+from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -320,7 +321,8 @@ def test_a_refused_cycle_ends_and_the_host_is_on_again(
     stage.begin(profile='h100-new')
     told = stage.run()
     assert told['outcome'] == 'failed'
-    assert told['error']['summary'] == 'no such action'
+    assert told['error']['summary'] == (
+        'no such action; the host is on again')
     stage.aux.aux_cycle.assert_called_once_with()
     assert stage.box.host == 'on'
     assert flash_guard.lock_of(stage.node) is None
@@ -328,6 +330,68 @@ def test_a_refused_cycle_ends_and_the_host_is_on_again(
     assert record is not None
     assert record.intent is None
     assert {x.item.name for x in record.staged} >= {'gpu'}
+
+
+@pytest.mark.parametrize('running', [None, 'task 7'])
+def test_cycle_past_its_limit_ends_with_the_host_on(
+        stage: Stage, running: str | None) -> None:
+    """Somebody's update begins once the host is off, and ends late."""
+    want_aux(stage)
+    off_at: list[float] = []
+    asked: list[tuple[float, str]] = []
+
+    def check() -> None:
+        if stage.box.host == 'off':
+            off_at.append(stage.box.now)
+            if stage.box.now - off_at[0] < 3000:
+                raise Rejected('not known to be idle', retry_after=30,
+                               running=running,
+                               error_class=ErrorClass.TRANSIENT)
+
+    stage.aux.check_idle.side_effect = check
+    real = redfish_power.RedfishPower.set_power_state
+
+    def power(this: Any, task: Any, state: str,
+              timeout: int | None = None) -> None:
+        asked.append((stage.box.now, state))
+        real(this, task, state, timeout=timeout)
+
+    stage.begin(profile='h100-new')
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power):
+        told = stage.run(300)
+    assert told['outcome'] == 'failed'
+    assert 'the host is on again' in told['error']['summary']
+    assert 'not_restored' not in told
+    stage.aux.aux_cycle.assert_not_called()
+    ons = [now for now, state in asked if state == states.POWER_ON]
+    assert len(ons) == 1
+    if running:
+        assert ons[0] - off_at[0] >= 3000
+    assert stage.box.host == 'on'
+    record = operation.load_record(stage.node)
+    assert record is not None
+    assert {x.tried for x in record.staged} == {None}
+
+
+def test_host_that_is_guarded_for_long_is_reported_as_off(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.tick()
+    current = operation.load(stage.node)
+    assert current is not None
+    stage.box.host = 'off'
+    flash_guard.put(stage.node, 'gpu-0', stage.box.now, 1e9, 'busy')
+    operation.store(stage.node, current.but(
+        phase='restore', restore=states.POWER_ON, due=stage.box.now,
+        deadline=stage.box.now - 1, outcome={
+            'outcome': 'failed', 'error': Detail('it failed').to_dict()}))
+    stage.node.save()
+    told = stage.run(3)
+    assert told['not_restored'] == states.POWER_ON
+    summary = told['error']['summary']
+    assert 'an update of gpu-0 may still be in progress' in summary
+    assert f'baremetal node power on {stage.node.uuid}' in summary
 
 
 class _Died(BaseException):
@@ -557,6 +621,7 @@ def test_host_that_stays_off_is_reported(stage: Stage) -> None:
     for text in (told['error']['summary'], stage.node.last_error):
         assert 'the power state was not restored to power on' in text
         assert '503, Retry-After 3' in text
+        assert f'baremetal node power on {stage.node.uuid}' in text
     assert stage.node.provision_state == states.CLEANFAIL
 
 
