@@ -61,7 +61,7 @@ from ironic import objects
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy
 
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import options as options_
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import profile_agreement
@@ -146,8 +146,8 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
     manager = _manager()
     digests = [f'{2**63 + n:016x}' for n in range(16)]
     return {
-        'who writes through the BMC': lambda: shared_bmc.writing_node(task),
-        'who uses the BMC': lambda: shared_bmc.in_use(task),
+        'who writes through the BMC': lambda: related_nodes.writing_node(task),
+        'who uses the BMC': lambda: related_nodes.in_use(task),
         'child nodes': lambda: queries.children(uuid_),
         'one node': lambda: queries.node(uuid_),
         'copy of the guard': lambda: queries.guard_copy_of(node),

@@ -48,7 +48,7 @@ from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
-from ironic_accel.model import staged_by_others
+from ironic_accel.model import stages
 
 #: The progress of a run that fails, while its host is off.
 POWERING_ON = 'the run failed, powering the host on again'
@@ -188,8 +188,9 @@ def unready(run: Advance, inventory: Inventory) -> Outcome | None:
     if early is not None:
         return early
     if inventory.host == 'off':
-        no = staged_by_others.refused(inventory, run.record.staged, (),
-                            Activation.WARM_REBOOT, run.profile)
+        no = stages.refused_by_others(
+            inventory, run.record.staged, (), Activation.WARM_REBOOT,
+            run.profile)
         if no:
             # Powering it on activates changes that wait for a reset.
             return run.refuse(Plan(refused=tuple(no)))

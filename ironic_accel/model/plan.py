@@ -18,13 +18,11 @@ and the transports. Its JSON form is the document ``plan/2``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import hashlib
 import json
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
@@ -32,9 +30,6 @@ from ironic_accel.model import earlier_documents
 from ironic_accel.model.profile import Push
 from ironic_accel.model.serialization import plain
 from ironic_accel.model.serialization import value_of
-
-_K = TypeVar('_K')
-_V = TypeVar('_V')
 
 SCHEMA = 'plan/2'
 
@@ -95,34 +90,6 @@ class UpdateTarget:
         default_factory=dict)
     at_reset: bool = False
     reset_pushes: frozenset[Push] = frozenset()
-
-
-class OnRequest(Mapping[_K, _V]):
-    """A mapping that is made when something is first asked of it.
-
-    What a transport can do besides setting modes takes a while to work out
-    on a large system, and a profile without firmware asks nothing of it.
-
-    :param make: makes it; called once at most.
-    """
-
-    def __init__(self, make: Callable[[], Mapping[_K, _V]]) -> None:
-        self._make = make
-        self._made: Mapping[_K, _V] | None = None
-
-    def _mapping(self) -> Mapping[_K, _V]:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
-
-    def __getitem__(self, key: _K) -> _V:
-        return self._mapping()[key]
-
-    def __iter__(self) -> Iterator[_K]:
-        return iter(self._mapping())
-
-    def __len__(self) -> int:
-        return len(self._mapping())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

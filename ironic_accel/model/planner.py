@@ -45,7 +45,6 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Staged
 from ironic_accel.model import refusals
-from ironic_accel.model import staged_by_others
 from ironic_accel.model import stages
 from ironic_accel.model import version
 
@@ -218,7 +217,7 @@ def make_plan(inventory: Inventory, profile: Profile,
         x.item.device for x in waiting
         if _alone(inventory.device(x.item.device), x.item, facts))
     built, no = stages.build(todo, waiting, profile, transports, alone)
-    no += staged_by_others.refused(
+    no += stages.refused_by_others(
         inventory, known.values(), {w.item.ref for w in wanted},
         strongest([s.reset for s in built]), profile)
     written = {x.item.ref for x in todo} | {*owed} | {

@@ -14,11 +14,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
 from typing import Any
+from typing import TypeVar
 
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
@@ -37,7 +40,6 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import OnRequest
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.plan import UpdateTarget
@@ -64,10 +66,41 @@ from ironic_accel.redfish.vendors import registry
 
 NAME = 'redfish'
 
+_K = TypeVar('_K')
+_V = TypeVar('_V')
+
 
 def vendor_plugins() -> registry.Installed:
     """The vendor plug-ins of this installation, for installation checks."""
     return registry.installed()
+
+
+class OnRequest(Mapping[_K, _V]):
+    """A mapping that is made when something is first asked of it.
+
+    What a transport can do besides setting modes takes a while to work out
+    on a large system, and a profile without firmware asks nothing of it.
+
+    :param make: makes it; called once at most.
+    """
+
+    def __init__(self, make: Callable[[], Mapping[_K, _V]]) -> None:
+        self._make = make
+        self._made: Mapping[_K, _V] | None = None
+
+    def _mapping(self) -> Mapping[_K, _V]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, key: _K) -> _V:
+        return self._mapping()[key]
+
+    def __iter__(self) -> Iterator[_K]:
+        return iter(self._mapping())
+
+    def __len__(self) -> int:
+        return len(self._mapping())
 
 
 class RedfishBackend(Backend):

@@ -35,7 +35,7 @@ from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import read_failures
-from ironic_accel.redfish.client import session_pin
+from ironic_accel.redfish.client import session as client_session
 
 #: Property of a node with paths that its BMC is known not to answer for.
 
@@ -54,7 +54,7 @@ def session(node: Any) -> tuple[Any, str]:
     sushy_error = redfish_utils.sushy.exceptions.SushyError
     try:
         with _cache(tuple(sorted(info.items()))) as root:
-            session_pin.pin(root._conn)
+            client_session.pin(root._conn)
             uri = info.get('system_id')
             if not uri:
                 uri = root.get_system(None).path
@@ -88,7 +88,7 @@ def pin(node: Any) -> None:
     for left in reversed(range(CONF.redfish.connection_attempts)):
         try:
             with _cache(tuple(sorted(info.items()))) as root:
-                session_pin.pin(root._conn)
+                client_session.pin(root._conn)
             return
         except errors.ConnectionError as exc:
             if not left:
@@ -110,7 +110,7 @@ class _Cache(redfish_utils.SessionCache):
     hold the node and one of few workers for so long.
     """
 
-    AUTH_CLASSES: Mapping[str, Any] = session_pin.AUTH_CLASSES
+    AUTH_CLASSES: Mapping[str, Any] = client_session.AUTH_CLASSES
 
     def __enter__(self) -> Any:
         """See Ironic.
@@ -118,7 +118,7 @@ class _Cache(redfish_utils.SessionCache):
         :raises: sushy's ConnectionError where the BMC does not answer.
         """
         if self._session_key not in self._sessions:
-            session_pin.probe_service_root(
+            client_session.probe_service_root(
                 self._driver_info['address'],
                 self._driver_info.get('root_prefix') or '/redfish/v1/',
                 self._driver_info['verify_ca'],

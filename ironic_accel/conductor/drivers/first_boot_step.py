@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.drivers import steps
@@ -58,7 +58,7 @@ class FirstBoot:
 
         :raises: InvalidParameterValue.
         """
-        child_nodes.refuse(task.node)
+        related_nodes.refuse_child(task.node)
         steps.check_stopped(task, first_boot.STEP)
         found, inline = steps.given_profile(profile)
         _allowed(task, found)

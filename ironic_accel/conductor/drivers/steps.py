@@ -28,8 +28,8 @@ from ironic.common import exception
 from ironic.drivers import base
 from ironic.drivers.modules import deploy_utils
 
-from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
@@ -44,8 +44,8 @@ from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import baseline
-from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.operation import observe
+from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Activation
@@ -285,7 +285,7 @@ def check_apply(task: Any, kind: str, profile: object,
     :returns: the profile, and the strongest reset with why it is no stronger.
     :raises: InvalidParameterValue.
     """
-    child_nodes.refuse(task.node)
+    related_nodes.refuse_child(task.node)
     disruption = _boolean(allow_disruption)
     found, _inline = given_profile(profile)
     asked = activation_limit.asked(max_activation, max_effect)
@@ -299,7 +299,7 @@ def check_reset(node: Any, kind: str | None,
 
     :raises: InvalidParameterValue.
     """
-    child_nodes.refuse(node)
+    related_nodes.refuse_child(node)
     if devices is not None and not (
             isinstance(devices, list)
             and all(isinstance(d, str) for d in devices)):

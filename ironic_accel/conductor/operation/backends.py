@@ -34,10 +34,9 @@ from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.access.agent_backend import AgentBackend
 from ironic_accel.conductor.access.agent_client import AgentCalls
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ipmi_backend
 from ironic_accel.conductor.access.ipmi_backend import IpmiBackend
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
@@ -100,12 +99,12 @@ def backend(task: Any, current: Operation) -> Backend:
                                     'steps of its '
                                     'parent', standing is not None)
     transports: dict[str, Backend] = {NAME: own}
-    for child in child_nodes.of(task):
+    for child in related_nodes.children(task):
         if child.maintenance or bmc_address.of(child) is None:
             continue
         name = transport_name(child)
         inner: Backend = ChildBackend(child, name, fence)
-        why = child_nodes.in_use(child, current.disruption)
+        why = related_nodes.child_in_use(child, current.disruption)
         if why:
             inner = ReadOnlyBackend(inner, why)
         transports[name] = inner
@@ -270,7 +269,7 @@ class GuardedBackend(CountingBackend):
             was saved, this is the check after it.
         """
         other = (None if action.transport == agent_backend.NAME
-                 else shared_bmc.writing_node(self._task))
+                 else related_nodes.writing_node(self._task))
         if other:
             raise Rejected(
                 f'node {other} has an update in progress on the same BMC',

@@ -26,7 +26,7 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.access import agent_backend
-from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
@@ -106,7 +106,7 @@ class Ending:
             keys.RESULT.put(task.node, kept)
             saving.save(task.node)
         if current.writes:
-            child_nodes.refresh_after_run(task)
+            related_nodes.refresh_children(task)
         if self.error is None or current.work == 'watch':
             _resume(task, current)
         else:

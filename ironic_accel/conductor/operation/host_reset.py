@@ -29,9 +29,8 @@ from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
@@ -78,12 +77,12 @@ def strongest_allowed(task: Any, disruption: bool = False
     The planner gets it, so that a plan that needs a stronger one is refused
     before anything begins.
     """
-    why = child_nodes.any_in_use(task, disruption)
+    why = related_nodes.any_child_in_use(task, disruption)
     if why:
         return Activation.DEVICE_RESET, why
     if task.node.disable_power_off:
         return Activation.WARM_REBOOT, 'disable_power_off is set on the node'
-    why = shared_bmc.in_use(task)
+    why = related_nodes.in_use(task)
     if bmc_address.of(task.node) is None:
         why = 'an auxiliary power cycle requires Redfish'
     if why:
@@ -156,11 +155,12 @@ def perform(
 
     def begins() -> Mapping[str, Any]:
         _check(task, activation)
-        return {CHILDREN: notes.get(CHILDREN) or child_nodes.powered(task)}
+        return {CHILDREN: notes.get(CHILDREN)
+                or related_nodes.powered_children(task)}
 
     def is_on() -> None:
         with flash_guard.passing(task):
-            child_nodes.power_on(task, notes.get(CHILDREN) or ())
+            related_nodes.power_children_on(task, notes.get(CHILDREN) or ())
 
     rules = _rules(task.node, soft, ramdisk is not None,
                    current is not None and current.restore == states.POWER_OFF)
@@ -201,7 +201,7 @@ def _rules(node: Any, soft: bool, ramdisk: bool, keep_off: bool
 def _check(task: Any, activation: Activation) -> None:
     """The last check before the first phase; the planner made the same one."""
     write_hold.check(task)
-    held = child_nodes.waited_for(task)
+    held = related_nodes.child_waited_for(task)
     if held:
         raise BmcBusy(held, error_class=ErrorClass.TRANSIENT,
                       node=task.node.uuid)
@@ -306,7 +306,7 @@ class IronicPower:
         """
         # The host was powered off since the first check, and other nodes had
         # time to begin.
-        held = shared_bmc.check_reset(self._task)
+        held = related_nodes.check_reset(self._task)
         if held:
             raise Rejected(held, RETRY * CONF.accelerator.poll_interval,
                            error_class=ErrorClass.TRANSIENT,

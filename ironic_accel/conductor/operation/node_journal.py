@@ -20,7 +20,7 @@ from typing import Any
 from ironic.common import exception
 
 from ironic_accel.conductor.access import agent_backend
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
@@ -95,7 +95,7 @@ class NodeJournal:
         saving.save(node)
 
     def _check_bmc(self) -> None:
-        other = shared_bmc.writing_node(self._task)
+        other = related_nodes.writing_node(self._task)
         if other:
             raise BmcBusy(
                 f'waiting for node {other}, which has an update in progress '

@@ -27,7 +27,7 @@ from typing import Any
 from ironic.conductor import task_manager
 from oslo_log import log
 
-from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
@@ -216,7 +216,7 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
 
     :raises: NodeLocked if such a child is locked.
     """
-    for child in child_nodes.of(task) if kinds else ():
+    for child in related_nodes.children(task) if kinds else ():
         summary = keys.SUMMARY.of(child)
         if summary is None or not set(kinds) & set(
                 summary.get('devices') or ()):

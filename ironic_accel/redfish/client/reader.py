@@ -29,8 +29,8 @@ from typing import Any
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.redfish.client import collection
 from ironic_accel.redfish.client import documents
+from ironic_accel.redfish.client import getter
 from ironic_accel.redfish.client.getter import Doc
 from ironic_accel.redfish.client.getter import Failure
 from ironic_accel.redfish.client.getter import Getter
@@ -39,8 +39,8 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.read_failures import Impact
+from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client import session
 
 #: Number of wrong responses to ``$expand`` after which it is not used.
@@ -297,7 +297,7 @@ class Reader:
         """The members of a collection over all its pages, limited."""
         if doc is None:
             return []
-        listed = collection.members(
+        listed = getter.members(
             doc, lambda page: self._getter.ask(uri, page, False), self.fields,
             self._settings.member_limit,
             counted and uri not in self.failures)

@@ -32,7 +32,6 @@ from ironic_accel.model import loader
 from ironic_accel.model import matching
 from ironic_accel.model.plan import Counts
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import OnRequest
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.plan import UpdateTarget
@@ -43,6 +42,7 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Limits
 from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Staged
+from ironic_accel.redfish.backend import OnRequest
 from tests.unit.converge.drive import Catalogue
 from tests.unit.converge.drive import Facts
 

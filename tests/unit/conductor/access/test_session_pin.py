@@ -33,7 +33,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
-from ironic_accel.redfish.client import session_pin
+from ironic_accel.redfish.client import session
 from tests.security import evil
 from tests.unit.conductor.stage import Make
 
@@ -299,6 +299,6 @@ def test_request_to_another_origin_is_not_sent(url: str, goes: bool) -> None:
 def test_ironic_s_classes_are_those_that_are_pinned() -> None:
     """Another way of Ironic's to log in would not be."""
     theirs = redfish_utils.SessionCache.AUTH_CLASSES
-    assert set(theirs) == set(session_pin.AUTH_CLASSES)
+    assert set(theirs) == set(session.AUTH_CLASSES)
     for name, kind in theirs.items():
-        assert issubclass(session_pin.AUTH_CLASSES[name], kind)
+        assert issubclass(session.AUTH_CLASSES[name], kind)

@@ -26,7 +26,7 @@ from ironic.common import states
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -158,7 +158,7 @@ def test_whose_write_is_waited_for(
     if wiped:
         neighbour.wipe()
     task = acquire(make_node(), shared=True)
-    assert shared_bmc.writing_node(task) == (
+    assert related_nodes.writing_node(task) == (
         neighbour.node.uuid if waits else None)
 
 
@@ -172,7 +172,7 @@ def test_a_write_of_a_conductor_of_the_release_before_is_waited_for(
         kind: str, intent: dict[str, Any], waits: bool) -> None:
     neighbour.begin(kind=kind, record={
         'schema': 'record/1', 'intent': {'kind': kind, **intent}})
-    assert shared_bmc.writing_node(acquire(make_node(), shared=True)) == (
+    assert related_nodes.writing_node(acquire(make_node(), shared=True)) == (
         neighbour.node.uuid if waits else None)
 
 
@@ -184,7 +184,7 @@ def test_background_copy_of_another_node_is_waited_for(
     task.release_resources()
     neighbour.wipe({})
     task = acquire(make_node(), shared=True)
-    assert shared_bmc.writing_node(task) == neighbour.node.uuid
+    assert related_nodes.writing_node(task) == neighbour.node.uuid
 
 
 @pytest.mark.parametrize('kind', ['action', 'busy'])
@@ -201,7 +201,7 @@ def test_two_nodes_on_one_bmc_do_not_wait_forever(
         assert neighbour.node.uuid in stage.tick().progress
     assert flash_guard.lock_of(stage.node) is None
     task = stage.acquire(neighbour.node, shared=True)
-    assert shared_bmc.writing_node(task) is None
+    assert related_nodes.writing_node(task) is None
     assert stage.box.writes == 0
 
 
@@ -212,7 +212,8 @@ def test_write_that_did_not_begin_blocks_no_other_node(
     flash_guard.put(task.node, 'gpu-7', 1.0, 600.0)
     saving.save(task.node)
     task.release_resources()
-    assert shared_bmc.writing_node(acquire(make_node(), shared=True)) is None
+    assert related_nodes.writing_node(
+        acquire(make_node(), shared=True)) is None
 
 
 @pytest.mark.parametrize('wiped', [False, True])
@@ -330,8 +331,8 @@ def test_read_of_other_nodes_is_not_saved(
     neighbour.begin()
     neighbour.wipe({})
     task = acquire(make_node(), shared=True)
-    assert shared_bmc.writing_node(task) is not None
-    assert shared_bmc.in_use(task) is not None
-    assert shared_bmc.check_reset(task) is not None
+    assert related_nodes.writing_node(task) is not None
+    assert related_nodes.in_use(task) is not None
+    assert related_nodes.check_reset(task) is not None
     there = objects.Node.get_by_id(None, neighbour.node.id)
     assert there.driver_internal_info == {}

@@ -24,7 +24,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
@@ -218,15 +218,15 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
         assert stage.tick() is not None
     other = acquire(make_node(), shared=True)
     assert bmc_address.of(other.node) == bmc_address.of(stage.node)
-    assert shared_bmc.writing_node(other) is None
+    assert related_nodes.writing_node(other) is None
     open_write = {keys.RECORD.name: {'intent': {
         'kind': 'action', 'transport': 'redfish', 'deadline': 0.0}}}
     make_node(driver_internal_info=open_write)
     # Seen to be over, and not settled yet.
-    assert shared_bmc.writing_node(other) is None
+    assert related_nodes.writing_node(other) is None
     make_node(driver_internal_info={
         **open_write, keys.GUARD.name: {'what': 'gpu-1'}})
-    assert shared_bmc.writing_node(other) is not None
+    assert related_nodes.writing_node(other) is not None
     stage.seconds = 40.0
     assert stage.run()['outcome'] == 'converged'
 

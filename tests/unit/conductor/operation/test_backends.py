@@ -22,7 +22,7 @@ from ironic.common import exception
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -166,11 +166,11 @@ def test_a_child_s_bmc_is_written_through_by_its_parent(
         family: Family, make_node: Make) -> None:
     third = make_node(driver_info={'redfish_address': 'http://192.0.2.2'})
     task = family.acquire(third, shared=True)
-    assert shared_bmc.writing_node(task) is None
+    assert related_nodes.writing_node(task) is None
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
     while not family.card.writes:
         family.tick(family.parent)
-    assert shared_bmc.writing_node(task) == family.parent.uuid
+    assert related_nodes.writing_node(task) == family.parent.uuid
     # And the other way round.
     family.parent.del_driver_internal_info(keys.RECORD.name)
     family.parent.save()
@@ -179,4 +179,4 @@ def test_a_child_s_bmc_is_written_through_by_its_parent(
     flash_guard.put(third, 'a card', family.host.now, 60)
     third.save()
     parents = family.acquire(family.parent, shared=True)
-    assert shared_bmc.writing_node(parents) == third.uuid
+    assert related_nodes.writing_node(parents) == third.uuid
