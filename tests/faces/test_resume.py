@@ -154,6 +154,30 @@ def test_a_second_run_on_the_same_bmc_is_refused(
         child.communicate(timeout=60)
 
 
+def test_another_name_of_the_bmc_has_the_same_lock_and_journal(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine, file = boot('hgx-h100'), profile()
+    named = [word.replace('127.0.0.1', 'LOCALHOST') + '/'
+             if word == machine.url else word
+             for word in words(machine, file)]
+    machine.going.clear()
+    child = started(machine, file)
+    try:
+        wait_for(child, 'Update')
+        said = run(*named)
+        assert (said.code, said.out) == (4, '')
+        assert 'another run' in said.err
+        assert 'UUID' in said.err
+    finally:
+        child.kill()
+        child.communicate(timeout=60)
+    machine.going.set()
+    said = run(*named)
+    assert said.code == 0, said.err
+    assert 'continuing the interrupted run' in said.err
+    assert len(machine.box.ledger.pushes) == 1
+
+
 def test_twin_serves_until_it_is_ended() -> None:
     child = subprocess.Popen(
         [sys.executable, '-m', 'ironic_accel.faces.cli.main', 'twin', '--box',

@@ -34,6 +34,7 @@ from ironic_accel.model import loader
 from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
+from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from tests.security import fuzz
 from tests.security import mutate
 
@@ -83,7 +84,8 @@ def desks() -> Iterator[Desk]:
           serve_http.listening(
               '127.0.0.1', 0, {PATH: served}.get) as server_):
         folder = Path(name)
-        made = journal.FileJournal(str(folder / 'j.json'), 'http://b', '/s')
+        made = journal.FileJournal(
+            str(folder / 'j.json'), BmcIdentity('http://b', '/s'))
         made.save(RECORD)
         yield Desk(folder, (folder / 'j.json').read_bytes(), server_)
 
@@ -113,7 +115,8 @@ def read(rng: random.Random, desk: Desk, seed: str,
             path.write_bytes(mutate.text(rng, desk.journal)
                              if rng.randrange(2) else mutate.encoded(
                 mutate.document(rng, json.loads(desk.journal))))
-            journal.FileJournal(str(path), 'http://b', '/s').load()
+            journal.FileJournal(
+                str(path), BmcIdentity('http://b', '/s')).load()
 
 
 def fetch(rng: random.Random, desk: Desk, seed: str,

@@ -48,6 +48,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import dump
 from ironic_accel.model.record import Record
 from ironic_accel.model.serialization import inventory_to_dict
+from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from ironic_accel_emulator.inside.tree import slot_entry
 from ironic_accel_emulator.inside import vpd as made
 from tests.security import mutate
@@ -184,7 +185,7 @@ class Inside:
                 'address': sample.GPU, 'kind': 'gpu', 'serial': '1',
                 'pci': ['10de', '20b0', '10de', '1463']}]}))
         IdentityStore(str(known)).load('b')
-        FileJournal(str(path), 'http://b', 's').load()
+        FileJournal(str(path), BmcIdentity('http://b', 's')).load()
         return 3
 
     @staticmethod

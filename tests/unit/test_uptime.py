@@ -25,6 +25,7 @@ import pytest
 from ironic_accel.faces.cli import journal
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.record import Record
+from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from ironic_accel import uptime
 
 DAY = 86400.0
@@ -91,10 +92,10 @@ def test_a_machine_that_was_started_again_counts_too_little_at_most(
 def test_a_journal_goes_on_with_the_time_of_the_last_run(
         clocks: Clocks, tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / 'j.json')
-    one = journal.of('http://b', '/s', path)
+    one = journal.of(BmcIdentity('http://b', '/s'), path)
     one.save(Record())
     clocks.goes_on(60, -DAY)
-    two = journal.of('http://b', '/s', path)
+    two = journal.of(BmcIdentity('http://b', '/s'), path)
     two.load()
     assert two.time.now() == 5_000_060
 
@@ -102,11 +103,11 @@ def test_a_journal_goes_on_with_the_time_of_the_last_run(
 def test_a_journal_of_an_earlier_version_has_times_of_day(
         clocks: Clocks, tmp_path: pathlib.Path) -> None:
     path = tmp_path / 'j.json'
-    journal.of('http://b', '/s', str(path)).save(Record())
+    journal.of(BmcIdentity('http://b', '/s'), str(path)).save(Record())
     old = json.loads(path.read_text())
     del old['time']
     path.write_text(json.dumps(old))
-    one = journal.of('http://b', '/s', str(path))
+    one = journal.of(BmcIdentity('http://b', '/s'), str(path))
     one.load()
     assert one.time.now() == clocks.wall
 
@@ -117,19 +118,19 @@ def test_a_journal_of_an_earlier_version_has_times_of_day(
 def test_a_journal_that_is_none_is_bad_input(
         tmp_path: pathlib.Path, change: dict[str, object]) -> None:
     path = tmp_path / 'j.json'
-    journal.of('http://b', '/s', str(path)).save(Record())
+    journal.of(BmcIdentity('http://b', '/s'), str(path)).save(Record())
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BadInput, match=r'j\.json'):
-        journal.of('http://b', '/s', str(path)).load()
+        journal.of(BmcIdentity('http://b', '/s'), str(path)).load()
 
 
 def test_a_journal_that_lacks_something_is_bad_input(
         tmp_path: pathlib.Path) -> None:
     path = tmp_path / 'j.json'
     for key in ('bmc', 'system', 'found', 'record', 'schema'):
-        journal.of('http://b', '/s', str(path)).save(Record())
+        journal.of(BmcIdentity('http://b', '/s'), str(path)).save(Record())
         doc = json.loads(path.read_text())
         del doc[key]
         path.write_text(json.dumps(doc))
         with pytest.raises(BadInput, match=r'j\.json'):
-            journal.of('http://b', '/s', str(path)).load()
+            journal.of(BmcIdentity('http://b', '/s'), str(path)).load()

@@ -15,15 +15,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import fcntl
 import hashlib
 import json
 import os
+import posixpath
 import re
 import tempfile
 from typing import Any
+from urllib import parse
 
 from ironic_accel.bounded import files
 from ironic_accel.model import errors
@@ -31,11 +36,15 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 from ironic_accel.model import strict_json
+from ironic_accel.redfish.client import origin
+from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from ironic_accel import uptime
 
 SCHEMA = 'journal/1'
 #: Bytes of a journal: a record has 8 KiB.
 _MOST = 1 << 20
+#: URLs of a BMC that are remembered.
+_MOST_NAMES = 8
 
 
 def default_folder() -> str:
@@ -46,25 +55,70 @@ def default_folder() -> str:
     return os.path.join(base, 'ironic-accel')
 
 
-def default_path(bmc: str, system: str) -> str:
-    """The default journal of one System of one BMC."""
-    return os.path.join(default_folder(), f'{_key(bmc + system)}.json')
+def default_path(identity: BmcIdentity) -> str:
+    """The default journal of a System.
+
+    Its name is made from what identifies the BMC and the System, so that two
+    host names of a BMC share it; from the URL only if there is no UUID.
+    """
+    known = [name for name in (identity.service, identity.uuid) if name] or [
+        identity.url]
+    return os.path.join(default_folder(), _named(
+        f"{known[0].rpartition('//')[2]} "
+        f'{posixpath.basename(identity.system)}',
+        ' '.join((*known, identity.serial or '', identity.system)), 'json'))
 
 
-def _key(text: str) -> str:
-    """A unique file name that contains the text."""
-    words = re.sub('[^A-Za-z0-9.]+', '-', text.partition('//')[2]).strip('-')
-    return f'{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}'
+def _named(shown: str, key: str, ending: str) -> str:
+    """A unique file name that begins with a readable text."""
+    words = re.sub('[^A-Za-z0-9.]+', '-', shown).strip('-')
+    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return f'{words[:60]}-{digest}.{ending}'
+
+
+def _same_url(one: str, other: str) -> bool:
+    """Whether two URLs have the same scheme, host and port."""
+    return one == other or (origin.of(one) is not None
+                            and origin.of(one) == origin.of(other))
 
 
 @contextlib.contextmanager
-def hold_bmc(bmc: str) -> Generator[None, None, None]:
+def hold_url(bmc: str) -> Generator[None, None, None]:
+    """Lock the URL of a BMC, before the BMC has responded.
+
+    Both the URL as it was given, as earlier versions do, and without the
+    default port of its scheme are locked.
+
+    :raises: AccelError if another run holds a lock.
+    """
+    parts = parse.urlsplit(bmc)
+    default = ':80' if parts.scheme == 'http' else ':443'
+    with contextlib.ExitStack() as stack:
+        for url in sorted({bmc, bmc.removesuffix(default)}):
+            stack.enter_context(_locked(
+                _named(url.partition('//')[2], url, 'lock'), bmc))
+        yield
+
+
+@contextlib.contextmanager
+def hold_bmc(identity: BmcIdentity) -> Generator[None, None, None]:
     """Lock a BMC against other runs of this user on this host.
 
-    :raises: AccelError if another run holds the lock.
+    Each UUID is locked: one of them may be missing in another run.
+
+    :raises: AccelError if another run holds a lock.
     """
+    with contextlib.ExitStack() as stack:
+        for name in sorted(identity.names):
+            stack.enter_context(_locked(
+                f'uuid-{name}.lock', f'{identity.url} (UUID {name})'))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(name: str, bmc: str) -> Generator[None, None, None]:
     os.makedirs(default_folder(), mode=0o700, exist_ok=True)
-    path = os.path.join(default_folder(), f'{_key(bmc)}.lock')
+    path = os.path.join(default_folder(), name)
     with open(path, 'a', encoding='ascii') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,20 +134,27 @@ def hold_bmc(bmc: str) -> Generator[None, None, None]:
 class FileJournal:
     """A journal in a file; ports.Journal.
 
+    :ivar path: where it is saved.
+    :ivar is_default: whether a journal at another default path is taken
+        over: one of an earlier version, or of a run to which the BMC did not
+        show one of its UUIDs.
     :ivar time: the clock of the run, to which the deadlines in its record
         refer.
     :ivar found: the power state of the host before the run, ``on`` or
         ``off``, which is restored at its end; None before the first
         inventory. It is stored because a run that was killed in a reset
         leaves the host off too.
+    :ivar names: the URLs under which the BMC was reached.
     """
 
     path: str
-    bmc: str
-    system: str
+    identity: BmcIdentity
+    is_default: bool = False
     found: str | None = None
+    names: tuple[str, ...] = ()
     time: uptime.Elapsed = dataclasses.field(
         default_factory=uptime.Elapsed)
+    _loaded: str | None = None
 
     def load(self) -> Record | None:
         """The record that the last run saved, or None.
@@ -101,31 +162,50 @@ class FileJournal:
         :raises: BadInput for a file that is not a journal of this system, or
             that a later version wrote.
         """
-        try:
-            with files.open_regular(self.path) as file:
-                raw = strict_json.parse(file.read(_MOST + 1), _MOST)
-        except FileNotFoundError:
+        self._loaded = None
+        path, raw = self.path, _read(self.path)
+        if raw is not None and not self._is_own(raw):
+            raise errors.BadInput(
+                f'--journal: {path} belongs to {raw.get("bmc")} '
+                f'{raw.get("system")}, not to {self.identity.url} '
+                f'{self.identity.system}')
+        if raw is None and self.is_default:
+            path, raw = next(
+                ((other, doc) for other, doc in _journals()
+                 if self._is_own(doc)), (path, None))
+        if raw is None:
             return None
-        except (OSError, ValueError) as exc:
-            raise errors.BadInput(
-                f'--journal: cannot read {self.path}: {exc}') from exc
-        if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
-            raise errors.BadInput(f'--journal: {self.path} is not a '
-                                  f'{SCHEMA} document')
-        whose = raw.get('bmc'), raw.get('system')
-        if whose != (self.bmc, self.system):
-            raise errors.BadInput(
-                f'--journal: {self.path} belongs to {whose[0]} {whose[1]}, '
-                f'not to {self.bmc} {self.system}')
+        record = self._take(path, raw)
+        self._loaded = path
+        return record
+
+    def _is_own(self, raw: Mapping[str, Any]) -> bool:
+        """Whether a document is the journal of this System.
+
+        Journals of earlier versions have its URL alone.
+        """
+        known = raw.get('identity')
+        if known is None:
+            bmc, system = raw.get('bmc'), raw.get('system')
+            return system == self.identity.system and _same_url(
+                str(bmc), self.identity.url)
+        return self.identity.is_same(_identity(raw))
+
+    def _take(self, path: str, raw: Mapping[str, Any]) -> Record | None:
+        """Take the state from a document.
+
+        :raises: BadInput if it is incomplete, or of a later version.
+        """
         try:
             # Journals of earlier versions have no time.
             self.time = uptime.Elapsed(raw.get('time'))
             self.found = raw['found']
+            self.names = tuple(map(str, raw.get('names') or [raw['bmc']]))
             return record_mod.load(raw['record'])
         except (AttributeError, LookupError, TypeError,
                 ValueError) as exc:
             raise errors.BadInput(
-                f'--journal: {self.path} is not a {SCHEMA} document: '
+                f'--journal: {path} is not a {SCHEMA} document: '
                 f'{exc!r}') from exc
 
     def save(self, record: Record) -> None:
@@ -134,10 +214,22 @@ class FileJournal:
         :raises: AccelError if that fails; nothing is written to the BMC
             then.
         """
-        self._write({'schema': SCHEMA, 'bmc': self.bmc,
-                     'system': self.system, 'found': self.found,
-                     'time': self.time.mark(),
+        self.names = tuple(dict.fromkeys(
+            (*self.names, self.identity.url)))[-_MOST_NAMES:]
+        self._write({'schema': SCHEMA, 'bmc': self.identity.url,
+                     'names': list(self.names),
+                     'system': self.identity.system,
+                     'identity': {
+                         'service': self.identity.service,
+                         'uuid': self.identity.uuid,
+                         'serial': self.identity.serial},
+                     'found': self.found, 'time': self.time.mark(),
                      'record': record_mod.dump(record)})
+        if self._loaded not in (None, self.path):
+            # The one that was taken over must not be found again.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(str(self._loaded))
+            self._loaded = self.path
 
     def _write(self, document: dict[str, Any]) -> None:
         folder = os.path.dirname(os.path.abspath(self.path))
@@ -162,9 +254,10 @@ class FileJournal:
                 error_class=errors.ErrorClass.NEEDS_OPERATOR) from exc
 
 
-def of(bmc: str, system: str, path: str | None = None) -> FileJournal:
+def of(identity: BmcIdentity, path: str | None = None) -> FileJournal:
     """The journal of a system, at its default path or a given one."""
-    return FileJournal(path or default_path(bmc, system), bmc, system)
+    return FileJournal(path or default_path(identity), identity,
+                       is_default=path is None)
 
 
 def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
@@ -175,25 +268,79 @@ def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
 
     :param path: of the journal; None for all in the default directory.
     """
-    folder = default_folder()
-    paths = [path] if path else [
-        os.path.join(folder, name) for name in (
-            os.listdir(folder) if os.path.isdir(folder) else ())
-        if name.endswith('.json')]
-    for one in paths:
+    for _, raw in _journals([path] if path else None):
         try:
-            with open(one, encoding='utf-8') as file:
-                raw = json.load(file)
             record = record_mod.load(raw['record'])
-        except (OSError, AttributeError, LookupError, TypeError,
-                ValueError, errors.BadInput):
+        except (AttributeError, LookupError, TypeError, ValueError,
+                errors.BadInput):
             # The run that uses this journal reports the error.
             continue
-        if raw.get('bmc') == bmc and record is not None and (
-                record.digest == profile.digest
-                and record.intent is not None):
+        names = raw.get('names') or [raw.get('bmc')]
+        if record is not None and record.digest == profile.digest and (
+                record.intent is not None) and any(
+                    _same_url(bmc, str(name)) for name in names):
             return True
     return False
+
+
+def _journals(paths: Iterable[str] | None = None
+              ) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The journals that can be read, the last one that was saved first.
+
+    A file that cannot be read, or is of a later version, belongs to another
+    BMC; the run that uses it reports the error.
+
+    :param paths: of the journals; None for all in the default directory.
+    """
+    if paths is None:
+        folder = default_folder()
+        paths = sorted((os.path.join(folder, name) for name in (
+            os.listdir(folder) if os.path.isdir(folder) else ())
+            if name.endswith('.json')), key=_saved_at, reverse=True)
+    for path in paths:
+        try:
+            raw = _read(path)
+        except errors.BadInput:
+            continue
+        if raw is not None:
+            yield path, raw
+
+
+def _saved_at(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        # Another run has just taken it over.
+        return 0.0
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    """The document in a file; None if there is no file.
+
+    :raises: BadInput for a file that is not a journal.
+    """
+    try:
+        with files.open_regular(path) as file:
+            raw = strict_json.parse(file.read(_MOST + 1), _MOST)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as exc:
+        raise errors.BadInput(
+            f'--journal: cannot read {path}: {exc}') from exc
+    if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
+        raise errors.BadInput(f'--journal: {path} is not a '
+                              f'{SCHEMA} document')
+    return raw
+
+
+def _identity(raw: Mapping[str, Any]) -> BmcIdentity:
+    """The identity in a journal; parts of wrong types are unknown."""
+    known = raw.get('identity')
+    service, uuid, serial = (
+        str(found) if isinstance(known, dict) and (found := known.get(name))
+        else None for name in ('service', 'uuid', 'serial'))
+    return BmcIdentity(str(raw.get('bmc')), str(raw.get('system')), service,
+                       uuid, serial)
 
 
 def _sync(folder: str) -> None:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         image_serving_options.Served(args, bmc_options.url(args)) as images,
         session.opened(args, images.uri) as opened,
     ):
-        record = journal.of(opened.bmc, opened.system, args.journal).load()
+        record = journal.of(opened.identity, args.journal).load()
         inventory = opened.complete_inventory()
         plan = opened.plan(inventory, profile, record)
     doc = plan.to_dict()

@@ -76,11 +76,12 @@ def apply(args: argparse.Namespace, profile: Profile,
     pace = _pace(args.poll_interval)
     with contextlib.ExitStack() as stack:
         bmc = bmc_options.url(args)
-        stack.enter_context(journal_mod.hold_bmc(bmc))
+        stack.enter_context(journal_mod.hold_url(bmc))
         serving = stack.enter_context(image_serving_options.Served(args, bmc))
         opened = stack.enter_context(_reached(
             args, serving, profile, pace))
-        journal = journal_mod.of(opened.bmc, opened.system, args.journal)
+        stack.enter_context(journal_mod.hold_bmc(opened.identity))
+        journal = journal_mod.of(opened.identity, args.journal)
         earlier = journal.load()
         profile = consent.limited(args, profile, opened, journal, earlier)
         record = _begin(profile, earlier, journal.time.now())
@@ -111,7 +112,7 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
         with contextlib.ExitStack() as stack:
             try:
                 opened = stack.enter_context(session.opened(args, serving.uri))
-                _ = opened.system  # read before anything is changed
+                _ = opened.identity  # read before anything is changed
             except Unreachable as exc:
                 if (not left or time.monotonic() > until or
                         exc.detail.error_class is not ErrorClass.TRANSIENT):

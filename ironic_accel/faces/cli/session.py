@@ -55,8 +55,9 @@ from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client.session import connect
 from ironic_accel.redfish.client.session import Connector
 from ironic_accel.redfish.client.session import disconnect
+from ironic_accel.redfish.inventory import bmc_identity
+from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from ironic_accel.redfish.inventory import system_state
-from ironic_accel.redfish.inventory import topology
 
 
 def _agreed() -> None:
@@ -119,16 +120,23 @@ class Opened:
     warm_up: float = 30.0
 
     @functools.cached_property
+    def identity(self) -> BmcIdentity:
+        """What identifies the BMC and the System.
+
+        :raises: BadInput if the BMC has no such System; Unreachable.
+        """
+        reader = Reader(self.connector, BmcSettings())
+        found = bmc_identity.read(reader, self.bmc, self.wanted)
+        self.backend.requests += reader.requests
+        return found
+
+    @property
     def system(self) -> str:
         """The path of the System.
 
         :raises: BadInput if the BMC has no such System; Unreachable.
         """
-        reader = Reader(self.connector, BmcSettings())
-        reader.begin()
-        uri = topology.own_uri(reader, self.wanted)
-        self.backend.requests += reader.requests
-        return uri
+        return self.identity.system
 
     @functools.cached_property
     def host(self) -> SystemPower:

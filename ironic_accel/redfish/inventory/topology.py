@@ -112,8 +112,18 @@ def own_uri(reader: Reader, system: str | None) -> str:
 
     :raises: as ``find``.
     """
+    return own_system(reader, system)[2].uri
+
+
+def own_system(reader: Reader, system: str | None
+               ) -> tuple[Fields, list[Fields], Fields]:
+    """The service root, all Systems of the BMC, and the node's own.
+
+    :raises: as ``find``.
+    """
     root = reader.root()
-    return _own_system(reader, root, _systems(reader, root)[0], system).uri
+    systems = _systems(reader, root)[0]
+    return root, systems, _own_system(reader, root, systems, system)
 
 
 def _raise_if_unread(reader: Reader, uri: str) -> None:
