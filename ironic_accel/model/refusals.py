@@ -258,13 +258,13 @@ def _firmware(
     if target.at_reset:
         # Nothing weaker than a reset of the host begins the writing.
         activation = strongest([activation, Activation.WARM_REBOOT])
-        late = too_strong(item, activation, profile)
-        if late:
-            return late, None
+    real = stages.real_activation(device.id, activation, transports)
+    late = too_strong(item, real, profile)
+    if late:
+        return late, None
     known = matching.component_facts(device, item.name, facts)
     return [], stages.Todo(
-        item, seen, transport.name, activation,
-        stages.real_activation(device.id, activation, transports),
+        item, seen, transport.name, activation, real,
         image=image.name, target=target,
         order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
@@ -355,6 +355,9 @@ def _mode(
         return [Refusal(item, 'it would be lost at the host reset that '
                         'activates it, and no transport can reset the '
                         'device alone', mode.activation, real)], None
+    late = too_strong(item, real, profile)
+    if late:
+        return late, None
     return [], stages.Todo(
         item, mode.current, transport.name, mode.activation, real,
         late=mode.persistent is not True and not real.is_host_reset)

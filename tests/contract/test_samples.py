@@ -84,4 +84,4 @@ def test_gb300_nvl_is_the_recorded_tray(tmp_path: Path) -> None:
         pytest.skip('no recorded trees beside this checkout')
     plan = planned('gb300-nvl', capture, tmp_path)
     assert plan.converged, plan.refused
-    assert len(plan.satisfied) == 4 * 3 + 4
+    assert len(plan.satisfied) == 4 * 2 + 4

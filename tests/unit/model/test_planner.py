@@ -485,6 +485,31 @@ def test_a_mode_of_all_is_asked_of_all_or_of_none(
         assert (made.refused[0].expected, made.refused[0].seen) == (2, 1)
 
 
+@pytest.mark.parametrize('what', ['firmware', 'mode'])
+@pytest.mark.parametrize(('limit', 'resets', 'refused'), [
+    (Activation.DEVICE_RESET, {}, True),
+    (Activation.DEVICE_RESET, {'gpu-1': Activation.DEVICE_RESET}, False),
+    (Activation.WARM_REBOOT, {}, False)])
+def test_a_reset_beyond_the_limit_is_refused_before_a_write(
+        what: str, limit: Activation, resets: dict[str, Activation],
+        refused: bool) -> None:
+    """Where no transport can reset the device alone, the host is rebooted."""
+    card = gpu(1, components=(dataclasses.replace(
+        GPU, activation=Activation.DEVICE_RESET),), modes=(
+        dataclasses.replace(ECC, activation=Activation.DEVICE_RESET),))
+    wanted = (profile(NEWER, limits=Limits(reset=limit))
+              if what == 'firmware' else
+              profile(modes={'ecc': 'enabled'}, limits=Limits(reset=limit)))
+    can = dataclasses.replace(transport(box(card)), resets=resets)
+    made = plan(box(card), wanted, transports=(can,))
+    assert bool(made.refused) is refused
+    assert bool(made.stages) is not refused
+    for no in made.refused:
+        assert no.reason == ('its activation needs a stronger reset than '
+                             'limits.reset allows')
+        assert (no.expected, no.seen) == (limit, Activation.WARM_REBOOT)
+
+
 def _declared(**group: Any) -> profile_mod.Profile:
     """A profile of format 2 with one group, read by the catalogue."""
     return loader.load_data({'profile': 2, 'name': 'p', 'devices': {
