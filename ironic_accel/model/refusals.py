@@ -213,7 +213,8 @@ def _firmware(
     wanted, seen = item.wanted, part.running if part else None
     if part is None or seen is None:
         return [Refusal(item, 'its running version is not reported, so an '
-                        'update could not be verified', wanted, None)], None
+                        'update could not be verified'
+                        + _elsewhere(transports), wanted, None)], None
     if image is None:
         return [Refusal(item, 'its version differs, and the profile has no '
                         'image for it', wanted, part.pending or seen)], None
@@ -335,15 +336,15 @@ def _mode(
 ) -> tuple[list[Refusal], stages.Todo | None]:
     mode = device.mode(item.name)
     if mode is None:
-        return [Refusal(item, 'the device does not support this mode',
-                        item.wanted, None)], None
-    no = _settable(item, mode, profile)
+        return [_no_mode(item, device, transports)], None
+    no = _settable(item, mode, profile, transports)
     transport = next((w for w in transports if item.ref in w.sets), None)
     if transport is None:
         no.append(
             Refusal(
                 item,
-                'no transport can set it, of: ' + _names(transports),
+                'no transport can set it, of: ' + _names(transports)
+                + _elsewhere(transports),
                 item.wanted,
                 mode.current,
             )
@@ -363,10 +364,41 @@ def _mode(
         late=mode.persistent is not True and not real.is_host_reset)
 
 
-def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:
+def _no_mode(item: Item, device: Device, transports: Sequence[Transport]
+             ) -> Refusal:
+    """A mode that the device lacks, or that no transport reports of it.
+
+    Only a source that was asked for the mode and answered that there is none
+    shows that the device lacks it: the document of a BMC without the property
+    shows nothing.
+    """
+    if f'mode:{item.name}' in device.absent:
+        return Refusal(item, 'the device does not support this mode',
+                       item.wanted, None)
+    inside = {w.name in INSIDE for w in transports}
+    text = ('the BMC does not report this mode' if inside == {False}
+            else 'the tools in the host do not report this mode'
+            if inside == {True}
+            else f'no transport reports this mode, of: {_names(transports)}')
+    return Refusal(item, text + _elsewhere(transports), item.wanted, None)
+
+
+def _elsewhere(transports: Sequence[Transport]) -> str:
+    """Where else to try what the transports at hand do not report or do."""
+    inside = {w.name in INSIDE for w in transports}
+    if inside == {False}:
+        return '; try in band (apply_profile_in_band)'
+    if inside == {True}:
+        return '; try out of band (apply_profile)'
+    return ''
+
+
+def _settable(item: Item, mode: Mode, profile: Profile,
+              transports: Sequence[Transport]) -> list[Refusal]:
     if mode.current is None:
         return [Refusal(item, 'its value is not reported, so a change '
-                        'could not be verified', item.wanted, None)]
+                        'could not be verified' + _elsewhere(transports),
+                        item.wanted, None)]
     if mode.allowed is not None and not any(
             matching.same_value(v, item.wanted, mode.unordered)
             for v in mode.allowed):

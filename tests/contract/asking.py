@@ -25,7 +25,7 @@ UNPROVED = ('the reset that activates it is unknown (activation: null in the '
             'catalogue), so it is not updated')
 LOCKED = 'the device reports it as not updateable'
 UNSEEN = ('its running version is not reported, so an update could not be '
-          'verified')
+          'verified; try in band (apply_profile_in_band)')
 
 
 def writes(box: Machine) -> int:

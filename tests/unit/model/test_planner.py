@@ -193,7 +193,11 @@ REFUSED = {
         {'inforom': Firmware('1', image='img')}),
         'running version is not reported', '1', None),
     'no such mode': (box(gpu(0)), profile(modes={'mig': 'enabled'}),
-                     'does not support this mode', 'enabled', None),
+                     'the BMC does not report this mode; try in band',
+                     'enabled', None),
+    'mode reported as not supported': (box(gpu(0, absent=('mode:mig',))),
+        profile(modes={'mig': 'enabled'}),
+        'the device does not support this mode', 'enabled', None),
     'value not allowed': (box(gpu(0)), profile(modes={'ecc': 'maybe'}),
                           'does not support this value', 'enabled, disabled',
                           'maybe'),
@@ -223,6 +227,20 @@ def test_refused_with_expected_and_seen(name: str) -> None:
     assert len(refused) == 1
     assert reason in refused[0].reason
     assert (refused[0].expected, refused[0].seen) == (expected, was)
+
+
+@pytest.mark.parametrize(('names', 'reason'), [
+    (('redfish',), 'the BMC does not report this mode; try in band '
+                   '(apply_profile_in_band)'),
+    (('agent',), 'the tools in the host do not report this mode; try out of '
+                 'band (apply_profile)'),
+    (('redfish', 'agent'), 'no transport reports this mode, of: redfish, '
+                           'agent')])
+def test_a_mode_that_is_not_reported_is_not_called_unsupported(
+        names: tuple[str, ...], reason: str) -> None:
+    refused = plan(box(gpu(0)), profile(modes={'mig': 'enabled'}), transports=[
+        Transport(name) for name in names]).refused
+    assert [r.reason for r in refused] == [reason]
 
 
 def test_transports_that_cannot_update_are_named() -> None:
