@@ -30,6 +30,7 @@ from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
+from ironic_accel.converge import waits
 from ironic_accel.converge.waits import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Inventory
@@ -234,8 +235,7 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
         return run.wait(run.record.progress, run.pace.look)
     except Unreachable as exc:
         run.save(intent=intent)
-        return run.hold('unreachable', f'not started: {exc.detail.summary}',
-                        run.pace.unreachable, exc.detail)
+        return waits.away(run, exc, 'not started: ')
     except Rejected as exc:
         if exc.retry_after is not None:
             run.save(intent=intent)
@@ -257,16 +257,13 @@ def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
     A system that is busy or unreachable is waited for, which does not count
     as an attempt. A permanent rejection is not retried; any other one counts.
     """
-    away = isinstance(exc, Unreachable)
     later = exc.retry_after if isinstance(exc, Rejected) else None
-    if away or later is not None:
+    if isinstance(exc, Unreachable) or later is not None:
         run.save(intent=None, attempts=before.attempts,
                  staged=before.staged)
-        if later is None:
-            return run.hold(
-                'unreachable', f'not started: {exc.detail.summary}',
-                run.pace.unreachable, exc.detail)
-        return _later(run, later, exc.detail)
+        if isinstance(exc, Unreachable):
+            return waits.away(run, exc, 'not started: ')
+        return _later(run, later or 0.0, exc.detail)
     run.save(intent=None, failure=exc.detail.to_dict())
     if exc.detail.error_class is ErrorClass.TRANSIENT:
         return run.wait(f'rejected: {exc.detail.summary}', run.pace.look)

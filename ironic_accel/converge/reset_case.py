@@ -37,6 +37,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 
@@ -109,7 +110,10 @@ class ResetCase:
                 ResetNote(phases[place], self.now, self.rules.by))
 
     def bmc_away(self, error: Unreachable) -> tuple[Act, ResetNote]:
-        if self.late <= self.times.away:
+        # A host that this reset switched off is not given up at once.
+        lasting = isinstance(error, NoAccess) and (
+            self.note.phase not in SWITCHED_OFF)
+        if self.late <= self.times.away and not lasting:
             return self.wait('waiting for the BMC')
         if self.note.phase is ResetPhase.BMC:
             error = Unreachable(

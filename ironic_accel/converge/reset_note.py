@@ -24,9 +24,11 @@ import enum
 from typing import Any
 
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import base_name
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
@@ -52,6 +54,12 @@ PHASES: Mapping[Activation, tuple[ResetPhase, ...]] = {
     Activation.AUX_CYCLE: (ResetPhase.OFF, ResetPhase.AUX, ResetPhase.BMC,
                        ResetPhase.ON),
 }
+
+#: Phases in which a BMC may restart because its auxiliary power was cut.
+_CYCLED = frozenset({ResetPhase.BMC, ResetPhase.ON})
+
+#: The component that is the firmware of a BMC (catalogue, components.yaml).
+BMC_COMPONENT = 'bmc'
 
 #: Phases in which the host is off because this reset switched it off.
 SWITCHED_OFF = frozenset({ResetPhase.AUX, ResetPhase.BMC, ResetPhase.ON})
@@ -197,6 +205,28 @@ def _of(intent: Intent | None) -> Mapping[str, Any] | None:
         return None
     ticket = intent.ticket or {}
     return None if ticket.get(PERFORMED) else ticket
+
+
+def restarts_bmc(record: Record, now: float, longest: float) -> bool:
+    """Whether the BMC restarts, or may, because of what the run has done.
+
+    It does after an auxiliary power cycle, and after an update of its own
+    firmware, whose intent is open until the new version is shown.
+
+    :param now: the time of the record.
+    :param longest: seconds that a restart of a BMC takes at most.
+    """
+    intent = record.intent
+    if intent is None:
+        return False
+    if intent.kind == 'reset':
+        return intent.activation is Activation.AUX_CYCLE and (
+            (intent.ticket or {}).get('phase') in _CYCLED
+            and now <= _at(intent.ticket or {}) + longest)
+    names = {base_name(name) for _, name in (
+        *(item.ref for item in intent.items), *intent.also)}
+    return (intent.verb == 'update' and intent.transport not in INSIDE
+            and BMC_COMPONENT in names and now <= intent.deadline + longest)
 
 
 def is_switched_off(record: Record) -> bool:

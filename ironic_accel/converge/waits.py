@@ -42,6 +42,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import matching
 from ironic_accel.model.matching import Knowledge
@@ -166,11 +167,23 @@ class Advance:
 _KIN = {'nic': 'dpu'}
 
 
-def away(run: Advance, exc: Unreachable) -> Outcome:
-    """The system does not answer: wait for it, up to the limit."""
-    return run.hold('unreachable',
-                    f'the BMC does not respond: {exc.detail.summary}',
-                    run.pace.unreachable, exc.detail)
+def away(run: Advance, exc: Unreachable, before: str = '') -> Outcome:
+    """The system does not answer: wait for it, up to the limit.
+
+    One that lets nobody in is not waited for, unless its BMC restarts because
+    of this run: a BMC that starts may reject credentials that it has not
+    loaded yet, or show another certificate.
+
+    :param before: what was not done because of it, in words.
+    """
+    summary = exc.detail.summary
+    if isinstance(exc, NoAccess):
+        if not reset_note.restarts_bmc(run.record, run.now,
+                                       run.pace.unreachable):
+            return run.fail(exc.detail)
+        summary = f'waiting while the BMC restarts: {summary}'
+    return run.hold('unreachable', before + summary, run.pace.unreachable,
+                    exc.detail)
 
 
 def occupied(run: Advance, inventory: Inventory) -> Outcome | None:

@@ -26,6 +26,7 @@ import sys
 from typing import Any
 
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 
 PORT = 623
@@ -81,9 +82,13 @@ def ask(target: IpmiTarget, seconds: float) -> dict[str, Any]:
 
 def unreachable(target: IpmiTarget, why: str, kind: ErrorClass,
                 todo: str | None = None) -> Unreachable:
-    """The error of a BMC that cannot be read."""
+    """The error of a BMC that cannot be read.
+
+    :returns: NoAccess where an operator has to change something first.
+    """
     if todo is None and kind is ErrorClass.NEEDS_OPERATOR:
         todo = 'check ipmi_address, ipmi_username and ipmi_password'
-    return Unreachable(
+    error = NoAccess if kind is ErrorClass.NEEDS_OPERATOR else Unreachable
+    return error(
         f'cannot read the BMC at {target.address}:{target.port} by '
         f'IPMI: {why}', error_class=kind, todo=todo)

@@ -112,6 +112,14 @@ class Unreachable(AccelError):
     """The system does not answer; no request that changes it was sent."""
 
 
+class NoAccess(Unreachable):
+    """The system lets nobody in, or cannot be trusted, and will not later.
+
+    Its credentials, its certificate or its port are not those that the caller
+    was given: somebody has to change one of them, and waiting does not help.
+    """
+
+
 def word(detail: Detail) -> str:
     """A failure in one line.
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import functools
 import time
 from typing import Any
+from urllib import parse
 
 from ironic.common import exception
 from ironic.drivers.modules.redfish import utils as redfish_utils
@@ -29,15 +30,25 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client import access_failures
+from ironic_accel.redfish.client.access_failures import OptionNames
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import read_failures
 from ironic_accel.redfish.client import session as client_session
 
-#: Property of a node with paths that its BMC is known not to answer for.
+#: What the options of Ironic's access to a BMC are called.
+OPTIONS = OptionNames(
+    address='driver_info/redfish_address',
+    bundle='driver_info/redfish_verify_ca',
+    trust='driver_info/redfish_verify_ca to the path of a CA bundle',
+    skip='driver_info/redfish_verify_ca to false',
+    credentials='driver_info/redfish_username and '
+                'driver_info/redfish_password')
 
 
 def session(node: Any) -> tuple[Any, str]:
@@ -48,24 +59,55 @@ def session(node: Any) -> tuple[Any, str]:
     we, by asking it.
 
     :raises: Unreachable where the BMC does not answer or the System is not
-        there.
+        there; NoAccess where it rejects the credentials, or its certificate
+        or protocol is not the expected one.
     """
     info = redfish_utils.parse_driver_info(node)
-    sushy_error = redfish_utils.sushy.exceptions.SushyError
+    errors = redfish_utils.sushy.exceptions
     try:
         with _cache(tuple(sorted(info.items()))) as root:
             client_session.pin(root._conn)
+            client_session.name_options(root._conn, OPTIONS)
             uri = info.get('system_id')
             if not uri:
                 uri = root.get_system(None).path
             return root._conn, str(uri)
-    except (sushy_error, AttributeError) as exc:
+    except (errors.AccessError, errors.ConnectionError) as exc:
+        raise _failure(node, exc) from exc
+    except (errors.SushyError, AttributeError) as exc:
         # sushy raises AttributeError for a session that no longer exists
         # (ironic, SessionCache.__exit__).
         raise Unreachable(
             f'the BMC does not respond: {type(exc).__name__}',
             error_class=ErrorClass.TRANSIENT, node=node.uuid,
             seen=str(exc)) from exc
+
+
+def _failure(node: Any, error: Exception) -> Unreachable:
+    """The error for a BMC that does not answer, or lets nobody in.
+
+    :param error: of sushy.
+    """
+    address = str(redfish_utils.parse_driver_info(node)['address'])
+    found = access_failures.unreachable(
+        error, f'the BMC at {parse.urlsplit(address).netloc}', OPTIONS,
+        address.startswith('http://'), CONF.redfish.read_timeout)
+    return type(found)(found.detail, node=node.uuid)
+
+
+def no_access(node: Any, error: BaseException) -> NoAccess | None:
+    """Why Ironic's own request will fail again, or None where it may not.
+
+    :param error: of Ironic, with the error of sushy among its causes.
+    """
+    errors = redfish_utils.sushy.exceptions
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, errors.AccessError | errors.ConnectionError):
+            found = _failure(node, seen)
+            return found if isinstance(found, NoAccess) else None
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def pin(node: Any) -> None:
@@ -91,7 +133,7 @@ def pin(node: Any) -> None:
                 client_session.pin(root._conn)
             return
         except errors.ConnectionError as exc:
-            if not left:
+            if not left or no_access(node, exc) is not None:
                 raise exception.RedfishConnectionError(
                     node=node.uuid, error=exc) from exc
             time.sleep(CONF.redfish.connection_retry_interval)

@@ -149,8 +149,7 @@ class ChildBackend(Delegating):
                 raise self._unreachable(
                     str(exc), ErrorClass.NEEDS_OPERATOR) from exc
             except Unreachable as exc:
-                raise self._unreachable(
-                    exc.detail.summary, exc.detail.error_class) from exc
+                raise self._unreachable_as(exc) from exc
         return self._connected
 
     def _unreachable(self, why: str, kind: ErrorClass) -> Unreachable:
@@ -158,6 +157,12 @@ class ChildBackend(Delegating):
         name = self._node.name or self._node.uuid
         return Unreachable(f'the BMC of child node {name} is not reachable: '
                            f'{why}', error_class=kind, node=self._node.uuid)
+
+    def _unreachable_as(self, exc: Unreachable) -> Unreachable:
+        """The same failure, named after this BMC."""
+        return type(exc)(self._unreachable(
+            exc.detail.summary, exc.detail.error_class).detail,
+            todo=exc.detail.todo)
 
     def sources(self) -> tuple[Source, ...]:
         """Read the child's inventory; see ports.Backend."""
@@ -168,8 +173,7 @@ class ChildBackend(Delegating):
         except Unreachable as exc:
             if exc.detail.node == self._node.uuid:
                 raise
-            raise self._unreachable(
-                exc.detail.summary, exc.detail.error_class) from exc
+            raise self._unreachable_as(exc) from exc
 
 
 class ReadOnlyBackend(Delegating):

@@ -22,6 +22,7 @@ from ironic.common import exception
 from ironic.common import states
 from oslo_log import log
 
+from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
@@ -46,10 +47,12 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge import reset_note
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.record import Record
@@ -136,7 +139,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
         _retry_later(task, str(exc.detail.summary))
         return
     except Unreachable as exc:
-        _inventory_failed(task, exc.detail)
+        _inventory_failed(task, exc.detail, isinstance(exc, NoAccess))
         return
     except saving.NotOurs:
         raise
@@ -150,8 +153,10 @@ def _tick(task: Any, current: operation.Operation) -> None:
     except exception.IronicException as exc:
         # Power actions and sessions fail for a while on BMCs that were just
         # reset; Ironic's words carry no secrets of the agent here.
-        _inventory_failed(task, Detail(
-            f'{type(exc).__name__}: {exc}', ErrorClass.TRANSIENT))
+        denied = bmc_session.no_access(task.node, exc)
+        _inventory_failed(task, denied.detail if denied else Detail(
+            f'{type(exc).__name__}: {exc}', ErrorClass.TRANSIENT),
+            denied is not None)
         return
     if end is not None:
         end.finish(task)
@@ -333,8 +338,23 @@ def _retry_later(task: Any, why: str) -> None:
     saving.save(task.node, touch=True)
 
 
-def _inventory_failed(task: Any, detail: Detail) -> None:
-    """Count a failed inventory; too many in a row end the operation."""
+def _is_expected(node: Any, current: operation.Operation) -> bool:
+    """Whether a BMC may let nobody in because of what the run has done."""
+    record = operation.load_record(node)
+    return record is not None and (
+        reset_note.is_switched_off(record) or reset_note.restarts_bmc(
+            record, elapsed_time.now(node),
+            context.pace(current).unreachable))
+
+
+def _inventory_failed(task: Any, detail: Detail, lasting: bool = False
+                      ) -> None:
+    """Count a failed inventory; too many in a row end the operation.
+
+    :param lasting: whether the BMC lets nobody in. That ends the operation at
+        once, unless the BMC restarts because of it, or the host is off
+        because of it.
+    """
     current = operation.load(task.node)
     if current is None:
         return
@@ -342,7 +362,8 @@ def _inventory_failed(task: Any, detail: Detail) -> None:
         update_followup.inventory_failed(task, current, detail.summary)
         return
     failures = current.failures + 1
-    if failures >= CONF.accelerator.max_failures:
+    if failures >= CONF.accelerator.max_failures or (
+            lasting and not _is_expected(task.node, current)):
         if current.phase == 'restore':
             # The result of the operation is known; only the power state was
             # not restored, which the result and the node report.

@@ -260,8 +260,10 @@ def of(identity: BmcIdentity, path: str | None = None) -> FileJournal:
                        is_default=path is None)
 
 
-def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
-    """Whether a run of a profile on a BMC was interrupted in a write.
+def left_open(bmc: str, profile: Profile, path: str | None = None
+              ) -> Record | None:
+    """The record of a run of a profile on a BMC that was interrupted in a
+    write or a reset, or None.
 
     The BMC has not responded yet, so the journals of all its Systems are
     read.
@@ -279,8 +281,8 @@ def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
         if record is not None and record.digest == profile.digest and (
                 record.intent is not None) and any(
                     _same_url(bmc, str(name)) for name in names):
-            return True
-    return False
+            return record
+    return None
 
 
 def _journals(paths: Iterable[str] | None = None

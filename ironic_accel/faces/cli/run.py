@@ -54,6 +54,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -114,8 +115,8 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
                 opened = stack.enter_context(session.opened(args, serving.uri))
                 _ = opened.identity  # read before anything is changed
             except Unreachable as exc:
-                if (not left or time.monotonic() > until or
-                        exc.detail.error_class is not ErrorClass.TRANSIENT):
+                if left is None or time.monotonic() > until or (
+                        not _may_pass(exc, left)):
                     raise
                 messages.say('continuing an interrupted run, waiting for '
                              f'the BMC: {exc.detail.summary}')
@@ -123,6 +124,17 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
                 yield opened
                 return
         time.sleep(max(pace.look, 0.01))
+
+
+def _may_pass(exc: Unreachable, left: Record) -> bool:
+    """Whether a BMC may answer later to the run that left a record.
+
+    One that lets nobody in may only while it restarts because of that run.
+    """
+    if isinstance(exc, NoAccess):
+        return left.intent is not None and reset_note.restarts_bmc(
+            left, left.intent.since, 0)
+    return exc.detail.error_class is ErrorClass.TRANSIENT
 
 
 def _begin(profile: Profile, earlier: Record | None, now: float) -> Record:

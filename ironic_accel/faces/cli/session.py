@@ -49,6 +49,7 @@ from ironic_accel.model.record import Record
 from ironic_accel.model import unite
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client.access_failures import OptionNames
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.limits import ImageUri
 from ironic_accel.redfish.client.reader import Reader
@@ -58,6 +59,12 @@ from ironic_accel.redfish.client.session import disconnect
 from ironic_accel.redfish.inventory import bmc_identity
 from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from ironic_accel.redfish.inventory import system_state
+
+
+#: The options of the access to a BMC, for errors.
+OPTIONS = OptionNames(
+    address='--bmc', bundle='--ca', trust='--ca FILE, or --insecure',
+    skip='--insecure', credentials='--user and --password-file')
 
 
 def _agreed() -> None:
@@ -206,7 +213,8 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     log = request_log.RequestLog(bmc)
     with contextlib.ExitStack() as stack:
         stack.enter_context(messages.status(log.text))
-        connector = connect(bmc, user, password, verify, observer=log)
+        connector = connect(bmc, user, password, verify, observer=log,
+                            options=OPTIONS)
         stack.callback(disconnect, connector)
         backend = RedfishBackend(connector, args.system, catalog=catalog,
                                  settings=BmcSettings(

@@ -42,6 +42,7 @@ from ironic_accel.model import strict_json
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.connector import LoginRejected
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client.responses import Answer
 from ironic_accel.redfish.client import retry_rules
@@ -201,13 +202,14 @@ def _get(connector: session.Connector, uri: str
     try:
         response = session.reading(connector).get(
             uri, server_side_retries_left=0)
+    except LoginRejected as error:
+        raise session.failure(connector, error) from error
     except exceptions.HTTPError as error:
         body = getattr(error, 'body', None)
         return error.status_code or 500, (
             {'error': body} if isinstance(body, dict) else {})
     except exceptions.SushyError as error:
-        raise Unreachable(f'the BMC does not answer: {error}',
-                          error_class=ErrorClass.TRANSIENT) from error
+        raise session.failure(connector, error) from error
     if not response.content:
         return response.status_code, {}
     try:

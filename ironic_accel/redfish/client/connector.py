@@ -51,14 +51,22 @@ _SESSIONS = '/redfish/v1/SessionService/Sessions'
 class RequestRefused(exceptions.HTTPError):  # type: ignore[misc]
     """A response that is refused; ``code`` has the reason.
 
+    :ivar is_redirect: whether it is a redirect to another address.
+
     It has no HTTP status: callers that check only the status would accept a
     good one.
     """
 
-    def __init__(self, url: str, code: str) -> None:
+    def __init__(self, url: str, code: str, is_redirect: bool = False
+                 ) -> None:
         self.status_code = 0
         self.code = code
+        self.is_redirect = is_redirect
         exceptions.SushyError.__init__(self, f'{url} {code}')
+
+
+class LoginRejected(exceptions.AccessError):  # type: ignore[misc]
+    """The BMC rejects the credentials with which a session expired."""
 
 
 class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
@@ -116,6 +124,8 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
         """Create a new session after the old one expired; returns whether
         it did.
 
+        :raises: LoginRejected; other errors of sushy.
+
         Not done by sushy, whose request would follow any URI from the BMC
         and has no time limit.
         """
@@ -130,7 +140,9 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
                                    'Links.Sessions'),
             {'UserName': auth._username, 'Password': auth._password},
             {'X-Auth-Token': ''}, None)
-        if response.status_code in (401, 403):
+        if response.status_code == 401:
+            raise LoginRejected('POST', response.url, response)
+        if response.status_code == 403:
             return False
         exceptions.raise_for_response('POST', response.url, response)
         token = response.headers.get('X-Auth-Token')
@@ -298,5 +310,4 @@ def _moved(response: requests.Response, pin: origins.Origin | None) -> str:
         response.url,
         f'answered {response.status_code} with a '
         f'redirect to {origins.shown(location)}, which is not '
-        'followed: its address is not that of the BMC',
-    )
+        'followed: its address is not that of the BMC', is_redirect=True)

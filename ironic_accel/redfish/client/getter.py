@@ -33,6 +33,9 @@ from sushy import exceptions
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
+from ironic_accel.redfish.client import access_failures
+from ironic_accel.redfish.client.connector import LoginRejected
+from ironic_accel.redfish.client.connector import RequestRefused
 from ironic_accel.redfish.client import documents
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import BmcSettings
@@ -60,23 +63,6 @@ class Failure:
     answer: str
 
 
-#: Descriptions of connection errors, and the texts of requests, urllib3 and
-#: http.client that identify them; the more specific first.
-_CONNECTION_ERRORS = (
-    ('connection refused', ('Connection refused',)),
-    ('cannot resolve its host name', ('Name or service not known',
-                                      'Temporary failure in name resolution',
-                                      'Failed to resolve')),
-    ('host or network unreachable', ('No route to host', 'is unreachable')),
-    ('certificate verification failed', ('CERTIFICATE_VERIFY_FAILED',)),
-    ('TLS error', ('SSLError', 'SSL:')),
-    ('the response is incomplete', ('IncompleteRead', 'InvalidChunkLength')),
-    ('the connection was closed without a response', (
-        'Connection aborted', 'RemoteDisconnected',
-        'Connection reset by peer')),
-)
-
-
 class Getter:
     """Reads resources of a BMC.
 
@@ -93,10 +79,16 @@ class Getter:
         self._etags: dict[str, tuple[str, Doc]] = {}
         self.begin()
 
+    @property
+    def options(self) -> access_failures.OptionNames:
+        """What the caller's options of its access are called."""
+        return session.options(self._connector)
+
     def begin(self) -> None:
         """Reset the counters: a new inventory starts."""
         self.requests = 0
         self._gone = 0
+        self._let_in = False
         self._until = time.monotonic() + self._settings.inventory_timeout
 
     def ask(self, uri: str, target: str, steady: bool) -> Doc | Failure:
@@ -128,6 +120,7 @@ class Getter:
             response = self._send(target, headers, left)
         except exceptions.HTTPError as error:
             self._gone = 0
+            self._check_access(uri, error)
             return Failure(error.status_code or 0, _describe_status(error))
         except exceptions.SushyError as error:
             return self._lost(uri, error)
@@ -159,8 +152,10 @@ class Getter:
         """The document in a response, within the limits."""
         if response.status_code == 304 and kept:
             self._gone = 0
+            self._let_in = self._let_in or uri != ROOT
             return kept[1]
         self._gone = 0
+        self._let_in = self._let_in or uri != ROOT
         status = response.status_code
         try:
             doc = strict_json.parse_object(response.content,
@@ -180,34 +175,40 @@ class Getter:
             self._etags[uri] = (etag, found)
         return found
 
-    def _lost(self, uri: str, error: Exception) -> Failure:
+    def _lost(self, uri: str, error: exceptions.SushyError) -> Failure:
         """Count a failed connection; after several the BMC is unreachable.
+
+        :raises: Unreachable; NoAccess at once.
         """
         self._gone += 1
-        said = self._describe_error(error)
-        if self._gone >= _GONE_AFTER or uri == ROOT:
-            raise Unreachable(f'the BMC at {self._address} does not '
-                              f'answer: {said}',
-                              error_class=ErrorClass.TRANSIENT)
-        return Failure(0, said)
+        why = session.cause(
+            self._connector, error, self._settings.read_timeout)
+        if self._gone >= _GONE_AFTER or uri == ROOT or why.lasting:
+            raise session.failure(self._connector, error,
+                                  self._settings.read_timeout)
+        return Failure(0, why.words)
 
-    def _describe_error(self, error: Exception) -> str:
-        causes = [*_causes(error)]
-        if any(isinstance(c, requests_errors.Timeout) for c in causes):
-            return f'no response within {self._settings.read_timeout:g} s'
-        for words, marks in _CONNECTION_ERRORS:
-            for text in map(str, causes):
-                if any(mark in text for mark in marks):
-                    return words
-        return f'no complete response: {str(error)[:200]}'
+    def _check_access(self, uri: str, error: exceptions.HTTPError) -> None:
+        """Raise if the BMC lets nobody in, rather than to one resource.
 
+        A session that expired has been renewed by now. With a password in
+        each request a BMC that has returned a protected resource knows the
+        user: another one that answers 401 is unread like any other failure.
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and its causes."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__context__
+        :raises: NoAccess.
+        """
+        names = self.options
+        where = f'the BMC at {self._address}'
+        if uri == ROOT and isinstance(error, RequestRefused) \
+                and error.is_redirect:
+            raise access_failures.moved(where, names, error.code) from error
+        if error.status_code != 401:
+            return
+        if isinstance(error, LoginRejected) or uri == ROOT or (
+                not self._let_in):
+            raise access_failures.rejected(
+                where, names, 401, str(error.code),
+                session.sends_credentials(self._connector)) from error
 
 
 def _describe_status(error: exceptions.HTTPError) -> str:

@@ -28,6 +28,7 @@ from typing import Any
 
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import documents
 from ironic_accel.redfish.client import getter
@@ -125,11 +126,12 @@ class Reader:
         doc = self.get(ROOT)
         if doc is None:
             failure = self.failures[ROOT]
-            raise Unreachable(
-                f'{ROOT}: cannot read the service root: {failure.answer}',
-                error_class=(ErrorClass.NEEDS_OPERATOR
-                             if failure.status in (401, 403)
-                             else ErrorClass.TRANSIENT))
+            summary = f'{ROOT}: cannot read the service root: {failure.answer}'
+            if failure.status == 403:
+                raise NoAccess(summary, error_class=ErrorClass.NEEDS_OPERATOR,
+                               todo='check ' + self._getter.options
+                               .credentials)
+            raise Unreachable(summary, error_class=ErrorClass.TRANSIENT)
         root = self.fields(doc)
         if not any(root.has(name) for name in _ROOTS):
             raise Unreachable(

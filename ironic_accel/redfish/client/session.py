@@ -36,6 +36,8 @@ from ironic_accel.bounded import web
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client import access_failures
+from ironic_accel.redfish.client.access_failures import OptionNames
 from ironic_accel.redfish.client.connector import PinnedConnector
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
@@ -52,7 +54,8 @@ NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
 def connect(url: str, user: str | None = None, password: str | None = None,
             verify: bool | str = True,
             settings: BmcSettings | None = None,
-            observer: web.Observer | None = None) -> Connector:
+            observer: web.Observer | None = None,
+            options: OptionNames | None = None) -> Connector:
     """Connect to a BMC.
 
     :param url: scheme and authority, ``https://192.0.2.1``.
@@ -60,9 +63,11 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     :param verify: whether the certificate is verified, or the path of the CA
         certificates.
     :param observer: is called for each request.
+    :param options: what the caller calls its options, for errors.
     :returns: a connector; to be closed by ``disconnect``.
     :raises: BadInput for another URL; Unreachable if the BMC does not
-        respond or rejects the credentials.
+        respond; NoAccess if it rejects the credentials, or its certificate
+        or protocol is not the expected one.
     """
     settings = settings or BmcSettings()
     where = parse.urlsplit(url)
@@ -75,6 +80,8 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     connector = PinnedConnector(base, verify=verify)
     connector.settings = settings
     connector.observer = observer
+    if options is not None:
+        name_options(connector, options)
     if user is None:
         return connector
     try:
@@ -85,16 +92,9 @@ def connect(url: str, user: str | None = None, password: str | None = None,
         # Sushy falls back to basic authentication without testing it.
         reading(connector).get('/redfish/v1/Systems',
                                server_side_retries_left=0)
-    except exceptions.AccessError as error:
-        disconnect(connector)
-        raise Unreachable(
-            f'{base}: the BMC rejected the credentials',
-            error_class=ErrorClass.NEEDS_OPERATOR,
-            message_id=str(error.code)) from error
     except exceptions.SushyError as error:
         disconnect(connector)
-        raise Unreachable(f'{base}: the BMC does not answer: {error}',
-                          error_class=ErrorClass.TRANSIENT) from error
+        raise failure(connector, error, settings.read_timeout) from error
     except NOT_REDFISH as error:
         disconnect(connector)
         raise Unreachable(
@@ -132,6 +132,43 @@ def reading(connector: Connector, settings: BmcSettings | None = None
                       requests.Session):
         return connector
     return PinnedConnector.like(connector, settings)
+
+
+def name_options(connector: Connector, names: OptionNames) -> None:
+    """Set what the options of a connector's access are called in errors."""
+    connector.option_names = names
+
+
+def options(connector: Connector) -> OptionNames:
+    """What the options of a connector's access are called."""
+    found = getattr(connector, 'option_names', None)
+    return found if isinstance(found, OptionNames) else OptionNames()
+
+
+def cause(connector: Connector, error: Exception,
+          seconds: float = BmcSettings().read_timeout
+          ) -> access_failures.Cause:
+    """Why a request got no response.
+
+    :param seconds: how long a response was waited for.
+    """
+    return access_failures.cause(
+        error, str(connector._url).startswith('http://'), seconds)
+
+
+def failure(connector: Connector, error: Exception,
+            seconds: float = BmcSettings().read_timeout) -> Unreachable:
+    """The error for a request that got no response, or no access."""
+    return access_failures.unreachable(
+        error, f'the BMC at {address(connector)}', options(connector),
+        str(connector._url).startswith('http://'), seconds)
+
+
+def sends_credentials(connector: Connector) -> bool:
+    """Whether requests carry a token or a password."""
+    theirs = getattr(connector, '_session', None)
+    return getattr(theirs, 'auth', None) is not None or bool(
+        (getattr(theirs, 'headers', None) or {}).get('X-Auth-Token'))
 
 
 def address(connector: Connector) -> str:

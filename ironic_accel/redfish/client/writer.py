@@ -37,6 +37,7 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
+from ironic_accel.redfish.client import access_failures
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
@@ -70,16 +71,12 @@ class Writer:
         try:
             session_module.reading(self._connector, self._settings).get(uri)
         except exceptions.AccessError as error:
-            raise Unreachable(
-                'the BMC rejected the credentials',
-                error_class=ErrorClass.NEEDS_OPERATOR,
-                message_id=str(error.code)) from error
+            raise session_module.failure(self._connector, error) from error
         except exceptions.HTTPError:
             # The session is valid, and the resource does not matter here.
             return
         except exceptions.SushyError as error:
-            raise Unreachable(f'the BMC does not answer: {error}',
-                              error_class=ErrorClass.TRANSIENT) from error
+            raise session_module.failure(self._connector, error) from error
 
     def send(self, method: str, uri: str,
              body: Mapping[str, Any] | None = None) -> Answer:
@@ -229,7 +226,29 @@ class Writer:
             except connector_module.BROKEN as error:
                 raise _lost(method, uri, error, sent) from error
             with response:
+                if response.status_code == 401:
+                    self._check_session(session)
                 return responses.judge(method, uri, response)
+
+    def _check_session(self, session: web.Session) -> None:
+        """Raise if a new session would not change an answer 401.
+
+        A session may expire between a read and a write: it is renewed, and
+        the write is sent again. If the same session is then rejected again,
+        its user may read and not write; a password in each request cannot
+        expire.
+
+        :raises: NoAccess; nothing was written.
+        """
+        token = session.headers.get('X-Auth-Token')
+        if token and getattr(
+                self._connector, 'rejected_token', None) != token:
+            self._connector.rejected_token = token
+            return
+        raise access_failures.rejected(
+            f'the BMC at {session_module.address(self._connector)}',
+            session_module.options(self._connector), 401,
+            sent=session_module.sends_credentials(self._connector))
 
 
 def _wants_match(error: Rejected) -> bool:
