@@ -288,8 +288,26 @@ def test_a_password_is_used_and_never_printed(
 
 def test_certificates_are_verified(boot: Boot, run: Run) -> None:
     url = boot('plain', tls=True).url
-    assert run('inventory', '--bmc', url).code == 4
+    said = run('inventory', '--bmc', url)
+    assert said.code == 4
+    assert 'self-signed and not trusted' in said.err
+    assert 'next: set --ca FILE, or --insecure' in said.err
     assert run('inventory', '--bmc', url, '--insecure').code == 0
+
+
+@pytest.mark.parametrize('words', [
+    (), ('--user', 'root', '--password-file', 'wrong')])
+def test_an_apply_that_is_not_let_in_ends_at_once(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path,
+        words: tuple[str, ...]) -> None:
+    machine = boot('hgx-h100', user='root', password='s3cret')
+    wrong = tmp_path / 'wrong'
+    wrong.write_text('no')
+    said = run('apply', '--bmc', machine.url, '--profile', profile(), *QUICK,
+               *(str(wrong) if w == 'wrong' else w for w in words))
+    assert said.code == 4
+    assert 'next: set --user and --password-file' in said.err
+    assert len(machine.box.ledger.requests) < 8
 
 
 def test_an_error_of_a_profile_names_the_path(

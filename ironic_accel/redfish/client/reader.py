@@ -30,6 +30,7 @@ from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client.access_failures import OptionNames
 from ironic_accel.redfish.client import documents
 from ironic_accel.redfish.client import getter
 from ironic_accel.redfish.client.getter import Doc
@@ -84,6 +85,11 @@ class Reader:
         self._getter.begin()
 
     @property
+    def options(self) -> OptionNames:
+        """What the caller's options of its access to the BMC are called."""
+        return self._getter.options
+
+    @property
     def requests(self) -> int:
         """The number of requests of this inventory."""
         return self._getter.requests
@@ -129,8 +135,8 @@ class Reader:
             summary = f'{ROOT}: cannot read the service root: {failure.answer}'
             if failure.status == 403:
                 raise NoAccess(summary, error_class=ErrorClass.NEEDS_OPERATOR,
-                               todo='check ' + self._getter.options
-                               .credentials)
+                               todo='check the role of the user in '
+                               + self.options.credentials)
             raise Unreachable(summary, error_class=ErrorClass.TRANSIENT)
         root = self.fields(doc)
         if not any(root.has(name) for name in _ROOTS):

@@ -26,6 +26,7 @@ import re
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
@@ -134,9 +135,20 @@ def _raise_if_unread(reader: Reader, uri: str) -> None:
     failure = reader.failures.get(uri)
     if failure is None or failure.status == 404:
         return
-    raise Unreachable(
-        f'{uri}: {failure.answer}', error_class=ErrorClass.NEEDS_OPERATOR
-        if failure.status in (401, 403) else ErrorClass.TRANSIENT)
+    raise _unread(reader, f'{uri}: {failure.answer}',
+                  failure.status in (401, 403))
+
+
+def _unread(reader: Reader, summary: str, refused: bool) -> Unreachable:
+    """The error for a System that could not be read.
+
+    :param refused: whether the BMC does not let the user read it.
+    """
+    if refused:
+        return NoAccess(summary, error_class=ErrorClass.NEEDS_OPERATOR,
+                        todo='check the role of the user in '
+                        + reader.options.credentials)
+    return Unreachable(summary, error_class=ErrorClass.TRANSIENT)
 
 
 def is_dpu(system: Fields) -> bool:
@@ -165,10 +177,8 @@ def _own_system(reader: Reader, root: Fields, systems: list[Fields],
         failures = reader.failures
         refused = any(f.status in (401, 403) for f in failures.values())
         said = '; '.join(f'{u}: {f.answer}' for u, f in failures.items())
-        raise Unreachable(
-            f'cannot read any System of the BMC: {said}',
-            error_class=(ErrorClass.NEEDS_OPERATOR if refused
-                         else ErrorClass.TRANSIENT))
+        raise _unread(
+            reader, f'cannot read any System of the BMC: {said}', refused)
     if not systems and not (wanted or '').startswith('/'):
         raise BadInput(unread_members.no_system(reader, root))
     if wanted is None:

@@ -54,6 +54,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
@@ -141,6 +142,10 @@ def act(activation: Activation, made: ResetNote, seen: HostReadings,
     (note('bmc', ago=11), UNTOLD, WaitUntil),
     (note('bmc', ago=601), HostReadings(away=Unreachable('x')), ResetFailed),
     (note('bmc', ago=599), HostReadings(away=Unreachable('x')), WaitUntil),
+    # Who is not let in is not waited for, unless the host is off by it.
+    (note('off', ago=9), HostReadings(away=NoAccess('x')), ResetFailed),
+    (note('bmc', ago=11), HostReadings(away=NoAccess('x')), WaitUntil),
+    (note('on', ago=11), HostReadings(away=NoAccess('x')), WaitUntil),
     # On does no harm: it is asked for until the host is on, or for long.
     (note('on'), OFF, SetPower('on')),
     (note('on'), UNTOLD, SetPower('on')),

@@ -238,8 +238,9 @@ def test_refused_with_expected_and_seen(name: str) -> None:
                            'agent')])
 def test_a_mode_that_is_not_reported_is_not_called_unsupported(
         names: tuple[str, ...], reason: str) -> None:
-    refused = plan(box(gpu(0)), profile(modes={'mig': 'enabled'}), transports=tuple(
-        Transport(name) for name in names)).refused
+    refused = plan(
+        box(gpu(0)), profile(modes={'mig': 'enabled'}),
+        transports=tuple(Transport(name) for name in names)).refused
     assert [r.reason for r in refused] == [reason]
 
 

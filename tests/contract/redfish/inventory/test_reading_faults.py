@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import time
 
@@ -22,8 +23,10 @@ import pytest
 
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import identity
+from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator.bmc import control
 from tests.contract.redfish.conftest import Rig
@@ -289,9 +292,41 @@ def test_a_task_of_another_client_makes_the_system_busy(rig: Start) -> None:
 def test_rejected_credentials_are_reported(rig: Start) -> None:
     at = rig('plain', user='admin', password='secret')
     assert at.backend.observe().host == 'on'
-    with pytest.raises(Unreachable) as refused:
+    with pytest.raises(NoAccess, match='rejected the cred') as refused:
         session.connect(at.url, 'admin', 'wrong')
     assert 'wrong' not in str(refused.value)
+
+
+@pytest.mark.parametrize('auth', ['session', 'basic'])
+def test_a_password_that_was_changed_ends_the_inventory_at_once(
+        rig: Start, auth: str) -> None:
+    """Each further attempt could lock the account at the BMC."""
+    at = rig('plain', user='admin', password='secret')
+    if auth == 'basic':
+        at.connector._auth._fallback_to_basic_authentication()
+    assert at.backend.observe().host == 'on'
+    at.box.options = dataclasses.replace(at.box.options, password='other')
+    at.box.sessions.clear()
+    before = len(at.box.ledger.requests)
+    with pytest.raises(NoAccess, match='set the user and the password'):
+        at.backend.observe()
+    assert len(at.box.ledger.requests) - before <= 4
+
+
+def test_a_bmc_that_requires_credentials_is_told_from_one_that_rejects_them(
+        rig: Start) -> None:
+    at = rig('plain', user='admin', password='secret')
+    alone = RedfishBackend(session.connect(at.url), settings=at.settings)
+    with pytest.raises(NoAccess, match='the BMC requires credentials'):
+        alone.observe()
+
+
+def test_one_resource_that_answers_401_is_unread_like_any_other(
+        rig: Start) -> None:
+    at = rig('pcie-a100', user='admin', password='secret', expand=False)
+    at.box.faults.add('status', '401', '/Processors/GPU1$')
+    seen = at.backend.observe()
+    assert any(u.source.endswith('/Processors/GPU1') for u in seen.unread)
 
 
 @pytest.mark.parametrize(('fault', 'value'), [

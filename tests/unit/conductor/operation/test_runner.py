@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import dataclasses
 import pathlib
 from typing import Any
 from unittest import mock
@@ -26,6 +27,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
@@ -38,8 +40,10 @@ from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.record import Intent
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import Make
 from tests.unit.conductor.stage import site_profile
@@ -250,6 +254,42 @@ def test_consecutive_session_errors_fail_the_step(stage: Stage) -> None:
     assert stage.node.provision_state == states.CLEANFAIL
     assert 'no session' in stage.node.last_error
     assert stage.node.clean_step == {}
+
+
+@pytest.mark.parametrize('where', ['session', 'inventory'])
+def test_a_bmc_that_lets_nobody_in_fails_the_step_at_once(
+        stage: Stage, where: str) -> None:
+    stage.begin(profile='h100-new')
+    denied = NoAccess('the BMC rejected the credentials',
+                      todo='set driver_info/redfish_password')
+    patched = (mock.patch.object(context, 'make', autospec=True,
+                                 side_effect=denied)
+               if where == 'session' else
+               mock.patch.object(stage.box, 'sources', autospec=True,
+                                 side_effect=denied))
+    with patched:
+        assert stage.tick() is None
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert 'next: set driver_info/redfish_password' in stage.node.last_error
+
+
+def test_a_bmc_that_restarts_for_the_run_is_waited_for(stage: Stage) -> None:
+    """After an auxiliary cycle a BMC may not know its users yet."""
+    stage.begin(profile='h100-new')
+    stage.tick()
+    record = operation.load_record(stage.node)
+    assert record is not None
+    node = stage.acquire(stage.node).node
+    now = elapsed_time.now(node)
+    operation.store_record(node, dataclasses.replace(record, intent=Intent(
+        'reset', Activation.AUX_CYCLE, now, now + 1800,
+        ticket={'phase': 'bmc', 'at': now})))
+    node.save()
+    objects.Node.release(None, 'this-conductor', node.id)
+    with mock.patch.object(context, 'make', autospec=True,
+                           side_effect=NoAccess('wrong certificate')):
+        current = stage.tick()
+    assert current.progress == 'wrong certificate'
 
 
 def test_unknown_exception_fails_the_step_without_its_text(
