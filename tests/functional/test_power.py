@@ -183,7 +183,7 @@ def test_a_bmc_that_is_silent_ends_a_service_soon_and_active(
     stage.lift(one)
     told = stage.result(one)
     assert told['outcome'] == 'failed'
-    assert 'does not respond' in told['error']['summary'], told
+    assert 'does not answer' in told['error']['summary'], told
     assert seconds < SILENT
     assert any('steps that were not run: vendor.refresh_traits' in e['event']
                for e in ironic.history(one.uuid))

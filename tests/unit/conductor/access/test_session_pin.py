@@ -247,7 +247,7 @@ def test_a_bmc_that_does_not_answer_is_asked_once(
     try:
         with mock.patch.object(connector_module.PinnedConnector, 'settings',
                                bounds), \
-                pytest.raises(Unreachable, match='does not respond'):
+                pytest.raises(Unreachable, match='does not answer'):
             bmc_session.session(node)
     finally:
         CONF.clear_override('read_timeout', group='redfish')
