@@ -29,6 +29,7 @@ from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import Value
 from ironic_accel.model.device import Warned
 from ironic_accel.model import device_marks
+from ironic_accel.model import nv_parameters
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.untrusted import Untrusted
 
@@ -168,8 +169,11 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
            product: Product | None, vendor: str | None,
            left_out: list[Warned]) -> tuple[Mode, ...]:
     out = []
-    for name, one in given['modes'].members(64):
+    for name, one in given['modes'].members(128):
         facts = catalog.mode(kind, name, product, vendor)
+        if facts is None and nv_parameters.is_name(name):
+            # A product of a site's own catalogue: no allow list is for it.
+            continue
         if facts is None:
             left_out.append(Warned(given['id'].value, f'ignoring unknown mode '
                                    f'{name!r} of kind {kind}'))
@@ -185,7 +189,9 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
             _allowed(one['allowed'], facts), facts.activation,
             facts.persistent,
             unordered=facts.unordered, standing=standing,
-            doubt=_doubt(one)))
+            doubt=_doubt(one), minimum=_bound(one['minimum']),
+            maximum=_bound(one['maximum']),
+            read_only=one['read_only'].value is True))
     return tuple(out)
 
 
@@ -201,15 +207,21 @@ def _value(given: Untrusted, facts: ModeFacts) -> tuple[Value | None, bool]:
         value = given.text(64)
     elif type(raw) is int:
         value = given.number(0, _LARGEST)
-    if value is None or not (facts.accepts(value) or value == ()):
+    if value is None or not (facts.reports(value) or value == ()):
         return None, True
     return value, False
+
+
+def _bound(given: Untrusted) -> int | None:
+    """A bound that a device reports for a number."""
+    return None if given.value is None else given.number(0, _LARGEST)
 
 
 def _allowed(given: Untrusted, facts: ModeFacts) -> tuple[Value, ...] | None:
     """The values that a device takes: some of those that the mode has."""
     if given.value is None:
-        return facts.values if facts.type == 'word' else None
+        return (facts.values if facts.type == 'word'
+                and not nv_parameters.is_name(facts.name) else None)
     found = [_value(v, facts) for v in given.each()]
     return tuple(v for v, odd in found if v is not None and not odd)
 

@@ -167,9 +167,10 @@ def firmware(components: Iterable[Document]) -> str:
 
 def modes(modes: Mapping[str, Document]) -> str:
     """The modes of a device as one cell."""
-    return ', '.join(
-        f"{name} {current(m, 'current')}"
-        for name, m in modes.items()) or UNKNOWN
+    parts = [f"{name} {current(m, 'current')}" for name, m in modes.items()]
+    if len(parts) > 5:
+        parts = [*parts[:4], f'and {len(parts) - 4} more']
+    return ', '.join(parts) or UNKNOWN
 
 
 def firmware_table(doc: Document, title: str = 'Firmware') -> Table:

@@ -36,6 +36,7 @@ from ironic_accel.model.condition import FAMILIES
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import PciIds
+from ironic_accel.model import nv_parameters
 
 _INSTANCE = re.compile(r'(.+?)-[0-9]+\Z')
 
@@ -52,13 +53,15 @@ class Catalog:
     :param components: rows of components, overrides after general ones.
     :param modes: rows of modes, overrides after general ones.
     :param architectures: the defined architectures, each with its source.
+    :param refused: rows of names that are refused as modes.
     """
 
     def __init__(self, products: Iterable[Product],
                  vendors: Mapping[str, Mapping[str, Any]],
                  components: Iterable[Mapping[str, Any]],
                  modes: Iterable[Mapping[str, Any]],
-                 architectures: Iterable[Architecture] = ()) -> None:
+                 architectures: Iterable[Architecture] = (),
+                 refused: Iterable[Mapping[str, Any]] = ()) -> None:
         self.products = {p.name: p for p in products}
         self._vendors = {_squeeze(str(name)): word
                          for word, row in vendors.items()
@@ -77,6 +80,7 @@ class Catalog:
         self._components = tuple(components)
         self._modes = tuple(modes)
         self.defined_architectures = {a.name: a for a in architectures}
+        self._refused = tuple(refused)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -230,8 +234,12 @@ class Catalog:
              vendor: str | None = None) -> ModeFacts | None:
         """The facts of a mode; None for names that are not listed.
 
+        So are those of an NV configuration parameter of the allow list, which
+        the rows of a catalogue do not change (``nv_parameters``).
         ``product`` and ``vendor`` as for ``component``.
         """
+        if nv_parameters.is_name(name):
+            return nv_parameters.facts(kind, name, product)
         row: dict[str, Any] = {}
         for part in self._modes:
             if part['name'] == name and kind in part['kinds']:
@@ -245,7 +253,16 @@ class Catalog:
             row.get('together', False),
             {value: tuple(others)
              for value, others in row.get('spellings', {}).items()},
-            row.get('since', 1))
+            row.get('since', 1), row.get('maximum'),
+            tuple(row.get('reported', ())), row.get('trait', True),
+            row.get('read_only', ''), row.get('absent', ''))
+
+    def refused_mode(self, kind: str, name: str) -> str | None:
+        """Why a mode that operators ask for is not one, and what to use
+        instead; None for other names."""
+        return next((
+            f"{row['reason']} ({row['source']})" for row in self._refused
+            if name in row['names'] and kind in row['kinds']), None)
 
     def _lay(self, row: dict[str, Any], part: Mapping[str, Any],
              product: Product | str | None, vendor: str | None) -> None:
@@ -291,4 +308,4 @@ def extended(files: Mapping[str, str]) -> Catalog:
     """
     rows = catalog_source.read(files)
     return Catalog(rows.products, rows.vendors, rows.components, rows.modes,
-                   rows.architectures)
+                   rows.architectures, rows.refused)

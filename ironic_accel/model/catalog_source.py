@@ -48,6 +48,7 @@ class Rows:
     components: tuple[Mapping[str, Any], ...]
     modes: tuple[Mapping[str, Any], ...]
     architectures: tuple[Architecture, ...] = ()
+    refused: tuple[Mapping[str, Any], ...] = ()
 
 
 def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
@@ -60,6 +61,7 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
     components: list[Mapping[str, Any]] = []
     modes: list[Mapping[str, Any]] = []
     architectures: list[Mapping[str, Any]] = []
+    refused: list[Mapping[str, Any]] = []
     problems: list[str] = []
     for name, text in files.items():
         for doc in strict_yaml.documents(text, name):
@@ -75,9 +77,11 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
             components += sourced.rows(doc.data.get('components', ()))
             modes += sourced.rows(doc.data.get('modes', ()))
             architectures += sourced.rows(doc.data.get('architectures', ()))
+            refused += sourced.rows(doc.data.get('refused_modes', ()))
     rows = Rows(tuple(products), vendors, _general_first(components),
                 _general_first(modes),
-                tuple(Architecture(**row) for row in architectures))
+                tuple(Architecture(**row) for row in architectures),
+                tuple(refused))
     problems += _contradictions(rows)
     if problems:
         raise BadInput('catalogue: ' + '; '.join(problems))

@@ -97,6 +97,11 @@ class ModeFacts:
         have it.
     :ivar spellings: other spellings of its values, in lower case.
     :ivar since: the format from which on a profile can set it.
+    :ivar maximum: the largest number; None if no source bounds it.
+    :ivar reported: words that a device may report and no profile asks for.
+    :ivar trait: whether it makes a trait of its own.
+    :ivar read_only: why it is never changed, in one sentence; empty if it is.
+    :ivar absent: what may hide it from a device that has it; empty if nothing.
     """
 
     name: str
@@ -111,16 +116,26 @@ class ModeFacts:
     spellings: Mapping[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict)
     since: int = 1
+    maximum: int | None = None
+    reported: tuple[str, ...] = ()
+    trait: bool = True
+    read_only: str = ''
+    absent: str = ''
 
     @property
     def is_switch(self) -> bool:
         """Whether its values are enabled and disabled."""
         return set(self.values) == {'enabled', 'disabled'}
 
+    def reports(self, value: Value) -> bool:
+        """Whether a device may report a value."""
+        return value in self.reported or self.accepts(value)
+
     def accepts(self, value: Value) -> bool:
         """Whether a value is one of the mode's."""
         if self.type == 'integer':
-            return type(value) is int and value >= 0
+            return type(value) is int and value >= 0 and (
+                self.maximum is None or value <= self.maximum)
         if self.type == 'word':
             return isinstance(value, str) and value in self.values
         return (isinstance(value, tuple) and bool(value)

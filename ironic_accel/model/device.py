@@ -93,8 +93,7 @@ class Component:
     :ivar id: what the BMC or the tool calls it.
     :ivar running: the version that runs now.
     :ivar pending: the version that waits for a reset, if any is seen.
-    :ivar shows_pending: whether a waiting version would be visible at all;
-        where it would not, only our own record knows of it.
+    :ivar shows_pending: whether a waiting version would be visible at all.
     :ivar updateable: False where who shows it does not let it be written.
     :ivar activation: what activates a written image; None is unproved, and
         nothing is written then.
@@ -129,6 +128,8 @@ class Mode:
     :ivar standing: why ``current`` is None, where it is.
     :ivar doubt: the different values that two sources report, each with its
         source; ``current`` is None then.
+    :ivar minimum: and ``maximum``, the range of numbers that it reports;
+        ``read_only``, that its host may not set it.
     """
 
     name: str
@@ -141,12 +142,14 @@ class Mode:
     unordered: bool = False
     standing: Standing = Standing.UNTOLD
     doubt: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    read_only: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fit:
     """What an image is matched against besides model and PCI ids."""
-
     psid: str | None = None
     board: str | None = None
 

@@ -30,6 +30,7 @@ import yaml
 from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model import nv_parameters
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import FirmwareByProduct
@@ -188,8 +189,11 @@ def _group(group: Group) -> dict[str, Any]:
                    for product, row in wanted.rows.items()}
             if isinstance(wanted, FirmwareByProduct) else _firmware(wanted)
             for name, wanted in group.firmware.items()}
-    if group.modes:
-        out['modes'] = {k: plain(v) for k, v in group.modes.items()}
+    for key, named in (('modes', False), ('raw', True)):
+        found = {k: plain(v) for k, v in group.modes.items()
+                 if nv_parameters.is_name(k) is named}
+        if found:
+            out[key] = found
     if group.health != 'ok':
         out['health'] = group.health
     return out

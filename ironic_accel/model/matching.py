@@ -35,6 +35,7 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import is_product
 from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.serialization import plain
 from ironic_accel.model import version
 
 
@@ -68,6 +69,16 @@ class ModeKnowledge(Protocol):
     @property
     def together(self) -> bool:
         """Whether it is one for all devices of the system that have it."""
+        ...
+
+    @property
+    def read_only(self) -> str:
+        """Why it is never changed; empty if it is."""
+        ...
+
+    @property
+    def absent(self) -> str:
+        """What may hide it from a device that has it; empty if nothing."""
         ...
 
 
@@ -296,4 +307,27 @@ def misfit(image: Image, device: Device, item: Item) -> Refusal | None:
             return Refusal(
                 item, f'image {image.name}: its {key} {what}',
                 ' or '.join(values), seen[key])
+    return None
+
+
+def unaccepted(mode: Mode, item: Item) -> Refusal | None:
+    """Why a device does not take a value for a mode, as it reports itself;
+    None if nothing that it reports is against it."""
+    if mode.read_only:
+        return Refusal(item, 'the device reports it as read-only for its '
+                       'host', item.wanted, mode.current)
+    if mode.allowed is not None and not any(
+            same_value(v, item.wanted, mode.unordered)
+            for v in mode.allowed):
+        known = ', '.join(str(plain(v)) for v in mode.allowed)
+        return Refusal(item, 'the device does not support this value',
+                       known, item.wanted)
+    low, high = mode.minimum, mode.maximum
+    if isinstance(item.wanted, int) and (
+            (low is not None and item.wanted < low)
+            or (high is not None and item.wanted > high)):
+        return Refusal(
+            item, 'the device does not support this value',
+            f'{0 if low is None else low} to '
+            f"{'any number' if high is None else high}", item.wanted)
     return None

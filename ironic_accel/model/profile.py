@@ -111,7 +111,8 @@ class Group:
         pattern.
     :ivar firmware: by component, the version, or one for each product.
     :ivar modes: by mode, the value. One word for a mode that has one for
-        each port means every port.
+        each port means every port. A name in capitals is that of an NV
+        configuration parameter (``raw``).
     :ivar health: ``ok`` (nothing unhealthy is reported), ``proved`` (its
         health is reported as OK) or ``any``.
     :ivar products: the products of the catalogue that ``product`` and

@@ -28,6 +28,7 @@ from typing import Any
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog_types import ModeFacts
 from ironic_accel.model.device import Value
+from ironic_accel.model import nv_parameters
 from ironic_accel.model.profile import ANY
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
@@ -78,7 +79,9 @@ class GroupReader:
         return Group(
             name, match, self._count((*path, 'count'), raw.get('count')),
             {n: self._firmware(at, n, one, match) for n, at, one in firmware},
-            {n: self._mode(at, n, one, kinds) for n, at, one in modes},
+            {**{n: self._mode(at, n, one, kinds) for n, at, one in modes},
+             **self._parameters((*path, 'raw'), raw.get('raw', {}), kinds,
+                                products or ())},
             raw.get('health', 'ok'), products)
 
     def _names(self, path: Path, raw: Data,
@@ -276,16 +279,42 @@ class GroupReader:
         for kind in kinds:
             known = self._catalog.mode(kind, name)
             if known is None:
-                names = self._catalog.modes(kind)
-                self._problems.add(
-                    path, f'{name!r} is not a mode of kind {kind} '
-                    f'({suggest(name, names)})')
+                self._problems.add(path, self._no_mode(name, kind))
             elif known.since > self._words.format:
                 self._problems.add(path, LATER)
             else:
                 self.needed = max(self.needed, known.since)
                 value = self._mode_value(path, raw, known)
         return value
+
+    def _no_mode(self, name: str, kind: str) -> str:
+        """Why a name is not a mode of a kind."""
+        no = f'{name!r} is not a mode of kind {kind}'
+        reason = self._catalog.refused_mode(kind, name)
+        if reason is None and nv_parameters.is_name(name):
+            reason = 'an NV configuration parameter is written below raw'
+        return f'{no}: {reason}' if reason else (
+            f'{no} ({suggest(name, self._catalog.modes(kind))})')
+
+    def _parameters(self, path: Path, raw: Data, kinds: Collection[str],
+                    products: Collection[str]) -> dict[str, Value]:
+        """NV configuration parameters by their own names."""
+        out: dict[str, Value] = {}
+        for name, at, written in self._names(
+                path, raw, nv_parameters.spelled):
+            self.needed = 2
+            why = nv_parameters.problem(name, kinds, products)
+            known = nv_parameters.find(name)
+            value = nv_parameters.value_of(name, written)
+            if why is not None or known is None:
+                self._problems.add(at, why or 'is not known')
+            elif value is None:
+                self._problems.expected(at, written, known.expected)
+            else:
+                if value != written:
+                    self._problems.read_as(at, written, value)
+                out[name] = value
+        return out
 
     def _mode_value(self, path: Path, raw: Any, known: ModeFacts) -> Value:
         """A value of the type and the words that the catalogue says.
@@ -303,9 +332,10 @@ class GroupReader:
                     f': write {meant}, not {shown(raw)}' if meant else ''))
             return ''
         if known.type == 'integer':
-            if type(raw) is int and raw >= 0:
+            if type(raw) is int and known.accepts(raw):
                 return raw
-            self._problems.expected(path, raw, 'a whole number from 0')
+            self._problems.expected(path, raw, 'a whole number from 0' + (
+                '' if known.maximum is None else f' to {known.maximum}'))
             return 0
         if known.type == 'word':
             return self._mode_word(path, raw, known)

@@ -31,6 +31,7 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
 from ironic_accel.model import matching
 from ironic_accel.model.matching import Knowledge
+from ironic_accel.model import nv_parameters
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
@@ -40,7 +41,6 @@ from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Staged
-from ironic_accel.model.serialization import plain
 from ironic_accel.model import stages
 from ironic_accel.model import version
 
@@ -95,7 +95,7 @@ def change(item: Item, device: Device, image: Image | None,
     if item.kind == 'firmware':
         return _firmware(
             item, device, image, profile, transports, facts, meant)
-    return _mode(item, device, profile, transports)
+    return _mode(item, device, profile, transports, facts)
 
 
 def _firmware(
@@ -231,10 +231,15 @@ def _mode(
     device: Device,
     profile: Profile,
     transports: Sequence[Transport],
+    facts: Knowledge,
 ) -> tuple[list[Refusal], stages.Todo | None]:
     mode = device.mode(item.name)
     if mode is None:
-        return [_no_mode(item, device, transports)], None
+        return [_no_mode(item, device, transports, facts)], None
+    known = facts.mode(device.kind, item.name, device.product, device.vendor)
+    if known is not None and known.read_only:
+        return [Refusal(item, f'it is read and not set: {known.read_only}',
+                        item.wanted, mode.current)], None
     no = _settable(item, mode, profile, transports)
     transport = next((w for w in transports if item.ref in w.sets), None)
     if transport is None:
@@ -262,14 +267,19 @@ def _mode(
         late=mode.persistent is not True and not real.is_host_reset)
 
 
-def _no_mode(item: Item, device: Device, transports: Sequence[Transport]
-             ) -> Refusal:
+def _no_mode(item: Item, device: Device, transports: Sequence[Transport],
+             facts: Knowledge) -> Refusal:
     """A mode that the device lacks, or that no transport reports of it.
 
     Only a source that was asked for the mode and answered that there is none
     shows that the device lacks it: the document of a BMC without the property
     shows nothing.
     """
+    known = facts.mode(device.kind, item.name, device.product, device.vendor)
+    if known is None and nv_parameters.is_name(item.name):
+        return Refusal(
+            item, 'the allow list of NV configuration parameters does not '
+            f'have it for product {device.product}', item.wanted, None)
     if f'mode:{item.name}' in device.absent:
         return Refusal(item, 'the device does not support this mode',
                        item.wanted, None)
@@ -278,7 +288,9 @@ def _no_mode(item: Item, device: Device, transports: Sequence[Transport]
             else 'the tools in the host do not report this mode'
             if inside == {True}
             else f'no transport reports this mode, of: {_names(transports)}')
-    return Refusal(item, text + _elsewhere(transports), item.wanted, None)
+    more = (f': {known.absent}' if known is not None and known.absent
+            else _elsewhere(transports))
+    return Refusal(item, text + more, item.wanted, None)
 
 
 def _elsewhere(transports: Sequence[Transport]) -> str:
@@ -297,12 +309,9 @@ def _settable(item: Item, mode: Mode, profile: Profile,
         return [Refusal(item, 'its value is not reported, so a change '
                         'could not be verified' + _elsewhere(transports),
                         item.wanted, None)]
-    if mode.allowed is not None and not any(
-            matching.same_value(v, item.wanted, mode.unordered)
-            for v in mode.allowed):
-        known = ', '.join(str(plain(v)) for v in mode.allowed)
-        return [Refusal(item, 'the device does not support this value',
-                        known, item.wanted)]
+    no = matching.unaccepted(mode, item)
+    if no is not None:
+        return [no]
     if mode.activation is None:
         return [Refusal(item, 'the reset that activates it is unknown '
                         '(activation: null in the catalogue), so it is not '

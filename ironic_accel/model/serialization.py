@@ -73,6 +73,12 @@ def _mode_to_dict(mode: Mode) -> dict[str, Any]:
         out['uri'] = mode.uri
     if mode.unordered:
         out['unordered'] = True
+    if mode.minimum is not None:
+        out['minimum'] = mode.minimum
+    if mode.maximum is not None:
+        out['maximum'] = mode.maximum
+    if mode.read_only:
+        out['read_only'] = True
     return out | _standing(mode, mode.current)
 
 
@@ -163,7 +169,9 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
                 v for v in map(value_of, allowed) if v is not None)),
             _activation(mode.get('activation')), mode.get('persistent'),
             mode.get('uri'), mode.get('unordered', False),
-            _standing_of(mode), tuple(mode.get('conflicts') or ())))
+            _standing_of(mode), tuple(mode.get('conflicts') or ()),
+            mode.get('minimum'), mode.get('maximum'),
+            mode.get('read_only', False)))
     flat = {k: raw.get(k) for k in (
         'id', 'kind', 'vendor', 'model', 'product', 'serial', 'part_number',
         'parent', 'address', 'numa_node', 'location', 'uri', 'health',

@@ -274,6 +274,7 @@ def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
         _of_kind(Worth.MODE, kind, mode, *word,
                  meaning=TraitMeaning.mode(kind))
         for kind, devices in kinds.items() for mode in catalog.modes(kind)
+        if (facts := catalog.mode(kind, mode)) is not None and facts.trait
         for word in _agreed(mode, devices))
 
 

@@ -221,6 +221,7 @@ def _mode(mine: Mode, other: Mode, transports: Transports) -> Mode:
     unordered = mine.unordered or other.unordered
     out = dataclasses.replace(
         device_marks.filled(mine, other), unordered=unordered,
+        read_only=mine.read_only or other.read_only,
         standing=_standing(mine.standing, other.standing))
     said = _differ(
         mine.doubt,

@@ -19,8 +19,11 @@ by an H200 with driver 580.159.04. The environment variable
 
 A card has ``facts`` (name, serial, part_number, remapped, recovery,
 uncorrected, repair, unrepairable, sram, fabric, processes), the parts ``gpu``
-and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1), ``cc`` and
-``ppcie`` (strings). A missing fact is not supported by the GPU. The MIG mode
+and ``inforom``, and the settings ``mig``, ``ecc`` and ``persistence`` (0, 1),
+``power-limit`` (milliwatts, with the fact ``power``: its range), ``cc`` and
+``ppcie`` (strings). A missing fact is not supported by the GPU. The power
+limit is lost when the last client ends and persistence is off (NVML API
+reference, nvmlDeviceSetPowerManagementLimit). The MIG mode
 of a GPU with processes is pending until they end.
 The fault ``nvml`` of kind ``lie`` accepts settings without effect, ``fail``
 reports that the GPU is in use, ``in-use`` keeps a MIG mode pending until the
@@ -109,7 +112,21 @@ def nvmlInit() -> None:
 
 
 def nvmlShutdown() -> None:
-    """End."""
+    """End: without persistence the driver is unloaded from a GPU."""
+    lost = [
+        address
+        for address, card in _state().read()['cards'].items()
+        if 'power-limit' in card.get('settings', {})
+        and not card['settings'].get('persistence', {}).get('current')
+        and card['settings']['power-limit']['current']
+        != card['settings']['power-limit']['default']
+    ]
+    if not lost:
+        return
+    with _state().change() as document:
+        for address in lost:
+            found = document['cards'][address]['settings']['power-limit']
+            found['current'] = found['default']
 
 
 def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
@@ -392,3 +409,35 @@ def nvmlDeviceGetEccMode(handle: str) -> list[int]:
 def nvmlDeviceSetEccMode(handle: str, mode: int) -> None:
     """Set the ECC mode for the next boot."""
     _put(handle, 'ecc', mode)
+
+
+def nvmlDeviceGetPersistenceMode(handle: str) -> int:
+    """Whether persistence mode is enabled."""
+    _meets('nvmlDeviceGetPersistenceMode', handle)
+    return _pair(handle, 'persistence')[0]
+
+
+def nvmlDeviceSetPersistenceMode(handle: str, mode: int) -> None:
+    """Enable or disable persistence mode."""
+    _put(handle, 'persistence', mode)
+
+
+def nvmlDeviceGetPowerManagementLimit(handle: str) -> int:
+    """The power limit in milliwatts."""
+    _meets('nvmlDeviceGetPowerManagementLimit', handle)
+    return _pair(handle, 'power-limit')[0]
+
+
+def nvmlDeviceGetPowerManagementLimitConstraints(handle: str) -> list[int]:
+    """The smallest and the largest power limit in milliwatts."""
+    found = _listed(
+        handle, 'nvmlDeviceGetPowerManagementLimitConstraints', 'power')
+    return [int(found[0]), int(found[1])]
+
+
+def nvmlDeviceSetPowerManagementLimit(handle: str, limit: int) -> None:
+    """Set the power limit in milliwatts."""
+    low, high = nvmlDeviceGetPowerManagementLimitConstraints(handle)
+    if not low <= limit <= high:
+        raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
+    _put(handle, 'power-limit', limit)

@@ -26,11 +26,14 @@ whether it changed the mode, and raises ``card.Failed`` if it is not set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import importlib.util
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import time
 from typing import Any
@@ -40,6 +43,8 @@ DEVICES = 'sys/bus/pci/devices'
 #: Seconds for drivers to come up, and between two readings.
 PATIENCE = 60.0
 PAUSE = 1.0
+#: Seconds for one call of a program.
+TIMEOUT = 120.0
 ADDRESS = re.compile('[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}[.][0-7]$')
 
 
@@ -99,6 +104,45 @@ class PciCard:
             if time.monotonic() >= until:
                 raise SettingFailed(
                     f'{name} does not exist: is its driver loaded?')
+            time.sleep(PAUSE)
+
+    def ask(self, program: str, *words: str,
+            timeout: float = TIMEOUT) -> str:
+        """The output of a program of the instance; its exit status does not
+        count.
+
+        :raises: SettingFailed if it is not installed or does not end.
+        """
+        path = shutil.which(program)
+        if path is None:
+            raise SettingFailed(f'{program} is not installed')
+        try:
+            ran = subprocess.run(  # noqa: S603 - fixed words and an address
+                [path, *words], timeout=timeout, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        except subprocess.TimeoutExpired as exc:
+            raise SettingFailed(
+                f'{program} did not answer in {timeout:.0f} s') from exc
+        return ran.stdout.decode(errors='replace')
+
+    def await_answer(self, what: str, read: Callable[[str], Any],
+                     patience: float, program: str, *words: str) -> Any:
+        """What a program answers once it answers at all: a driver may be long
+        in coming.
+
+        :param what: its name, for the message.
+        :param read: the value in an output, or None.
+        :raises: SettingFailed with the last output if none comes in time.
+        """
+        until = time.monotonic() + patience
+        while True:
+            said = self.ask(program, *words)
+            found = read(said)
+            if found is not None:
+                return found
+            if time.monotonic() >= until:
+                raise SettingFailed(
+                    f'{program} reports no {what}: {said.strip()[:200]!r}')
             time.sleep(PAUSE)
 
     def functions(self) -> list[PciCard]:

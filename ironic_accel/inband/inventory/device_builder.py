@@ -32,6 +32,7 @@ from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model import device_marks
+from ironic_accel.model import nv_parameters
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 
@@ -241,13 +242,18 @@ def _component(card: DeviceBuilder, part: Component, product: Product,
 def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
           warnings: list[Warned]) -> Mode | None:
     facts = catalog.mode(product.kind, mode.name, product)
+    if facts is None and nv_parameters.is_name(mode.name):
+        # A product of a site's own catalogue: the allow list is not for it.
+        return None
     if facts is None:
         warnings.append(Warned(
             card.address, f'ignoring mode {mode.name!r}: the catalogue lists '
             f'none for kind {product.kind}'))
         return None
     allowed = mode.allowed
-    if allowed is None and facts.type == 'word':
+    # Of a parameter by its own name the allow list says it: a card has many.
+    if allowed is None and facts.type == 'word' and (
+            not nv_parameters.is_name(mode.name)):
         allowed = facts.values
     return dataclasses.replace(
         mode,

@@ -286,6 +286,12 @@ def product_of(function: Function) -> Product | None:
         function.subsystem_vendor_id, function.subsystem_id)
 
 
+def product_named(name: str | None) -> Product | None:
+    """The catalogue's product of a name, or None."""
+    from ironic_accel.model import catalog  # late, as above
+    return catalog.load().product(name)
+
+
 def first_functions(functions: Sequence[Function]) -> list[Function]:
     """The lowest function of each card: tools address the card."""
     first: dict[str, Function] = {}

@@ -382,7 +382,7 @@ def test_every_mode_of_the_catalogue_can_be_declared() -> None:
                           'words': list(facts.values)}[facts.type]
             value = value[0] if isinstance(value, tuple) else value
             profile = loader.load_data(
-                {'profile': 1, 'name': 'p', 'devices': {'g': {
+                {'profile': facts.since, 'name': 'p', 'devices': {'g': {
                     'match': {'kind': kind}, 'modes': {name: value}}}})
             assert facts.accepts(profile.groups[0].modes[name])
 

@@ -15,7 +15,13 @@
 Output after mstflint 4.36: ``flint/subcommands.cpp`` (printInfo,
 checkFwVersion), ``mlxfwops/lib/psid_utils.cpp`` (statusToString),
 ``mlxconfig/mlxcfg_ui.cpp`` (printOpening, WriteSingleParam,
-setDevCfgWithParams) and ``small_utils/mstfwreset.py``.
+setDevCfgWithParams), ``mlxconfig_dbs/mlxconfig_host.db`` (types and words of
+the parameters), ``mlxcfg_generic_commander.cpp`` (a read-only TLV) and
+``small_utils/mstfwreset.py``.
+
+A card of the state with ``of`` is a further physical function of that card:
+its ``settings`` are the parameters that it has for itself (class 3 of the
+database), the others are the card's. A setting with ``read_only`` is refused.
 """
 
 from __future__ import annotations
@@ -29,8 +35,28 @@ from ironic_accel_emulator.inside.tools.state import Document, State
 from ironic_accel_emulator.inside.tools.state import after as after_reset
 from ironic_accel_emulator.inside.tools.state import option
 
+_BOOL = {0: 'False', 1: 'True'}
 _WORDS = {
-    'SRIOV_EN': {0: 'False', 1: 'True'},
+    'SRIOV_EN': _BOOL,
+    'EXP_ROM_PXE_ENABLE': _BOOL,
+    'EXP_ROM_UEFI_x86_ENABLE': _BOOL,
+    'EXP_ROM_UEFI_ARM_ENABLE': _BOOL,
+    'ADVANCED_PCI_SETTINGS': _BOOL,
+    'ATS_ENABLED': _BOOL,
+    'ROCE_ADAPTIVE_ROUTING_EN': _BOOL,
+    'PCI_WR_ORDERING': {0: 'per_mkey', 1: 'force_relax'},
+    'ROCE_CONTROL': {
+        0: 'DEVICE_DEFAULT', 1: 'ROCE_DISABLE', 2: 'ROCE_ENABLE'},
+    **{
+        f'QOS_TRUST_STATE_P{n}': {
+            0: 'TRUST_PORT', 1: 'TRUST_PCP', 2: 'TRUST_DSCP',
+            3: 'TRUST_DSCP_PCP'}
+        for n in (1, 2)
+    },
+    **{
+        f'LLDP_NB_RX_MODE_P{n}': {0: 'OFF', 1: 'MANDATORY', 2: 'ALL'}
+        for n in (1, 2)
+    },
     'LINK_TYPE_P1': {1: 'IB', 2: 'ETH'},
     'LINK_TYPE_P2': {1: 'IB', 2: 'ETH'},
     'INTERNAL_CPU_MODEL': {0: 'SEPARATED_HOST', 1: 'EMBEDDED_CPU'},
@@ -44,6 +70,12 @@ _WORDS = {
 def _card(state: State, argv: list[str]) -> tuple[str, Document] | None:
     address = option(argv, '-d', '--dev', '--device')
     found = state.card(address)
+    if found is not None and 'of' in found:
+        whole = state.card(found['of'])
+        if whole is None:
+            return None
+        found = {**whole, 'settings': {
+            **whole['settings'], **found['settings']}}
     if address is None or found is None or 'psid' not in found['facts']:
         return None
     return address, found
@@ -151,7 +183,7 @@ def _configuration(address: str, card: Document) -> Document:
     for name, one in card['settings'].items():
         after = after_reset(one)
         found[name] = {
-            'read_only': False,
+            'read_only': bool(one.get('read_only')),
             'next_value': _shown(name, after),
             'modified': after != one['current'] or after != one['default'],
             'default_value': _shown(name, one['default'] or 0),
@@ -183,18 +215,29 @@ def config(state: State, argv: list[str], trouble: str | None) -> int:
         if name not in card['settings']:
             print(f'-E- The Device doesn\'t support {name} parameter')
             return 3
+        if card['settings'][name].get('read_only'):
+            print('-E- Operation is not supported (Read only TLV: nv_x)')
+            return 3
         values[name] = int(value)
     if trouble == 'half':
         first = dict([min(values.items())])
-        state.put(address, first)
+        _put(state, address, first)
         print('\nApplying... Failed!')
         print('-E- Failed to set config: Bad parameters')
         return 3
     print('\nApplying... Done!')
     print('-I- Please reboot machine to load new configurations.')
     if trouble != 'lie':
-        state.put(address, values)
+        _put(state, address, values)
     return 0
+
+
+def _put(state: State, address: str, values: Document) -> None:
+    """Write parameters, each where it is: of the function or of its card."""
+    own = state.read()['cards'][address]
+    for name, value in values.items():
+        at = address if name in own['settings'] else own['of']
+        state.put(at, {name: value})
 
 
 def _query(
@@ -248,8 +291,9 @@ def _table(found: Document, columns: list[str]) -> None:
           + ''.join(f'{h:>16}' for h in heads[1:]) + f'{"Next Boot":>18}')
     for name, one in found['tlv_configuration'].items():
         differs = len({str(one[c]) for c in columns}) > 1
-        mark = '*' if differs else ' '
-        print(f'{mark}        {name:<36}'
+        mark = ('*' if differs else ' ') + (
+            'RO' if one['read_only'] else '  ')
+        print(f'{mark}      {name:<36}'
               + ''.join(f'{one[c]!s:<16}' for c in columns))
     print("The '*' shows parameters with next value different from "
           'default/current value.')
@@ -272,4 +316,7 @@ def fwreset(state: State, argv: list[str], trouble: str | None) -> int:
     print('-I- FW was loaded successfully.')
     if trouble != 'lie':
         state.reset('device-reset', found[0])
+        for at, card in state.read()['cards'].items():
+            if card.get('of') == found[0]:
+                state.reset('device-reset', at)
     return 0

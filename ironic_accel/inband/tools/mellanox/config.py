@@ -13,14 +13,18 @@
 """The configuration of NVIDIA's (Mellanox) adapters, as mstconfig tells it.
 
 Sources: mstflint (github.com/Mellanox/mstflint), ``mlxconfig/mlxcfg_ui.cpp``:
-of 4.36 writeParamToJson and WriteSingleParam for the JSON; of 4.21, which is
-Debian 12's and has no ``-j``, printConfHeader, printSingleParam and
-queryDevCfg for the table, the columns that a firmware cannot read, and what
-it says where it could not query some of the parameters.
+of 4.36 writeParamToJson and WriteSingleParam for the JSON (``read_only``, and
+N/A of a value that the card did not tell); of 4.21, which is Debian 12's and
+has no ``-j``, printConfHeader, printSingleParam and queryDevCfg for the table
+(RO, the columns that a firmware cannot read), and what it says where it could
+not query some of the parameters. ``mlxcfg_tlv.cpp``: a parameter of class 3
+(Per_Host_Per_Function) is that of the function which is asked, so NVIDIA's
+nic-configuration-operator asks and sets each physical function.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import os
@@ -31,6 +35,7 @@ from typing import Any
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
+from ironic_accel.model.nv_parameters import MIXED
 
 TOOL = 'mstconfig'
 
@@ -41,9 +46,9 @@ _COLUMNS = {'Default': 'default_value', 'Current': 'current_value',
             'Next Boot': 'next_value'}
 _TITLE = re.compile('|'.join(_COLUMNS))
 #: A line of the table: a mark, the name, and a value for each column.
-_ROW = re.compile(r'^[ \t]*(?:\*|RO)?[ \t]+(?P<name>[A-Z][A-Z0-9_]*'
-                  r'(?:\[[0-9.]+\])?)[ \t]+(?P<values>\S.*?)[ \t]*$',
-                  re.MULTILINE)
+_ROW = re.compile(r'^[ \t]*\*?(?P<mark>RO)?[ \t]+'
+                  r'(?P<name>[A-Z][A-Za-z0-9_]*(?:\[[0-9.]+\])?)'
+                  r'[ \t]+(?P<values>\S.*?)[ \t]*$', re.MULTILINE)
 _NO_JSON = re.compile(r'^-E-.*-j\b', re.MULTILINE)
 
 
@@ -54,14 +59,54 @@ class Config:
     :ivar parameters: by name; each has ``current_value`` and ``next_value``,
         as far as the firmware can read them.
     :ivar lacking: why some or all are missing, or None.
+    :ivar unread: why single ones have no value that counts, by name.
     """
 
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lacking: str | None = None
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def next_value(self, name: str) -> object:
         """What a parameter will be after the next boot."""
         return common.table(self.parameters.get(name)).get('next_value')
+
+    def is_read_only(self, name: str) -> bool:
+        """Whether the card does not let this host write a parameter."""
+        return common.table(self.parameters.get(name)).get(
+            'read_only') is True
+
+
+def joined(first: Config, others: Mapping[str, Config], names: Iterable[str]
+           ) -> Config:
+    """The configuration of a card, from those of its physical functions.
+
+    A function that does not have a parameter does not count for it.
+
+    :param others: by address, of the functions besides the first.
+    :param names: of the parameters that each function has for itself: where
+        they differ, the value is ``mixed``; where one was not read, none is.
+    """
+    found, unread = dict(first.parameters), dict(first.unread)
+    for name in names:
+        mine = common.table(found.get(name))
+        for address, other in others.items() if mine else ():
+            if name in other.parameters:
+                theirs = common.table(other.parameters[name])
+                mine = {key: _same(value, theirs.get(key))
+                        for key, value in mine.items()}
+            elif other.lacking:
+                unread[name] = f'{address}: {other.lacking}'
+            found[name] = mine
+    return Config(found, first.lacking, unread)
+
+
+def _same(mine: object, theirs: object) -> object:
+    """One value of two functions: the value itself, ``mixed``, or None."""
+    if theirs is None or mine is None:
+        return None
+    if isinstance(mine, bool):
+        return mine or theirs is True
+    return mine if mine == theirs else MIXED
 
 
 def query(host: Machine, address: str) -> Config:
@@ -93,7 +138,7 @@ def _config(found: Mapping[str, Any], ran: Ran, empty: str) -> Config:
     return Config(found, None if found else empty)
 
 
-def parse_table(text: str) -> Mapping[str, Mapping[str, str]]:
+def parse_table(text: str) -> Mapping[str, Mapping[str, Any]]:
     """The parameters in the table that the tool prints without ``-j``.
 
     A line with another number of values than the table has columns is left
@@ -103,10 +148,11 @@ def parse_table(text: str) -> Mapping[str, Mapping[str, str]]:
     if header is None:
         return {}
     keys = [_COLUMNS[title] for title in _TITLE.findall(header['columns'])]
-    found: dict[str, Mapping[str, str]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for match in _ROW.finditer(text, header.end()):
         values = match['values'].split()
         if keys and len(values) == len(keys):
-            found.setdefault(match['name'],
-                             dict(zip(keys, values, strict=True)))
+            row: dict[str, Any] = dict(zip(keys, values, strict=True))
+            found.setdefault(match['name'], row if match['mark'] is None
+                             else {**row, 'read_only': True})
     return found

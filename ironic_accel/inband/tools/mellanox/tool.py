@@ -31,6 +31,7 @@ from typing import ClassVar
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
@@ -46,11 +47,13 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
+from ironic_accel.model import nv_parameters
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import version
 
+VENDOR = '15b3'
 MSTFLINT = 'mstflint'
 CONFIG = config.TOOL
 FWRESET = 'mstfwreset'
@@ -107,14 +110,15 @@ class Mellanox(common.BaseFamily):
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Network functions of PCI vendor 15b3."""
-        return (function.vendor_id == '15b3'
+        return (function.vendor_id == VENDOR
                 and function.class_code.startswith('02'))
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """PSID, firmware and modes."""
+        """PSID, firmware, modes and parameters of the allow list."""
         return ('identity', 'firmware:nic', *(
-            f'mode:{m}' for m in modes.NAMES
-            if product is None or m in product.modes))
+            f'mode:{m}' for m in (*modes.NAMES, *nv_parameters.names(product))
+            if product is None or m in product.modes
+            or nv_parameters.is_name(m)))
 
     def read(
         self, host: Machine, functions: Sequence[Function]
@@ -126,11 +130,12 @@ class Mellanox(common.BaseFamily):
             unread: list[Unread] = []
             query = self._query(host, at, unread)
             settings = Config() if host.which(CONFIG) is None else (
-                config.query(host, at))
+                _settings(host, at))
             product = common.product_of(function)
             found, more = modes.read(
                 settings.parameters, settings.lacking,
-                modes.NAMES if product is None else product.modes)
+                modes.names(settings.parameters, product), settings.unread,
+                bool(nv_parameters.names(product)))
             part = firmware(query)
             told[at] = DeviceReading(
                 fit=Fit(psid=version.clean(query.get('PSID'))),
@@ -164,11 +169,13 @@ class Mellanox(common.BaseFamily):
         return frozenset({'nic'})
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
-        """The modes that mstconfig reported."""
+        """The modes and parameters that mstconfig reported."""
         if host.which(CONFIG) is None or device.address is None:
             return frozenset()
-        return frozenset(m.name for m in device.modes
-                         if m.name in modes.NAMES)
+        return frozenset(
+            m.name for m in device.modes if not m.read_only and (
+                m.name in modes.NAMES or nv_parameters.find(
+                    m.name, device.product or '') is not None))
 
     def resets(self, host: Machine, device: Device) -> Activation:
         """A PCI reset of a ConnectX. A BlueField cannot be reset so while
@@ -226,33 +233,34 @@ class Mellanox(common.BaseFamily):
             progress: Progress) -> tuple[Result, ...]:
         """Set parameters for the next boot, and read them back.
 
-        One call sets all: several may have to change together. The tool
-        reports success or failure for all of them only.
+        One call for each physical function sets all of its parameters:
+        several may have to change together. The tool reports success or
+        failure for all of them only.
         """
         assert device.address is not None  # noqa: S101 - see sets
-        before = config.query(host, device.address)
+        before = _settings(host, device.address)
         if not before.parameters:
             return common.failures(device, items, before.lacking or '')
+        product = common.product_named(device.product)
         out: list[Result] = []
         wanted: dict[str, dict[str, int]] = {}
         for item in items:
             try:
-                wanted[item.name] = modes.parameters(
-                    item.name, item.wanted, before.parameters)
+                found = modes.parameters(
+                    item.name, item.wanted, before.parameters, product)
+                _check_writable(found, before)
             except ValueError as exc:
                 out += common.failures(device, [item], str(exc))
+                continue
+            wanted[item.name] = found
         values = {k: v for some in wanted.values() for k, v in some.items()}
         if not values:
             return tuple(out)
-        progress(f'setting {", ".join(sorted(values))}', None)
-        ran = host.run((CONFIG, '-d', device.address, '-y', 'set', *(
-            f'{name}={value}' for name, value in sorted(values.items()))),
-            common.CHANGE)
-        after = config.query(host, device.address)
+        said = _write(host, device.address, values, progress)
+        after = _settings(host, device.address)
         for item in items:
             if item.name in wanted:
-                out += _taken(device, item, wanted[item.name], after,
-                              common.said(CONFIG, ran))
+                out += _taken(device, item, wanted[item.name], after, said)
         return tuple(out)
 
     def reset(self, host: Machine, device: Device, activation: Activation,
@@ -270,12 +278,64 @@ class Mellanox(common.BaseFamily):
         return common.reset_failed(device, common.said(FWRESET, ran))
 
 
+def _settings(host: Machine, address: str) -> Config:
+    """The configuration of a card, with that of its other physical functions
+    for the parameters that each has for itself."""
+    first = config.query(host, address)
+    if not any(name in first.parameters for name in modes.PER_FUNCTION):
+        return first
+    return config.joined(first, {
+        other: config.query(host, other)
+        for other in _functions(host, address) if other != address},
+        modes.PER_FUNCTION)
+
+
+def _functions(host: Machine, address: str) -> tuple[str, ...]:
+    """The physical network functions of a card, by their addresses."""
+    card = address.rpartition('.')[0]
+    found = pci_functions.bus(host, (VENDOR,)).functions
+    return tuple(f.address for f in found
+                 if f.card == card and f.class_code.startswith('02'))
+
+
+def _check_writable(values: Mapping[str, int], before: Config) -> None:
+    """Refuse parameters that the card does not let this host write.
+
+    :raises: ValueError naming them.
+    """
+    no = [name for name in values if before.is_read_only(name)]
+    if no:
+        raise ValueError(
+            f'{", ".join(no)}: mstconfig reports it as read-only for this '
+            'host (a DPU whose Arm side restricts its host, or a value that '
+            'the card\'s maker fixed)')
+
+
+def _write(host: Machine, address: str, values: Mapping[str, int],
+           progress: Progress) -> str:
+    """Set parameters, those of a function on each; what the tool printed
+    last, or where it failed."""
+    progress(f'setting {", ".join(sorted(values))}', None)
+    own = {k: v for k, v in values.items() if k in modes.PER_FUNCTION}
+    said = ''
+    for at in (address, *(f for f in (
+            _functions(host, address) if own else ()) if f != address)):
+        ran = host.run((CONFIG, '-d', at, '-y', 'set', *(
+            f'{name}={value}' for name, value in sorted(
+                (values if at == address else own).items()))), common.CHANGE)
+        said = common.said(CONFIG, ran)
+        if not ran.ok:
+            break
+    return said
+
+
 def _taken(device: Device, item: Item, wanted: Mapping[str, int],
            after: Config, said: str) -> tuple[Result, ...]:
     """Whether the parameters of one mode wait for the next boot now."""
     for name, value in wanted.items():
         if modes.number(after.next_value(name)) != value:
             seen = after.next_value(name)
+            said = after.unread.get(name, said)
             return common.failures(
                 device, [item], said, expected=f'{name}={value}',
                 seen=str(seen) if seen is not None

@@ -19,63 +19,35 @@ of Python 3.7. Source: NVIDIA System Management Interface documentation
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import time
 from typing import Any
 
 VALUE = str
 ORDER = 10
-#: Seconds between two readings, and for one call of nvidia-smi.
-PAUSE = 1.0
-TIMEOUT = 120.0
 
 
 def set_mode(card: Any, wanted: str, patience: float) -> bool:
     """Set the mode; whether it was changed."""
-    until = time.monotonic() + patience
-    query = ('--query-gpu=mig.mode.current', '--format=csv,noheader')
-    while True:
-        said = _smi(card, *query)
-        now = word(said)
-        if now is not None or time.monotonic() >= until:
-            break
-        time.sleep(PAUSE)
-    if now is None:
-        raise card.Failed(f'nvidia-smi reports no MIG mode: {said!r}')
+    query = ('nvidia-smi', '-i', card.address,
+             '--query-gpu=mig.mode.current', '--format=csv,noheader')
+    now = card.await_answer('MIG mode', word, patience, *query)
     if now == wanted:
         return False
-    answer = _smi(card, '-mig', '1' if wanted == 'enabled' else '0')
-    after = word(_smi(card, *query))
+    answer = card.ask('nvidia-smi', '-i', card.address, '-mig',
+                      '1' if wanted == 'enabled' else '0')
+    after = word(card.ask(*query))
     if after != wanted:
         raise card.Failed(f'{wanted!r} was set, but {after!r} is read back; '
-                          f'nvidia-smi printed: {answer!r}')
+                          f'nvidia-smi printed: {answer.strip().lower()!r}')
     return True
 
 
 def word(said: str) -> str | None:
     """The mode among the lines that nvidia-smi printed, or None.
 
-    Warnings are lines of their own before or after it (nvidia-smi(1): a
-    corrupted InfoROM is a warning).
+    Warnings are lines of their own before or after it, and the exit status
+    does not count either (nvidia-smi(1): a corrupted InfoROM is a warning
+    with the status 14).
     """
-    words = {line.strip() for line in said.splitlines()} & {
+    words = {line.strip().lower() for line in said.splitlines()} & {
         'enabled', 'disabled'}
     return words.pop() if len(words) == 1 else None
-
-
-def _smi(card: Any, *words: str) -> str:
-    """The answer of nvidia-smi about one GPU. Its exit status does not
-    count: it is 14 if it also warns of a corrupted InfoROM."""
-    program = shutil.which('nvidia-smi')
-    if program is None:
-        raise card.Failed('nvidia-smi is not installed')
-    try:
-        ran = subprocess.run(  # noqa: S603 - fixed words and an address
-            [program, '-i', card.address, *words], timeout=TIMEOUT,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, check=False)
-    except subprocess.TimeoutExpired as exc:
-        raise card.Failed(
-            f'nvidia-smi did not answer in {TIMEOUT:.0f} s') from exc
-    return ran.stdout.decode(errors='replace').strip().lower()

@@ -14,7 +14,9 @@
 
 Sources: NVML API reference and its binding ``nvidia-ml-py`` (names, values,
 errors; nvmlGpuFabricInfo_v3_t, nvmlRepairStatus_v1_t,
-nvmlEccSramErrorStatus_v1_t, nvmlConfComputeSystemState_t); NVIDIA's documents
+nvmlEccSramErrorStatus_v1_t, nvmlConfComputeSystemState_t;
+nvmlDeviceSetPowerManagementLimit: milliwatts, lost when the driver is
+unloaded; nvmlDeviceSetPersistenceMode: lost at a reboot); NVIDIA's documents
 on row remapping, page retirement and recovery actions, as far as they explain
 the values. Real answers were read on an H200 with driver 580.159.04.
 
@@ -51,6 +53,15 @@ SWITCH = {0: 'disabled', 1: 'enabled'}
 #: Modes that NVML reads and writes as (current, pending).
 MODES = {'mig': ('nvmlDeviceGetMigMode', 'nvmlDeviceSetMigMode'),
          'ecc': ('nvmlDeviceGetEccMode', 'nvmlDeviceSetEccMode')}
+#: Modes that are active at once.
+SETTINGS = {
+    'persistence': ('nvmlDeviceGetPersistenceMode',
+                    'nvmlDeviceSetPersistenceMode'),
+    'power-limit': ('nvmlDeviceGetPowerManagementLimit',
+                    'nvmlDeviceSetPowerManagementLimit')}
+_POWER_RANGE = 'nvmlDeviceGetPowerManagementLimitConstraints'
+#: Milliwatts, in which NVML counts, of a watt.
+MILLI = 1000
 
 NOT_SUPPORTED, IN_USE = 3, 19
 #: A library or a binding that is older than the query, or than its form.
@@ -156,6 +167,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()
     parts = tuple(part for part in (
         _part(reader, *row) for row in _PARTS) if part)
     seen = [_mode(reader, name) for name in MODES]
+    seen += [_persistence(reader), _power_limit(reader)]
     seen += [_protection(reader, name) for name in ('cc', 'ppcie')
              if name in modes]
     health = _health(reader)
@@ -241,6 +253,43 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
     now, then = SWITCH[both[0]], SWITCH[both[1]]
     return Mode(name, now, None if then == now else then,
                 standing=Standing.TOLD)
+
+
+def _persistence(reader: _Reader) -> Mode | None:
+    """Whether the driver keeps the GPU initialised without a client."""
+    name, fact = 'persistence', 'mode:persistence'
+    found = reader.value(SETTINGS[name][0], fact)
+    if found is None:
+        return (Mode(name, standing=Standing.UNREAD)
+                if reader.is_unread(fact) else None)
+    number = _number(found)
+    value = None if number is None else SWITCH.get(number)
+    if value is None:
+        reader.wrong(f'{name}: unexpected value {found!r}', fact)
+        return Mode(name, standing=Standing.UNREAD)
+    return Mode(name, value, standing=Standing.TOLD)
+
+
+def _power_limit(reader: _Reader) -> Mode | None:
+    """The power limit in whole watts, rounded down, and its range.
+
+    A limit whose range is not read could be set to a value that the GPU
+    refuses, so it is unread too.
+    """
+    name, fact = 'power-limit', 'mode:power-limit'
+    found = reader.value(SETTINGS[name][0], fact)
+    if found is None:
+        return (Mode(name, standing=Standing.UNREAD)
+                if reader.is_unread(fact) else None)
+    limit = _number(found)
+    both = _numbers(reader.value(_POWER_RANGE, fact), 2)
+    if limit is None or both is None or not 0 <= both[0] <= both[1]:
+        if not reader.is_unread(fact):
+            reader.wrong(f'{name}: unexpected value {found!r} in a range of '
+                         f'{both!r}', fact)
+        return Mode(name, standing=Standing.UNREAD)
+    return Mode(name, limit // MILLI, standing=Standing.TOLD,
+                minimum=-(-both[0] // MILLI), maximum=both[1] // MILLI)
 
 
 def _protection(reader: _Reader, name: str) -> Mode | None:

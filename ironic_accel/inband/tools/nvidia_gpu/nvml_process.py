@@ -40,7 +40,10 @@ QUERIES = (
     'nvmlDeviceGetName', 'nvmlDeviceGetSerial',
     'nvmlDeviceGetBoardPartNumber', 'nvmlDeviceGetVbiosVersion',
     'nvmlDeviceGetInforomImageVersion', 'nvmlDeviceGetMigMode',
-    'nvmlDeviceGetEccMode', 'nvmlDeviceGetRemappedRows',
+    'nvmlDeviceGetEccMode', 'nvmlDeviceGetPersistenceMode',
+    'nvmlDeviceGetPowerManagementLimit',
+    'nvmlDeviceGetPowerManagementLimitConstraints',
+    'nvmlDeviceGetRemappedRows',
     'nvmlDeviceGetRetiredPagesPendingStatus', 'nvmlDeviceGetRepairStatus',
     'nvmlDeviceGetUnrepairableMemoryFlag_v1')
 #: What lists the processes that use a GPU.

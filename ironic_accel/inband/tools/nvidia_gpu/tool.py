@@ -36,13 +36,17 @@ from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools.nvidia_gpu import cc
 from ironic_accel.inband.tools.nvidia_gpu import first_boot
+from ironic_accel.inband.tools.nvidia_gpu import first_boot_persistence
+from ironic_accel.inband.tools.nvidia_gpu import first_boot_power
 from ironic_accel.inband.tools.nvidia_gpu import nvml
 from ironic_accel.inband.tools.nvidia_gpu.nvml import MODES
+from ironic_accel.inband.tools.nvidia_gpu.nvml import SETTINGS
 from ironic_accel.inband.tools.nvidia_gpu.nvml import SWITCH
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Value
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
@@ -78,10 +82,12 @@ class NvidiaGpu(common.BaseFamily):
     # while the GPU is used. Without a driver it is gpu-admin-tools.
     beside: Beside = (('set', 'nvidia'), ('reset', 'nvidia'))
     # As mig-parted's own unit (NVIDIA/mig-parted, deployments/systemd).
-    first_boot = (FirstBootMode(
-        'mig', first_boot, vendor='nvidia',
-        after=('nvidia-persistenced.service',
-               'nvidia-fabricmanager.service')),)
+    first_boot = tuple(FirstBootMode(
+        mode, setter, vendor='nvidia',
+        after=('nvidia-persistenced.service', 'nvidia-fabricmanager.service'))
+        for mode, setter in (
+            ('mig', first_boot), ('persistence', first_boot_persistence),
+            ('power-limit', first_boot_power)))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """VGA and 3D controllers of PCI vendor 10de."""
@@ -135,11 +141,12 @@ class NvidiaGpu(common.BaseFamily):
         return DeviceReading(modes=modes, unread=lost + unread)
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
-        """MIG and ECC through NVML; CC and PPCIe if no driver is bound."""
+        """MIG, ECC, persistence and power limit through NVML; CC and PPCIe if
+        no driver is bound."""
         if device.address is None:
             return frozenset()
         if cc.driven(host, device.address):
-            names = set(MODES) if nvml.is_installed(host) else set()
+            names = {*MODES, *SETTINGS} if nvml.is_installed(host) else set()
         else:
             names = {'cc', 'ppcie'} if host.which(cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
@@ -147,7 +154,10 @@ class NvidiaGpu(common.BaseFamily):
     def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Set modes one by one; each is read back. If one mode cannot be set
-        because the GPU is in use, none is set."""
+        because the GPU is in use, none is set.
+
+        Persistence comes first: it keeps a power limit.
+        """
         if any(i.name == 'mig' for i in items):
             users = self._users(host, device)
             if users:
@@ -156,14 +166,17 @@ class NvidiaGpu(common.BaseFamily):
                     'mode cannot be set; nothing was changed',
                     error_class=ErrorClass.NEEDS_OPERATOR, todo=_STOP_USERS)
         out: list[Result] = []
-        for item in items:
+        for item in sorted(items, key=lambda i: i.name != 'persistence'):
             progress(f'setting {item.name} of {device.address}', None)
             if item.name == 'cc':
                 out += cc.set_mode(host, device, item)
             elif item.name == 'ppcie':
                 out += cc.set_ppcie(host, device, item)
-            elif item.name in MODES and item.wanted in SWITCH.values():
+            elif item.name in {*MODES, 'persistence'} and (
+                    item.wanted in SWITCH.values()):
                 out += self._set(host, device, item)
+            elif item.name == 'power-limit' and type(item.wanted) is int:
+                out += self._set_power_limit(host, device, item)
             else:
                 out += common.failures(
                     device, [item], f'{item.name}: {item.wanted!r} cannot '
@@ -186,8 +199,9 @@ class NvidiaGpu(common.BaseFamily):
             return common.failures(device, [item],
                                    common.missing(NVML).message)
         at = device.address or ''
-        ran = nvml.run(host, common.CHANGE, 'set', at, MODES[item.name][1],
-                       str(int(item.wanted == 'enabled')))
+        ran = nvml.run(host, common.CHANGE, 'set', at,
+                       {**MODES, **SETTINGS}[item.name][1],
+                       _number(item.wanted))
         found = nvml.answers(ran)
         said = common.said('NVML', ran)
         after = nvml.told(*((found, said) if 'set' in found
@@ -207,6 +221,27 @@ class NvidiaGpu(common.BaseFamily):
             else 'the GPU did not accept the value',
             error_class=ErrorClass.PERMANENT, expected=str(item.wanted),
             seen=str(mode.pending or mode.current) if mode else None)
+
+    def _set_power_limit(self, host: Machine, device: Device,
+                         item: Item) -> tuple[Result, ...]:
+        """Set the power limit, and read it back in another process: without
+        persistence the driver forgets it as soon as its last client ends."""
+        out = self._set(host, device, item)
+        if not all(r.ok for r in out):
+            return out
+        after = nvml.told(*nvml.ask(host, device.address or ''))
+        mode = next((m for m in after.modes if m.name == item.name), None)
+        if mode is not None and mode.current == item.wanted:
+            return out
+        seen = None if mode is None or mode.current is None else str(
+            mode.current)
+        return common.failures(
+            device, [item], 'the GPU\'s driver did not keep the power limit '
+            'after the program that set it ended' if seen else 'the power '
+            'limit cannot be read back', error_class=ErrorClass.PERMANENT,
+            expected=str(item.wanted), seen=seen,
+            todo='set persistence: enabled in the same profile, or start '
+            'nvidia-persistenced')
 
     def resets(self, host: Machine, device: Device) -> Activation:
         """A GPU reset, by the one of the two tools that can do it."""
@@ -237,6 +272,12 @@ class NvidiaGpu(common.BaseFamily):
                 todo=_STOP_USERS)
         return _waits(device, nvml.told(
             *nvml.ask(host, device.address)))
+
+
+def _number(wanted: Value | None) -> str:
+    """A value as the number that NVML takes: 0 and 1, or milliwatts."""
+    return str(wanted * nvml.MILLI if isinstance(wanted, int)
+               else int(wanted == 'enabled'))
 
 
 def _used(device: Device, item: Item, mode: Mode | None

@@ -452,6 +452,58 @@ def test_mig_is_set_by_the_drivers_own_tool(
     assert not _apply(tree, document)
 
 
+@pytest.mark.parametrize(('persistence', 'well'), [
+    (True, True), (False, False)])
+def test_power_limit_is_kept_by_persistence_alone(
+        tree: Tree, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str], persistence: bool,
+        well: bool) -> None:
+    # Output as in NVIDIA's nvidia-smi documentation, csv,noheader and
+    # nounits; without persistence the driver forgets the limit at once.
+    sample.tool(tmp_path, 'nvidia-smi', f'''
+        test "$2" = {GPU} || exit 6
+        case "$3" in
+        -pm) echo Enabled > {tmp_path}/pm
+             echo "Enabled persistence mode for GPU 00000000:CA:00.0.";;
+        -pl) echo "Power limit for GPU 00000000:CA:00.0 was set to $4.00 W"
+             test $(cat {tmp_path}/pm) = Enabled || exit 0
+             echo $4.00 > {tmp_path}/pl;;
+        *persistence_mode*) cat {tmp_path}/pm;;
+        *) cat {tmp_path}/pl;;
+        esac''')
+    monkeypatch.setenv('PATH', f'{tmp_path}/bin:/usr/bin:/bin')
+    (tmp_path / 'pm').write_text('Disabled\n')
+    (tmp_path / 'pl').write_text('700.00\n')
+    modes: list[tuple[str, str, Any]] = [(GPU, 'power-limit', 500)]
+    if persistence:
+        modes.append((GPU, 'persistence', 'enabled'))
+    assert _apply(tree, _document(*modes)) is well
+    assert (tmp_path / 'pl').read_text() == ('500.00\n' if well
+                                             else '700.00\n')
+    said = capsys.readouterr().out
+    assert ('700 W is read back (without persistence mode' in said) is (
+        not well)
+    # What is set already is not set again.
+    (tmp_path / 'pl').write_text('500.00\n')
+    assert _apply(tree, _document(*modes))
+    assert f'<5>power-limit of at-{GPU}: is already 500' in (
+        capsys.readouterr().out)
+
+
+@pytest.mark.parametrize('said', [
+    'No devices were found', '[N/A]', '500.00\n600.00', '500', ''])
+def test_power_limit_that_cannot_be_read_is_not_set(
+        tree: Tree, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+        said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sample.tool(tmp_path, 'nvidia-smi', f"""
+        echo "$@" >> {tmp_path}/calls
+        printf '%s\n' '{said}'""")
+    monkeypatch.setenv('PATH', f'{tmp_path}/bin:/usr/bin:/bin')
+    assert not _apply(tree, _document((GPU, 'power-limit', 500)))
+    assert '-pl' not in (tmp_path / 'calls').read_text()
+    assert 'nvidia-smi reports no power limit' in capsys.readouterr().out
+
+
 _WARNING = 'WARNING: infoROM is corrupted at gpu 0000:ca:00.0'
 
 

@@ -74,6 +74,9 @@ def answers() -> dict[str, Any]:
     for ours, name in (
             ('nvmlDeviceGetRepairStatus',) * 2,
             ('nvmlDeviceGetUnrepairableMemoryFlag_v1',) * 2,
+            ('nvmlDeviceGetPersistenceMode',) * 2,
+            ('nvmlDeviceGetPowerManagementLimit',) * 2,
+            ('nvmlDeviceGetPowerManagementLimitConstraints',) * 2,
             ('protected', 'nvmlDeviceGetConfComputeProtectedMemoryUsage')):
         found[ours] = queried(name)
     for name in ('sram', 'fabric', 'cc', 'multi_gpu', 'processes'):
@@ -112,11 +115,18 @@ def card() -> dict[str, Any]:
             'recovery': value['recovery'],
             'uncorrected': value['uncorrected'],
             'repair': value['nvmlDeviceGetRepairStatus'],
-            'unrepairable': value['nvmlDeviceGetUnrepairableMemoryFlag_v1']},
+            'unrepairable': value['nvmlDeviceGetUnrepairableMemoryFlag_v1'],
+            'power': value['nvmlDeviceGetPowerManagementLimitConstraints']},
         'parts': {'gpu': part(value['nvmlDeviceGetVbiosVersion']),
                   'inforom': part(value['nvmlDeviceGetInforomImageVersion'])},
         'settings': {'mig': setting(0, 'none', default=0),
-                     'ecc': setting(1, 'warm-reboot', default=1)}}
+                     'ecc': setting(1, 'warm-reboot', default=1),
+                     'persistence': setting(
+                         value['nvmlDeviceGetPersistenceMode'], 'none',
+                         'warm-reboot', default=0),
+                     'power-limit': setting(
+                         value['nvmlDeviceGetPowerManagementLimit'], 'none',
+                         'warm-reboot', default=700000)}}
 
 
 def read(folder: Path, *families: Any) -> tuple[LocalBackend, Inventory]:

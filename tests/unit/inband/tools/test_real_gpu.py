@@ -51,6 +51,11 @@ def _told(**more: Any) -> DeviceReading:
                             ['cc', 'ppcie'])
 
 
+def _watts(name: str) -> int:
+    """A power limit of the GPU in ``nvidia-smi -q``: ``700.00 W``."""
+    return round(float(h200.smi(name, 'GPU Power Readings').split(' ')[0]))
+
+
 def test_nvml_of_an_h200() -> None:
     told = _told()
     assert told.unread == () and told.absent == ()
@@ -62,7 +67,12 @@ def test_nvml_of_an_h200() -> None:
         'inforom': h200.smi('Image Version', 'Inforom Version')}
     assert {m.name: (m.current, m.pending) for m in told.modes} == {
         'mig': (h200.smi('Current', 'MIG Mode').lower(), None),
-        'ecc': (h200.smi('Current', 'ECC Mode').lower(), None)}
+        'ecc': (h200.smi('Current', 'ECC Mode').lower(), None),
+        'persistence': (h200.smi('Persistence Mode').lower(), None),
+        'power-limit': (_watts('Current Power Limit'), None)}
+    (limit,) = (m for m in told.modes if m.name == 'power-limit')
+    assert (limit.minimum, limit.maximum) == (
+        _watts('Min Power Limit'), _watts('Max Power Limit'))
     assert told.health == 'OK'
     for name in ('Pending', 'Remapping Failure Occurred'):
         assert h200.smi(name, 'Remapped Rows') == 'No'
@@ -125,7 +135,8 @@ def test_value_unknown_to_an_older_driver_is_unknown(
         query: str, number: int) -> None:
     told = _told(**{query: {'error': number, 'text': 'Older'}})
     assert (told.health, told.unread) == ('OK', ())
-    assert [m.name for m in told.modes] == ['mig', 'ecc']
+    assert [m.name for m in told.modes] == [
+        'mig', 'ecc', 'persistence', 'power-limit']
 
 
 #: Of the driver (feature, developers), of the GPU (protected bytes), and
@@ -159,7 +170,8 @@ def test_cc_is_off_as_nvidia_smi_says_too() -> None:
     assert 'Multi-GPU Mode             : None' in text
     told = _told(cc={'value': [0, 0]}, multi_gpu={'value': 0})
     assert {m.name: m.current for m in told.modes} == {
-        'mig': 'disabled', 'ecc': 'enabled', 'cc': 'off',
+        'mig': 'disabled', 'ecc': 'enabled', 'persistence': 'enabled',
+        'power-limit': 700, 'cc': 'off',
         'ppcie': 'disabled'}
 
 
@@ -229,11 +241,13 @@ def test_inventory_of_the_machine(tmp_path: Path, state: State) -> None:
         'gpu-1650000000001', 'nvidia-h200-sxm', None, Link(16, '32.0'),
         'OK')
     assert {m.name: m.current for m in gpu.modes} == {
-        'mig': 'disabled', 'ecc': 'enabled', 'cc': 'off',
+        'mig': 'disabled', 'ecc': 'enabled', 'persistence': 'enabled',
+        'power-limit': 700, 'cc': 'off',
         'ppcie': 'disabled'}
     assert condition.healthy(gpu)
     (transport,) = backend.transports(seen)
-    assert transport.sets == {(gpu.id, 'mig'), (gpu.id, 'ecc')}
+    assert transport.sets == {(gpu.id, name) for name in (
+        'mig', 'ecc', 'persistence', 'power-limit')}
 
 
 def test_inventory_without_families_has_a_warning(
