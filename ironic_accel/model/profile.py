@@ -183,6 +183,12 @@ class Profile:
         return tuple(dict.fromkeys(
             i.push for i in self.images.values() if i.push is not None))
 
+    def limited(self, reset: Activation) -> Profile:
+        """The profile with its strongest reset cut to ``reset``."""
+        if self.limits.reset.rank <= reset.rank:
+            return self
+        return dataclasses.replace(
+            self, limits=dataclasses.replace(self.limits, reset=reset))
 
 def is_pattern(text: str) -> bool:
     """Whether a value of ``product`` is a pattern (``nvidia-h100-*``)."""

@@ -146,11 +146,7 @@ def limited(profile: Profile, current: Operation) -> Profile:
     """The profile with its strongest reset cut to what the step allows."""
     if current.activation is None:
         return profile
-    strongest = Activation(current.activation)
-    if profile.limits.reset.rank <= strongest.rank:
-        return profile
-    limits = dataclasses.replace(profile.limits, reset=strongest)
-    return dataclasses.replace(profile, limits=limits)
+    return profile.limited(Activation(current.activation))
 
 
 class End(Protocol):

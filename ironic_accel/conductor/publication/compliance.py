@@ -142,11 +142,8 @@ def evaluate(node: Any, seen: Inventory, transports: Sequence[Transport],
 
 def possible(node: Any, profile: Profile) -> Profile:
     """The profile as far as the node's own settings let it go."""
-    if not node.disable_power_off \
-            or profile.limits.reset.rank <= Activation.WARM_REBOOT.rank:
-        return profile
-    return dataclasses.replace(profile, limits=dataclasses.replace(
-        profile.limits, reset=Activation.WARM_REBOOT))
+    return (profile.limited(Activation.WARM_REBOOT)
+            if node.disable_power_off else profile)
 
 
 def _deployable(profile: Profile, plan: Plan) -> bool:
