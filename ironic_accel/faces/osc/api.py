@@ -154,6 +154,19 @@ def check_managed(node: Document, ref: str) -> None:
             f'enable {ref}')
 
 
+def readable(node: Document, field: str) -> str | None:
+    """A text of a node, or None if there is none or it is redacted.
+
+    Ironic's API puts a text that begins with two asterisks in the place of a
+    ``last_error`` or ``reservation`` that the caller may not read, whether
+    there is one or not (node_sanitize, see ``info``).
+    """
+    found = node.get(field)
+    if not found or str(found).startswith('** '):
+        return None
+    return str(found)
+
+
 def info(node: Document) -> Mapping[str, Any] | None:
     """The ``driver_internal_info`` of a node, or None if it is redacted.
 

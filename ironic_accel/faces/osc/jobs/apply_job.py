@@ -108,12 +108,13 @@ class ApplyJob:
         node = self._ironic.node(self.ref)
         state = str(node['provision_state'])
         goal = 'manageable' if self._phase == 'manage' else 'available'
-        if state in run_status.MOVING or node.get('reservation'):
+        if state in run_status.MOVING or api.readable(
+                node, 'reservation'):
             return Status(state, state)
         if state != goal:
             return Status(state, 'ended', outcome='failed', error=(
                 f'the node did not become {goal}: '
-                f"{node.get('last_error') or state}"))
+                f"{api.readable(node, 'last_error') or state}"))
         if self._done is not None:
             return dataclasses.replace(self._done, state=state)
         self._run()

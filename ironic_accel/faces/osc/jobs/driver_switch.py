@@ -161,7 +161,7 @@ def _check_unlocked(node: Document, ref: str) -> None:
         raise CommandError(
             f'node {ref} is {state}: the driver cannot be changed; wait '
             'until this has ended')
-    if node.get('reservation'):
+    if api.readable(node, 'reservation'):
         raise CommandError(
             f"node {ref}: locked by host {node['reservation']}; try again "
             'later')

@@ -83,8 +83,8 @@ def read(ironic: api.Ironic, uuid: str, before: str | None,
     if current is not None and current.get('work') == 'watch':
         # It monitors a write of a step that has failed already.
         current = None
-    if current is not None or state in MOVING or (node.get('reservation')
-                                                  and not fresh):
+    if current is not None or state in MOVING or (
+            api.readable(node, 'reservation') and not fresh):
         progress = None if current is None else current.get('progress')
         return Status(state, progress or state,
                       None if current is None else current.get('percent'),
@@ -92,8 +92,8 @@ def read(ironic: api.Ironic, uuid: str, before: str | None,
     if fresh and result is not None:
         return _ended(state, result)
     return Status(state, 'ended', outcome='failed', error=(
-        node.get('last_error') or 'the operation ended without a result: '
-        'it did not run, or another operation replaced it'))
+        api.readable(node, 'last_error') or 'the operation ended without a '
+        'result: it did not run, or another operation replaced it'))
 
 
 def result_id(node: Document) -> str | None:
@@ -105,11 +105,11 @@ def result_id(node: Document) -> str | None:
 
 def _by_state(node: Document, state: str) -> Status:
     """The status for a caller who may read the provision state alone."""
-    if state in MOVING or node.get('reservation'):
+    if state in MOVING or api.readable(node, 'reservation'):
         return Status(state, f'{state} (progress: not permitted)')
-    if state.endswith('failed') or node.get('last_error'):
-        return Status(state, 'ended', outcome='failed',
-                      error=str(node.get('last_error') or state))
+    error = api.readable(node, 'last_error')
+    if state.endswith('failed') or error:
+        return Status(state, 'ended', outcome='failed', error=error or state)
     return Status(state, 'ended', outcome='done', error=(
         'not permitted to read the result; verified values are published '
         'as traits: baremetal accelerator traits'))
