@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test soak campaign fuzz lint docs bench clean constraints \
-    programs
+    programs accessibility screenshots
 
 install: $(STAMP)
 
@@ -66,6 +66,20 @@ fuzz: install
 lint: install
 	@$(BIN)/python -m tools.run_tests lint
 
+# axe-core, of npm, checks the report's page (WCAG 2.2 AA). It is not part of
+# the project: the tests that need it skip where it is missing.
+AXE ?= 4.14.1
+accessibility: install programs
+	npm install --silent --no-audit --no-fund --ignore-scripts --no-save \
+	    --prefix .axe axe-core@$(AXE)
+	$(BIN)/python -m pytest -q tests/faces/test_page.py \
+	    tests/faces/test_palette.py
+
+# The pictures of the report's page in the documentation.
+screenshots: install programs
+	ACCEL_WRITE_SCREENSHOT=1 $(BIN)/python -m pytest -q \
+	    tests/faces/test_page.py -k pictures
+
 docs: install
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
 	@echo "doc/build/html/index.html"
@@ -83,6 +97,6 @@ constraints: $(BIN)/python
 	    emulator/pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) .demo .tox build dist *.egg-info doc/build \
+	rm -rf $(VENV) .axe .demo .tox build dist *.egg-info doc/build \
 	    .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 	    .hypothesis .coverage

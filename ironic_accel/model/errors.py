@@ -145,6 +145,8 @@ def word(detail: Detail) -> str:
 
 def printable(text: str) -> str:
     """Text without control characters: a BMC's text goes to terminals."""
+    if text.isprintable():
+        return text
     return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}'
                    for c in text)
 

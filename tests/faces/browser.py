@@ -28,6 +28,7 @@ import pathlib
 import shutil
 import signal
 import tempfile
+import time
 from typing import Any
 
 FLAGS = ('--headless=new', '--no-sandbox', '--disable-gpu',
@@ -84,8 +85,13 @@ class Page:
             if not url.startswith(('file:', 'data:')):
                 self.problems.append(url)
 
-    def open(self, url: str, width: int, height: int) -> None:
-        """Open an address in a window of that many pixels."""
+    def open(self, url: str, width: int, height: int,
+             scripts: bool = True) -> None:
+        """Open an address in a window of that many pixels.
+
+        :param scripts: whether the page may run its scripts.
+        """
+        self._session = None
         made = self.call('Target.createTarget', url='about:blank')
         self._session = self.call(
             'Target.attachToTarget', targetId=made['targetId'],
@@ -94,10 +100,12 @@ class Page:
         self.call('Network.enable')
         self.call('Page.enable')
         self.size(width, height)
+        self.call('Emulation.setScriptExecutionDisabled', value=not scripts)
         self.call('Page.navigate', url=url)
-        self.run('new Promise(done => { const look = () => '
-                 "document.body && document.body.dataset.ready ? done(true) "
-                 ': setTimeout(look, 20); look(); })')
+        ready = 'document.body.dataset.ready' if scripts else (
+            "document.readyState === 'complete'")
+        while not self.run(f'Boolean(document.body && {ready})'):
+            time.sleep(0.02)
 
     def size(self, width: int, height: int) -> None:
         """Change the window's size."""
@@ -111,6 +119,21 @@ class Page:
         if 'exceptionDetails' in answer:
             raise AssertionError(f'{script}: {answer["exceptionDetails"]}')
         return answer['result'].get('value')
+
+    def press(self, key: str, text: str = '') -> None:
+        """Press a key of the keyboard: Tab, Enter, or a letter."""
+        codes = {'Tab': 9, 'Enter': 13}
+        common: dict[str, Any] = {
+            'key': key, 'windowsVirtualKeyCode': codes.get(key, 0)}
+        self.call('Input.dispatchKeyEvent', type='keyDown',
+                  text={'Enter': '\r'}.get(key, text), **common)
+        self.call('Input.dispatchKeyEvent', type='keyUp', **common)
+
+    def dark(self, on: bool) -> None:
+        """Whether the user prefers a dark page."""
+        self.call('Emulation.setEmulatedMedia', features=[{
+            'name': 'prefers-color-scheme',
+            'value': 'dark' if on else 'light'}])
 
     def picture(self, path: pathlib.Path) -> None:
         """Save what is seen as a PNG file."""

@@ -35,14 +35,18 @@ COLUMNS = ('Profile', 'Digest', 'Groups', 'Offered', 'Traits')
 _SUFFIXES = frozenset({'.yaml', '.yml', '.json'})
 
 
-def add_profile(parser: argparse.ArgumentParser,
-                required: bool = True) -> None:
-    """Add ``--profile`` and ``--profile-name``."""
+def add_profile(parser: argparse.ArgumentParser, required: bool = True,
+                text: str | None = None) -> None:
+    """Add ``--profile`` and ``--profile-name``.
+
+    :param text: the help of ``--profile``, if it does not apply the profile.
+    """
     parser.add_argument(
         '--profile', metavar='<profile>', required=required,
-        help='Name of a site profile, or file with a profile (a path with / '
-             'or ending in .yaml, .yml or .json; - for standard input). Only '
-             'site profiles are published as traits.')
+        help=text or (
+            'Name of a site profile, or file with a profile (a path with / or '
+            'ending in .yaml, .yml or .json; - for standard input). Only site '
+            'profiles are published as traits.'))
     parser.add_argument(
         '--profile-name', metavar='<name>',
         help='Name of the profile, if the file has several.')

@@ -24,21 +24,26 @@ from typing import Any
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.commands import profile as profile_module
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import fleet_report
 from ironic_accel.faces.osc.report import html_report
+from ironic_accel.faces.osc.report import next_steps
 from ironic_accel.faces import view
+from ironic_accel.model import loader
 
 Document = Mapping[str, Any]
 
-COLUMNS = ('Node', 'State', 'Devices', 'Health', 'Profiles', 'Drift',
-           'Last operation', 'Inventory')
+COLUMNS = ('Node', 'State', 'Status', 'Devices', 'Health', 'Profiles',
+           'Drift', 'Last operation', 'Inventory')
 DEVICE_COLUMNS = ('Node', 'State', 'Device', 'Kind', 'Product', 'Serial',
                   'Health', 'Firmware', 'Modes', 'Differences', 'Inventory')
 #: A profile on a node, by its status.
 WORDS = {'compliant': 'compliant', 'differs': 'differs',
-         'can': 'can be applied'}
+         'unread': 'not read', 'can': 'can be applied'}
+#: Hours after which an inventory counts as not seen.
+MAX_AGE = 168
 
 
 class Report(base.Lister):
@@ -46,7 +51,8 @@ class Report(base.Lister):
 
     Lists devices, firmware and modes compared with the site profiles,
     traits, drift, health, and the last operation. The document of --save has
-    all data.
+    all data. Each node has one status: failed, unhealthy, updating, drifted,
+    not seen, maintenance, no profile or compliant, whichever comes first.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -54,6 +60,16 @@ class Report(base.Lister):
         parser = super().get_parser(prog_name)
         parser.add_argument('nodes', metavar='<node>', nargs='*',
                             help='Report on these nodes only.')
+        profile_module.add_profile(
+            parser, required=False,
+            text='Report what this profile would change on each node, by the '
+                 'stored inventories: name of a site profile, or file with a '
+                 'profile (a path with / or ending in .yaml, .yml or .json; '
+                 '- for standard input).')
+        parser.add_argument(
+            '--max-age', metavar='<hours>', type=_hours, default=MAX_AGE,
+            help='An older inventory counts as not seen '
+                 f'(default: {MAX_AGE}; 0: no inventory is too old).')
         parser.add_argument('--devices', action='store_true',
                             help='Print a row for each device.')
         parser.add_argument(
@@ -73,8 +89,8 @@ class Report(base.Lister):
                         for child in ironic.children(str(node['uuid']))]
         else:
             nodes = ironic.nodes()
-        doc = fleet_report.make(ironic, nodes, children)
-        self._say(doc)
+        doc = fleet_report.make(ironic, nodes, children, _options(parsed_args))
+        self._say(doc, parsed_args.profile is not None)
         if parsed_args.save is not None:
             write(parsed_args.save, '--save', json.dumps(doc, indent=1) + '\n')
         if parsed_args.html is not None:
@@ -82,13 +98,22 @@ class Report(base.Lister):
         if parsed_args.devices:
             return DEVICE_COLUMNS, [device_row(n, d) for n in doc['nodes']
                                     for d in n['devices']]
+        if parsed_args.profile:
+            return ((*COLUMNS, 'With profile'),
+                    [(*node_row(n), _change(n)) for n in doc['nodes']])
         return COLUMNS, [node_row(n) for n in doc['nodes']]
 
-    def _say(self, doc: Document) -> None:
+    def _say(self, doc: Document, with_profile: bool) -> None:
         others = len(doc['others'])
         self.say(f"{view.count(len(doc['nodes']), 'managed node')}"
-                 + (f', {others} not managed by ironic-accel' if others
+                 + _counted(doc['totals']['status'])
+                 + (f'; {others} not managed by ironic-accel' if others
                     else ''))
+        for text, command in next_steps.of_fleet(doc):
+            self.say(f'{text} {command}')
+        for one in doc['changes'] if with_profile else ():
+            self.say(f"profile {one['profile']}:"
+                     f"{_counted(one['outcomes'])[1:]}")
         for line in doc['denied']:
             self.say(f'{line}; profiles are known from traits only')
         failed = [n for n in doc['nodes'] if n['failed']]
@@ -100,6 +125,36 @@ class Report(base.Lister):
         if partly_read:
             self.say(f"{view.count(len(partly_read), 'node')} read partly; "
                      f"first error: {partly_read[0]['denied'][0]}")
+
+
+def _hours(text: str) -> int:
+    """Parse a number of hours of the command line.
+
+    :raises: ArgumentTypeError for any other text.
+    """
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected a number of hours, 0 for no limit')
+    return int(text)
+
+
+def _options(args: argparse.Namespace) -> fleet_report.Options:
+    """The options of the report.
+
+    :raises: CommandError for a file that is no profile.
+    """
+    profile = None
+    if args.profile is not None:
+        given = profile_module.profile(args)
+        profile = given if isinstance(given, str) else loader.load_data(
+            given, inline=False)
+    return fleet_report.Options(profile, args.max_age * 3600 or None)
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    """``: 2 failed, 5 compliant``, without those of which there are none."""
+    found = ', '.join(f'{n} {what}' for what, n in numbers.items() if n)
+    return f': {found}' if found else ''
 
 
 def write(path: pathlib.Path, option: str, text: str) -> None:
@@ -117,7 +172,10 @@ def node_row(node: Document) -> tuple[Any, ...]:
     """The row of a node."""
     kinds = Counter(d.get('kind') or NOT_PERMITTED for d in node['devices'])
     return formatters.row(
-        node['name'] or node['uuid'], node['state'],
+        node['name'] or node['uuid'], node['state'], formatters.Cell(
+            node['status'], '\n'.join((node['status'], *(
+                view.value(r['text']) for r in node['remarks']
+                if r['status'] == 'failed')))),
         formatters.Cell(dict(kinds), ', '.join(
             f'{n} {kind}' for kind, n in sorted(kinds.items()))
             or _unseen(node)),
@@ -169,6 +227,16 @@ def _profiles(found: list[Document]) -> formatters.Cell:
             f' ({differs})' if differs else ''))
     return formatters.Cell({one['profile']: one['status'] for one in found},
                            '\n'.join(lines) or view.UNKNOWN)
+
+
+def _change(node: Document) -> formatters.Cell:
+    """What the profile of ``--profile`` would change."""
+    one = node['change']
+    lines = [one['outcome'], *one['reasons']]
+    if one['outcome'] == 'would change':
+        lines = [f"{one['outcome']}: {view.count(one['writes'], 'write')}, "
+                 f"{one['reset'] or 'no host reset'}"]
+    return formatters.Cell(one, '\n'.join(map(view.value, lines)))
 
 
 def _last(node: Document) -> formatters.Cell:

@@ -16,53 +16,159 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import catalog
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import strongest
+from ironic_accel.model import errors
 from ironic_accel.model import matching
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.record import Staged
 from ironic_accel.model import serialization
 from ironic_accel.model import traits as grammar
+from ironic_accel.model import transport_document
 
 Document = Mapping[str, Any]
 
+#: What a profile is for a node, as far as its stored inventory tells.
+OUTCOMES = ('compliant', 'would change', 'refused', 'does not apply',
+            'not known')
+#: Number of reasons that a node gives for a refusal.
+REASONS = 5
 
-def of(
-    seen: VisibleNode, profiles: Mapping[str, Profile]
-) -> list[dict[str, Any]]:
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan for a node is made of, out of its stored data.
+
+    :ivar why: why no plan can be made of them, or None.
+    """
+
+    inventory: Inventory
+    transports: tuple[Transport, ...] = ()
+    staged: tuple[Staged, ...] = ()
+    power_off: bool = True
+    why: str | None = None
+
+    def plan(self, profile: Profile) -> Plan:
+        """The plan as the conductor makes it of the same data."""
+        return make_plan(
+            self.inventory, profile if self.power_off
+            else profile.limited(Activation.WARM_REBOOT), self.staged,
+            self.transports, catalog.load())
+
+
+def basis(seen: VisibleNode) -> Basis | None:
+    """The basis of plans for a node; None if its inventory is not known."""
+    if seen.inventory is None:
+        return None
+    inventory = serialization.inventory_from_dict(seen.inventory)
+    if seen.stored is None:
+        return Basis(inventory, why='the transports that can write to its '
+                                    'devices may not be read by this user')
+    try:
+        record = record_mod.load(keys.RECORD.read(seen.info))
+        return Basis(
+            inventory, transport_document.read(seen.stored),
+            () if record is None else tuple(record.staged),
+            not seen.node.get('disable_power_off'))
+    except (errors.AccelError, AttributeError, KeyError, TypeError,
+            ValueError) as error:
+        return Basis(inventory, why=f'its stored data cannot be read: '
+                                    f'{error}')
+
+
+def of(seen: VisibleNode, on: Basis | None, profiles: Mapping[str, Profile],
+       ) -> list[dict[str, Any]]:
     """Compare a node with every profile that selects a device of it.
 
-    ``status`` is ``compliant`` or ``differs``. If the caller may not read
-    the inventory or the profiles, it is ``compliant`` or ``can``, by the
-    traits of the node.
+    ``status`` is ``compliant``, ``differs``, or ``unread`` if it may be
+    either because values were not read. If the caller may not read the
+    inventory or the profiles, it is ``compliant`` or ``can``, by the traits
+    of the node.
     """
-    if seen.inventory is None or not profiles:
+    if on is None or not profiles:
         return _by_traits(seen.accel_traits)
-    inventory = serialization.inventory_from_dict(seen.inventory)
     published = set(seen.accel_traits)
-    return [{**_one(inventory, p),
+    return [{**_one(on.inventory, p), **_change(on, p),
              'published': [t for t in (grammar.is_trait(p),
                                        grammar.can_trait(p))
                            if t in published]}
             for p in profiles.values()
-            if matching.applies(p.groups, inventory.devices)]
+            if matching.applies(p.groups, on.inventory.devices)]
+
+
+def change(on: Basis | None, profile: Profile | None) -> dict[str, Any]:
+    """What applying a profile to a node would do.
+
+    :param profile: None if the conductor of the node does not have it.
+    :returns: ``outcome`` (one of OUTCOMES), ``writes``, ``reset`` (the
+        strongest one of the host, or null), and ``reasons`` of a refusal or
+        of what is not known.
+    """
+    if on is None:
+        return _outcome('not known', reasons=['its inventory is not known'])
+    if profile is None:
+        return _outcome('refused', reasons=[
+            'its conductor has no profile of this name'])
+    if not matching.applies(profile.groups, on.inventory.devices):
+        if on.inventory.complete and not on.inventory.unread:
+            return _outcome('does not apply')
+        return _outcome('not known', reasons=[
+            'its inventory is not complete'])
+    return _change(on, profile)
+
+
+def _change(on: Basis, profile: Profile) -> dict[str, Any]:
+    if on.why is not None:
+        return _outcome('not known', reasons=[on.why])
+    plan = on.plan(profile)
+    if plan.refused:
+        return _outcome(
+            'not known' if plan.untold else 'refused',
+            reasons=list(dict.fromkeys(
+                f'{r.item.name}: {r.reason}' for r in plan.refused))[:REASONS])
+    if plan.converged:
+        return _outcome('compliant')
+    reset = strongest([s.reset for s in plan.stages])
+    return _outcome(
+        'would change', plan.counts.writes,
+        str(reset) if reset.is_host_reset else None)
+
+
+def _outcome(outcome: str, writes: int = 0, reset: str | None = None,
+             reasons: Iterable[str] = ()) -> dict[str, Any]:
+    return {'outcome': outcome, 'writes': writes, 'reset': reset,
+            'reasons': list(reasons)}
 
 
 def _one(inventory: Inventory, profile: Profile) -> dict[str, Any]:
     # Without transports the plan refuses, and so lists, every difference.
-    plan = make_plan(inventory, profile, (), (), catalog.load()).to_dict()
-    differs = [{k: i[k] for k in ('device', 'name', 'expected', 'seen',
-                                  'reason')} for i in plan['refused']]
-    staged = [f"{i['device']} {i['name']}" for stage in plan['stages']
-              for i in stage['staged']]
-    status = 'differs' if differs or staged else 'compliant'
+    plan = make_plan(inventory, profile, (), (), catalog.load())
+    staged = [f'{x.item.device} {x.item.name}' for stage in plan.stages
+              for x in stage.staged]
+    status = 'compliant'
+    if plan.refused or staged:
+        status = 'unread' if plan.untold and not staged else 'differs'
     return {'profile': profile.name, 'digest': profile.digest,
-            'status': status, 'compliant_items': len(plan['satisfied']),
-            'differs': differs, 'staged': staged}
+            'status': status, 'compliant_items': len(plan.satisfied),
+            'differs': [_difference(r) for r in plan.refused],
+            'staged': staged}
+
+
+def _difference(refused: Refusal) -> dict[str, Any]:
+    keys_of = ('device', 'name', 'expected', 'seen', 'reason', 'unread')
+    return {k: v for k, v in refused.to_dict().items() if k in keys_of}
 
 
 def _by_traits(names: Iterable[str]) -> list[dict[str, Any]]:

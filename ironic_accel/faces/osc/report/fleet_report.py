@@ -19,10 +19,10 @@ the caller may not read is null, with the reason in ``denied``.
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
+import dataclasses
 import time
 from typing import Any
 
@@ -35,8 +35,10 @@ from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import compliance
 from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
-from ironic_accel.model import errors
-from ironic_accel.model import loader
+from ironic_accel.faces.osc.report import node_status
+from ironic_accel.faces.osc.report import fleet_profiles
+from ironic_accel.faces.osc.report.fleet_profiles import FleetProfiles
+from ironic_accel.faces.osc.report import totals
 from ironic_accel.model.profile import Profile
 from ironic_accel.model import serialization
 from ironic_accel.model import traits as grammar
@@ -52,77 +54,50 @@ EVENTS = 10
 HEALTHS = ('OK', None, 'Warning', 'Critical')
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What a report is to have besides the nodes.
+
+    :ivar profile: the profile whose changes it has: the name of a site
+        profile, or a profile out of a file. None: those of all site profiles.
+    :ivar max_age: seconds after which an inventory counts as not seen; None
+        if it never does.
+    """
+
+    profile: str | Profile | None = None
+    max_age: float | None = None
+
+
 def make(ironic: api.Ironic, nodes: Sequence[Document],
-         children: Sequence[Document] | None = None) -> dict[str, Any]:
+         children: Sequence[Document] | None = None,
+         options: Options = Options()) -> dict[str, Any]:
     """Make the report of nodes; nodes that are not managed are only listed.
 
     :param nodes: as the API lists them.
     :param children: their child nodes, if those are not among them.
+    :raises: CommandError if no conductor has the profile of the options.
     """
     managed = [n for n in nodes if api.is_managed(n)]
-    profiles, facts, denied, stopped = site_profiles(ironic, managed)
+    site = fleet_profiles.read(ironic, managed)
+    if isinstance(options.profile, str) and managed:
+        site.check(options.profile)
     family = nodes if children is None else children
     with futures.ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(
-            lambda n: _node(ironic, n, profiles, stopped, family), managed))
+            lambda n: _node(ironic, n, site, family, options), managed))
+    others = [{'uuid': n['uuid'], 'name': n.get('name'),
+               'driver': n['driver'],
+               'vendor_interface': n.get('vendor_interface')}
+              for n in nodes if not api.is_managed(n)]
     return {
         'schema': SCHEMA, 'at': formatters.moment(time.time()),
-        'profiles': facts, 'nodes': rows,
-        'others': [{'uuid': n['uuid'], 'name': n.get('name'),
-                    'driver': n['driver'],
-                    'vendor_interface': n.get('vendor_interface')}
-                   for n in nodes if not api.is_managed(n)],
-        'denied': denied, 'stopped': stopped}
+        **totals.of(rows, [p.name for p, _ in site.versions]),
+        'profiles': site.to_list(), 'nodes': rows, 'others': others,
+        'denied': list(site.denied), 'stopped': list(site.stopped)}
 
 
-def site_profiles(ironic: api.Ironic, managed: Iterable[Document],
-                  ) -> tuple[dict[str, Profile], list[dict[str, Any]],
-                             list[str], list[str]]:
-    """Read the site profiles from one node of each conductor.
-
-    :returns: profiles by name, without those that differ between
-        conductors; ``name``, ``digest`` and ``conductors`` of each version;
-        errors, a sentence each; and the conductors on which writes are
-        disabled.
-    """
-    asked: dict[str, str] = {}
-    for node in managed:
-        asked.setdefault(str(node.get('conductor')), str(node['uuid']))
-    found: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
-    denied: list[str] = []
-    stopped: list[str] = []
-    for conductor, uuid in asked.items():
-        try:
-            answer = ironic.get(uuid, 'accel_profiles')
-            site = answer['profiles']
-            if answer.get('writes') is False:
-                stopped.append(conductor)
-        except CommandError as error:
-            denied.append(str(error))
-            if isinstance(error, Denied):
-                break
-            continue
-        for one in site:
-            try:
-                profile = loader.load_data(one['profile'], inline=False)
-            except errors.BadInput as error:
-                # It may need catalogue rows of the site, unknown here.
-                denied.append(f'{conductor}: {error.detail.summary}')
-                continue
-            found.setdefault((profile.name, one['digest']), (profile, [])
-                             )[1].append(conductor)
-    names = [name for name, _ in found]
-    return ({name: profile for (name, _), (profile, _) in found.items()
-             if names.count(name) == 1},
-            [{'name': name, 'digest': digest, 'conductors': hosts,
-              'offered': profile.offered}
-             for (name, digest), (profile, hosts) in sorted(
-                 found.items(), key=lambda x: x[0])], denied, stopped)
-
-
-def _node(ironic: api.Ironic, node: Document,
-          profiles: Mapping[str, Profile], stopped: Collection[str],
-          children: Sequence[Document]) -> dict[str, Any]:
+def _node(ironic: api.Ironic, node: Document, site: FleetProfiles,
+          children: Sequence[Document], options: Options) -> dict[str, Any]:
     seen, failed = _seen(ironic, node)
     denied = list(seen.denied)
     events: list[dict[str, Any]] | None = None
@@ -133,28 +108,47 @@ def _node(ironic: api.Ironic, node: Document,
     except CommandError as error:
         failed = failed or str(error)
     info = seen.info or {}
-    doc = seen.inventory
-    compared = compliance.of(seen, profiles)
-    return {
+    doc, last = seen.inventory, keys.RESULT.read(info)
+    on = compliance.basis(seen)
+    compared = compliance.of(seen, on, site.agreed)
+    return node_status.marked({
         'uuid': node['uuid'], 'name': node.get('name'),
         'driver': node['driver'], 'conductor': node.get('conductor'),
         'state': node['provision_state'], 'power': node.get('power_state'),
         'maintenance': node.get('maintenance'),
-        'instance': node.get('instance_uuid'),
-        'last_error': node.get('last_error'),
+        'maintenance_reason': node.get('maintenance_reason'),
+        'fault': node.get('fault'), 'instance': node.get('instance_uuid'),
+        'last_error': api.readable(node, 'last_error'),
         'seen': ('inventory' if doc else 'failed' if failed
                  else 'partly' if denied else 'never'),
         'seen_at': formatters.moment(seen.at), 'age': seen.age(),
         'host': doc['host'] if doc else None,
         'complete': serialization.whole(doc) if doc else None,
+        'busy': [b['summary'] or b['kind'] for b in doc['busy']]
+        if doc else None,
         'health': health(seen),
         'devices': list(doc['devices']) if doc else _partial(seen),
         'traits': None if seen.traits is None else list(seen.accel_traits),
         'profiles': compared, 'drift': compliance.drift(seen, compared),
-        'stopped': _stopped(node, children, stopped),
-        'working': _working(info), 'last': keys.RESULT.read(info),
+        'change': _change(node, on, site, options.profile),
+        'stopped': _stopped(node, children, site.stopped),
+        'working': _working(info), 'lock': _lock(info),
+        'last': last, 'seen_after_last': _is_after(seen.at, last),
         'applied': keys.APPLIED.read(info), 'history': events,
-        'denied': denied, 'failed': failed}
+        'denied': denied, 'failed': failed}, options.max_age)
+
+
+def _change(node: Document, on: compliance.Basis | None, site: FleetProfiles,
+            profile: str | Profile | None) -> dict[str, Any] | None:
+    """What the profile of the options would change on a node."""
+    if profile is None:
+        return None
+    if isinstance(profile, str):
+        found = site.of_node(profile, node)
+        return {'profile': profile, 'digest': found and found.digest,
+                **compliance.change(on, found)}
+    return {'profile': profile.name, 'digest': profile.digest,
+            **compliance.change(on, profile)}
 
 
 def _seen(
@@ -189,7 +183,21 @@ def _working(info: Document) -> dict[str, Any] | None:
     if not current:
         return None
     return {k: current.get(k) for k in (
-        'step', 'kind', 'profile', 'progress', 'percent', 'started')}
+        'step', 'kind', 'work', 'profile', 'progress', 'percent', 'started')}
+
+
+def _is_after(at: float | None, last: Document | None) -> bool | None:
+    """Whether an inventory is later than the end of the last operation."""
+    ended = None if last is None else last.get('finished')
+    if at is None or not isinstance(ended, int | float):
+        return None
+    return at > ended
+
+
+def _lock(info: Document) -> str | None:
+    """What the power lock of a node protects, or None."""
+    guard = keys.GUARD.read(info)
+    return None if guard is None else str(guard['what'])
 
 
 def _partial(seen: VisibleNode) -> list[dict[str, Any]]:

@@ -12,154 +12,85 @@
 
 """The report as a self-contained HTML page.
 
-The page loads and sends nothing: it contains its data, and its content
-security policy forbids any connection. It can be opened from a file.
+The page loads and sends nothing: its content security policy permits its own
+style and script, by their digests, and no connection. It can be read without
+scripts, and opened from a file or served with a policy as strict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
 from collections.abc import Mapping
+import hashlib
 from importlib import resources
-import json
 from typing import Any
 
-from ironic_accel.faces import view
-from ironic_accel.model import traits as grammar
+from ironic_accel.faces.osc.report import html_nodes
+from ironic_accel.faces.osc.report import html_sections
+from ironic_accel.faces.osc.report.markup import el
+from ironic_accel.faces.osc.report.markup import Element
+from ironic_accel.faces.osc.report import markup
+from ironic_accel.faces.osc.report import next_steps
 
 Document = Mapping[str, Any]
 
-_MARK = '/*REPORT*/'
-_UNHEALTHY = frozenset({'Warning', 'Critical'})
-#: From worst to best; the page has a colour for each.
-_STATES = ('unhealthy', 'drifted', 'busy', 'unknown', 'compliant')
+TITLE = 'Accelerators'
 
 
 def render(report: Document) -> str:
     """Render a report document as an HTML page, to be written as UTF-8."""
-    page = (resources.files(__package__) / 'report.html').read_text('utf-8')
-    before, mark, after = page.partition(_MARK)
-    if not mark:
-        raise ValueError(f'report.html: {_MARK} is missing')
-    # A closing tag in the data would end the script element.
-    data = json.dumps(condense(report), separators=(',', ':'))
-    return before + data.replace('<', '\\u003c') + after
+    sections = [s for s in _sections(report) if s is not None]
+    return markup.page(el('html', _head(), el(
+        'body', el('header', el('h1', TITLE), el(
+            'p', markup.words(html_sections.headline(report)), cls='soft'),
+            html_sections.tiles(report) if report['nodes'] else None,
+            html_sections.contents(sections)),
+        el('main', sections)), lang='en'))
 
 
-def condense(report: Document) -> dict[str, Any]:
-    """The data of the page: texts, and a state for each device.
-
-    A device is ``unhealthy`` (it reports Warning or Critical), ``busy`` (an
-    operation is in progress on its node), ``drifted`` (it differs from the
-    profile applied to its node), ``unknown`` (the caller may not read it
-    completely) or ``compliant``. A node has the state of its worst device,
-    of its traits and of its drift: a missing device has no cell.
-    """
-    denied: dict[str, None] = dict.fromkeys(report['denied'])
-    for node in report['nodes']:
-        denied.update(dict.fromkeys(node['denied']))
-        if node['failed']:
-            denied[node['failed']] = None
-    others = len(report['others'])
-    if others:
-        denied[f'{view.count(others, "node")} not managed by ironic-accel'
-               ] = None
-    return {'at': report['at'], 'withheld': list(denied),
-            'profiles': _profiles(report['profiles']),
-            'nodes': [_node(n) for n in report['nodes']]}
+def _head() -> Element:
+    style, script = _text('page.css'), _text('page.js')
+    policy = (f"default-src 'none'; style-src '{_digest(style)}'; "
+              f"script-src '{_digest(script)}'; base-uri 'none'; "
+              "form-action 'none'")
+    return el(
+        'head', el('meta', charset='utf-8'),
+        el('meta', name='viewport',
+           content='width=device-width, initial-scale=1'),
+        el('meta', http_equiv='Content-Security-Policy', content=policy),
+        el('title', TITLE), markup.raw('style', style),
+        markup.raw('script', script))
 
 
-def _profiles(profiles: Iterable[Document]) -> list[dict[str, Any]]:
-    """Each profile once, with the digests of all conductors."""
-    found: dict[str, dict[str, Any]] = {}
-    for one in profiles:
-        row = found.setdefault(one['name'], {
-            'name': one['name'], 'offered': one['offered'], 'digests': []})
-        row['digests'].append(one['digest'][:12])
-    return list(found.values())
+def _sections(report: Document) -> list[Element | None]:
+    steps = next_steps.of_fleet(report)
+    if steps:
+        return [html_sections.empty(steps), html_sections.missing(report)]
+    profile = next((n['change']['profile'] for n in report['nodes']
+                    if n['change']), None)
+    # The script fills in the picture and the tools, and shows them.
+    return [
+        html_sections.card('Nodes', el('div', id='tools'), el(
+            'div', html_nodes.table(report['nodes'], profile), cls='scroll',
+            role='region', tabindex=0, aria_label='Table of nodes'),
+            name='list'),
+        html_sections.changes(report),
+        html_sections.versions(report['versions']),
+        html_sections.card(
+            'Fleet',
+            el('p', 'One column for each node, one cell for each device.',
+               cls='soft'),
+            el('canvas', role='img', id='picture', aria_label='All devices '
+               'of all nodes, coloured by status; the table of nodes has the '
+               'same data'), name='fleet'),
+        html_sections.missing(report)]
 
 
-def _node(node: Document) -> dict[str, Any]:
-    wanted = _wanted(node)
-    devices = [_device(node, d, wanted) for d in node['devices']]
-    remarks = list(node['drift'])
-    if node.get('stopped'):
-        remarks.insert(0, node['stopped'])
-    if node['working']:
-        work = node['working']
-        remarks.append(': '.join(t for t in (
-            f"{work['step']} {work['profile'] or ''}".strip(),
-            work['progress']) if t))
-    if node['seen'] == 'never':
-        remarks.append('no inventory')
-    if node['failed']:
-        remarks.append('could not be read completely')
-    if node['complete'] is False:
-        remarks.append('the last inventory is not complete')
-    last = node['last'] or {}
-    if last.get('outcome') in ('failed', 'refused'):
-        remarks.append(f"{last.get('step')} {last['outcome']}")
-    return {
-        'name': node['name'] or node['uuid'], 'uuid': node['uuid'],
-        'state': _worst(node, devices),
-        'provision_state': node['state'],
-        'maintenance': bool(node['maintenance']), 'age': node['age'],
-        'traits': node['traits'] or [], 'remarks': remarks,
-        'profiles': [{'name': p['profile'], 'state': p['status']}
-                     for p in node['profiles']],
-        'history': [{'when': e.get('created_at'), 'what': e.get('event')}
-                     for e in reversed(node['history'] or ())],
-        'devices': devices}
+def _text(name: str) -> str:
+    return (resources.files(__package__) / name).read_text('utf-8')
 
 
-def _worst(node: Document, devices: Iterable[Document]) -> str:
-    found = {d['state'] for d in devices}
-    if grammar.DEGRADED in (node['traits'] or ()):
-        found.add('unhealthy')
-    if node['drift']:
-        found.add('drifted')
-    if _busy(node):
-        found.add('busy')
-    return next((s for s in _STATES if s in found), 'unknown')
-
-
-def _busy(node: Document) -> bool:
-    return bool(node['working']) and node['working']['kind'] != 'idle'
-
-
-def _wanted(node: Document) -> dict[tuple[str, str], str]:
-    """The expected values that differ, by device and item."""
-    return {
-        (item['device'], item['name']): view.value(item['expected'])
-        for one in node['profiles']
-        if one['profile'] == node['applied'] or any(
-            '_IS_' in trait for trait in one.get('published') or ())
-        for item in one.get('differs') or ()}
-
-
-def _device(node: Document, device: Document,
-            wanted: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    key = device['id']
-    return {
-        'id': key, 'state': _state(node, device, wanted),
-        **{name: device.get(name) for name in (
-            'kind', 'product', 'model', 'serial', 'health', 'location',
-            'address')},
-        'firmware': [{'name': c['name'], 'running': c['running'],
-                      'pending': c['pending'],
-                      'wanted': wanted.get((key, c['name']))}
-                     for c in device['components']],
-        'modes': [{'name': name, 'current': view.value(mode['current']),
-                   'wanted': wanted.get((key, name))}
-                  for name, mode in (device.get('modes') or {}).items()]}
-
-
-def _state(node: Document, device: Document,
-           wanted: Mapping[tuple[str, str], str]) -> str:
-    if device.get('health') in _UNHEALTHY:
-        return 'unhealthy'
-    if _busy(node):
-        return 'busy'
-    if any(key == device['id'] for key, _ in wanted):
-        return 'drifted'
-    return 'unknown' if node['seen'] != 'inventory' else 'compliant'
+def _digest(text: str) -> str:
+    """A source expression of a content security policy."""
+    found = hashlib.sha256(text.encode()).digest()
+    return f'sha256-{base64.b64encode(found).decode()}'
