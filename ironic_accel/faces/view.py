@@ -239,6 +239,17 @@ def progress(seconds: float, summary: str,
     return line if percent is None else f'{line} ({percent} %)'
 
 
+def duration(seconds: float) -> str:
+    """``34 s``, ``12 min``, ``1 h 5 min``."""
+    if seconds < 120:
+        return f'{max(seconds, 0):.0f} s'
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f'{minutes} min'
+    hours, rest = divmod(minutes, 60)
+    return f'{hours} h' + (f' {rest} min' if rest else '')
+
+
 def table(title: str, columns: Iterable[str],
           rows: Iterable[Iterable[object]]) -> Table:
     """A table of values of any kind."""

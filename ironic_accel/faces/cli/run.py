@@ -46,6 +46,7 @@ from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import messages
+from ironic_accel.faces.cli.run_progress import RunProgress
 from ironic_accel.faces.cli import session
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
@@ -174,12 +175,21 @@ class CommandRun:
     agreed: consent.Consent
     plan: Plan | None = None
     performed: int = 0
-    last_line: str = ''
     before: Record = dataclasses.field(default_factory=Record)
-    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.progress = RunProgress(self.opened.catalog, self.record)
 
     def to_the_end(self) -> dict[str, Any]:
         """Call ``advance`` until the run ends, then restore the power."""
+        with messages.status(self._status):
+            return self._to_the_end()
+
+    def _status(self) -> str:
+        return (self.progress.text() if self.progress.is_planned
+                else self.opened.requests_text())
+
+    def _to_the_end(self) -> dict[str, Any]:
         self.opened.backend.agree = self._agree
         try:
             while True:
@@ -252,6 +262,7 @@ class CommandRun:
         if not seen.complete or seen.host == 'off' or seen.busy:
             return
         self.plan = self.opened.plan(seen, self.profile, record)
+        self.progress.plan(self.plan, seen)
         doc = self.plan.to_dict()
         messages.say(plan_view.headline(doc))
         if doc['stages']:
@@ -305,6 +316,7 @@ class CommandRun:
         if not (isinstance(outcome, Failed) and outcome.running):
             self._restore_power()
         if isinstance(outcome, Converged):
+            self._remember_times()
             return self._document(
                 'converged' if outcome.plan.applies else NOT_APPLIED,
                 None, outcome)
@@ -313,6 +325,14 @@ class CommandRun:
             return self._document('refused')
         messages.error(word(outcome.error))
         return self._document('failed', outcome.error)
+
+    def _remember_times(self) -> None:
+        try:
+            self.progress.end()
+        except OSError as exc:
+            # The next run shows no remaining time.
+            messages.warn('cannot save the durations of the steps: '
+                          f'{exc.strerror}')
 
     def _restore_power(self) -> None:
         """Power off a host that was off before the run."""
@@ -348,11 +368,7 @@ class CommandRun:
         return detail
 
     def _say(self, summary: str, percent: int | None = None) -> None:
-        line = f'{summary}{percent}'
-        if line != self.last_line:
-            self.last_line = line
-            messages.say(
-                view.progress(time.monotonic() - self.began, summary, percent))
+        self.progress.update(self.record, summary, percent)
 
     def _document(self, outcome: str, error: Detail | None = None,
                   converged: Converged | None = None) -> dict[str, Any]:

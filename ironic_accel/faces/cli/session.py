@@ -117,13 +117,17 @@ class SessionBackend(CountingBackend):
 
 @dataclasses.dataclass
 class Opened:
-    """The connection to one System of one BMC."""
+    """The connection to one System of one BMC.
+
+    :ivar requests_text: returns the requests so far, for people.
+    """
 
     bmc: str
     wanted: str | None
     connector: Connector
     backend: SessionBackend
     catalog: Catalog
+    requests_text: Callable[[], str]
     warm_up: float = 30.0
 
     @functools.cached_property
@@ -222,4 +226,5 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
                                      accept_unread=frozenset(
                                          args.allow_unreadable)))
         yield Opened(bmc, args.system, connector,
-                     SessionBackend(backend), catalog, args.warm_up)
+                     SessionBackend(backend), catalog, log.text,
+                     args.warm_up)
