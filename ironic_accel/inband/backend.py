@@ -107,13 +107,13 @@ class LocalBackend(Backend):
         self._jobs = Jobs(folder)
         self._images = images
         self._called: dict[str, str] = {}
-        if families is None:
-            families, warnings = loader.load()
-        else:
-            families, warnings = loader.accepted(families)
-        self._flashers = external_flashers.programs(families)
+        loaded = (loader.load() if families is None
+                  else loader.accepted(families))
+        self._flashers = external_flashers.programs(
+            loaded.families, loaded.flashers)
         self._reader = InventoryReader(
-            self._host, families, self._catalog, name, warnings, patience,
+            self._host, loaded.families, self._catalog, name,
+            loaded.warnings, patience,
             IdentityStore(os.path.join(folder, 'known.json')))
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:

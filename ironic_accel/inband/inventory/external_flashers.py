@@ -58,15 +58,17 @@ class Flash:
     address: str | None
 
 
-def programs(families: Iterable[Family]) -> Flashers:
+def programs(families: Iterable[Family], others: Flashers | None = None
+             ) -> Flashers:
     """The programs that write firmware: of the families, and of the kernel's
     own interfaces. One that two families declare writes if either says so.
+
+    :param others: those of families that are not used.
     """
     found = dict(KERNEL_TOOLS)
-    for family in families:
-        if not isinstance(family, HasFlashers):
-            continue
-        for name, words in family.flashers.items():
+    declared = [f.flashers for f in families if isinstance(f, HasFlashers)]
+    for flashers in (*declared, others or {}):
+        for name, words in flashers.items():
             known = found.get(name, words)
             found[name] = known | words if known and words else frozenset()
     return found

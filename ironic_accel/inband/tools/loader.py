@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import logging
 from typing import Any
 from typing import get_args
+from typing import NamedTuple
 
 import stevedore
 
@@ -28,6 +29,7 @@ from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.tools import deprecated
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import FirstBootMode
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import HasFirstBoot
 from ironic_accel.inband.tools.family import HasFlashers
 from ironic_accel.model.device import Warned
@@ -41,8 +43,22 @@ NAMESPACE = 'ironic_accel.tools'
 _METHODS = ('claims', 'read', 'updates', 'sets', 'resets')
 
 
-def load(names: Iterable[str] | None = None
-         ) -> tuple[tuple[Family, ...], tuple[Warned, ...]]:
+class Loaded(NamedTuple):
+    """The tool families of a machine.
+
+    :ivar families: those that are used, in the order in which they are asked.
+    :ivar warnings: why others are not.
+    :ivar flashers: the programs that families which are not used declare:
+        their firmware updates, started by others, are waited for all the
+        same. Of a family that cannot be imported they are not known.
+    """
+
+    families: tuple[Family, ...]
+    warnings: tuple[Warned, ...]
+    flashers: Flashers
+
+
+def load(names: Iterable[str] | None = None) -> Loaded:
     """The families, those of one vendor before the generic ones.
 
     One that cannot be loaded is left out, with a warning: the others work.
@@ -62,13 +78,12 @@ def load(names: Iterable[str] | None = None
     manager: Any = stevedore.ExtensionManager(
         NAMESPACE, invoke_on_load=True, on_load_failure_callback=failed)
     wanted = None if names is None else set(names)
-    families, warnings = accepted(
+    found = accepted(
         e.obj for e in manager if wanted is None or e.name in wanted)
-    return families, (*failures, *warnings)
+    return found._replace(warnings=(*failures, *found.warnings))
 
 
-def accepted(families: Iterable[Family]
-             ) -> tuple[tuple[Family, ...], tuple[Warned, ...]]:
+def accepted(families: Iterable[Family]) -> Loaded:
     """The families that can be used, in the order in which they are asked.
 
     A family that declares something invalid is left out as a whole: what it
@@ -76,6 +91,7 @@ def accepted(families: Iterable[Family]
     """
     used: list[Family] = []
     warnings: list[Warned] = []
+    flashers: dict[str, frozenset[str]] = {}
     for family in families:
         name = str(getattr(family, 'name', type(family).__name__))
         try:
@@ -88,6 +104,10 @@ def accepted(families: Iterable[Family]
                       '; '.join(mistakes))
             warnings.append(Warned(f'{NAMESPACE}:{name}', (
                 f'is not used: {"; ".join(mistakes)}')))
+            for program, words in _flashers_of(family):
+                known = flashers.get(program, words)
+                flashers[program] = (
+                    known | words if known and words else frozenset())
             continue
         if changes:
             LOG.warning('Tool family %s uses deprecated names: %s', name,
@@ -95,7 +115,28 @@ def accepted(families: Iterable[Family]
             warnings.append(Warned(f'{NAMESPACE}:{name}', (
                 f'uses deprecated names: {"; ".join(changes)}')))
         used.append(family)
-    return ordered(used), tuple(warnings)
+    return Loaded(ordered(used), tuple(warnings), flashers)
+
+
+def _flashers_of(family: Family) -> Iterator[tuple[str, frozenset[str]]]:
+    """The programs that a family which is not used declares.
+
+    Where the arguments are not valid any run of the program counts, as it
+    does for a program without arguments.
+    """
+    try:
+        declared = getattr(family, 'flashers', None)
+        rows = (list(declared.items()) if isinstance(declared, Mapping)
+                else [])
+    except Exception as exc:  # a third party's plug-in
+        LOG.error('The programs of tool family %s that write firmware cannot '
+                  'be read: %s', type(family).__name__, exc)
+        return
+    for program, words in rows:
+        valid = isinstance(words, list | tuple | set | frozenset) and all(
+            isinstance(word, str) for word in words)
+        if isinstance(program, str):
+            yield program, frozenset(words) if valid else frozenset()
 
 
 def _mistakes(family: Family) -> Iterator[str]:

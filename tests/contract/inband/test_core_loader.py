@@ -62,7 +62,7 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import loader
 import sys
 
-families, warnings = loader.load(['acme', 'broken'])
+families, warnings, _ = loader.load(['acme', 'broken'])
 print([f.name for f in families], [w.uri for w in warnings])
 seen = LocalBackend(Machine(sys.argv[1]), families,
                     folder=sys.argv[2]).observe()
@@ -119,7 +119,7 @@ import sys
 import time
 
 root, folder = map(pathlib.Path, sys.argv[1:])
-families, warnings = loader.load(['acme'])
+families, warnings, _ = loader.load(['acme'])
 print([w.message for w in warnings])
 backend = LocalBackend(Machine(str(root)), families, folder=str(folder))
 seen = backend.observe()
@@ -185,7 +185,7 @@ def test_family_with_both_names_is_called_by_the_present_one() -> None:
         def updates(self, host: object, device: object) -> frozenset[str]:
             return frozenset({'nic'})
 
-    (family,), warnings = loader.accepted([Both()])
+    (family,), warnings, _ = loader.accepted([Both()])
     device = Device('nic-1', 'nic')
     assert family.updates(Machine(), device) == {'nic'}
     assert warnings == ()
@@ -193,7 +193,7 @@ def test_family_with_both_names_is_called_by_the_present_one() -> None:
 
 def test_unchanged_family_is_used_without_a_warning() -> None:
     family = _Family()
-    assert loader.accepted([family]) == ((family,), ())
+    assert loader.accepted([family]) == ((family,), (), {})
     assert loader.load()[1] == ()
 
 
@@ -210,7 +210,7 @@ def test_unchanged_family_is_used_without_a_warning() -> None:
 def test_family_that_declares_something_invalid_is_not_used(
         declared: dict[str, object], message: str) -> None:
     family = type('Acme', (_Family,), declared)()
-    used, (warned,) = loader.accepted([family, _Family()])
+    used, (warned,), _ = loader.accepted([family, _Family()])
     assert len(used) == 1
     assert warned.message.startswith('is not used: ')
     assert message in warned.message

@@ -86,7 +86,7 @@ class Box:
                       sorted(names - {'nvml'}))
         self.host = Machine(str(self.tree.root), str(folder / 'bin'),
                          {'pynvml': nvml.__name__})
-        found, warnings = loader.load()
+        found, warnings, _ = loader.load()
         assert warnings == ()
         self.backend = LocalBackend(
             self.host, found, folder=str(folder / 'jobs'),

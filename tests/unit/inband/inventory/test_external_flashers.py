@@ -19,12 +19,14 @@ from typing import ClassVar
 
 import pytest
 
+from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.inventory import external_flashers
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools import loader
+from tests.unit.inband import sample
 
 
 def _flashes(root: pathlib.Path, *argv: str,
@@ -95,3 +97,47 @@ def test_program_without_arguments_writes_whenever_it_runs(
         flashers: ClassVar[Flashers] = {'acmectl': frozenset()}
 
     assert _flashes(tmp_path, 'acmectl', 'show', families=[Acme(), Other()])
+
+
+@pytest.mark.parametrize(('declared', 'line', 'found'), [
+    ({'acmectl': frozenset({'update'})}, 'acmectl update', True),
+    ({'acmectl': frozenset({'update'})}, 'acmectl show', False),
+    # What is declared wrongly counts as any run of the program.
+    ({'acmectl': ['update']}, 'acmectl update', True),
+    ({'acmectl': ['update']}, 'acmectl show', False),
+    ({'acmectl': 'update'}, 'acmectl show', True),
+    ({'acmectl': None}, 'acmectl show', True),
+    ({'acmectl': frozenset({7})}, 'acmectl show', True),
+    (['acmectl'], 'acmectl update', False)])
+def test_programs_of_a_family_that_is_not_used_are_waited_for(
+        tmp_path: pathlib.Path, declared: object, line: str, found: bool
+        ) -> None:
+    refused = type('Refused', (common.BaseFamily,), {
+        'name': 'acme', 'read': None, 'flashers': declared})()
+    loaded = loader.accepted([refused])
+    assert loaded.families == ()
+    root = sample.machine(tmp_path)[0].root
+    process = pathlib.Path(root) / 'proc' / '4242'
+    process.mkdir(parents=True)
+    process.joinpath('cmdline').write_bytes(
+        b'\0'.join(w.encode() for w in line.split()) + b'\0')
+    backend = LocalBackend(Machine(str(root)), [refused],
+                           folder=str(tmp_path / 'jobs'))
+    busy = backend.observe().busy
+    assert [b.ref for b in busy] == (['process 4242'] if found else [])
+
+
+def test_programs_that_cannot_be_read_are_logged(
+        caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(common.BaseFamily):
+        name = 'acme'
+
+        @property
+        def flashers(self) -> Flashers:
+            raise ValueError('no')
+
+    loaded = loader.accepted([Broken()])
+    assert loaded.flashers == {}
+    assert len(loaded.warnings) == 1
+    assert ('The programs of tool family Broken that write firmware cannot be '
+            'read: no') in caplog.text
