@@ -210,12 +210,13 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
     if isinstance(poll, Continues):
         return execute.go_on(run, intent, poll)
     if isinstance(poll, Ended):
+        before = run.record
         run.record = intent_resolution.told(
             run.record, intent, poll, run.now) if intent.verb == 'update' \
             else intent_resolution.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} finished, verifying')
         if intent.verb == 'set':
-            early = execute.turned_down(run, poll)
+            early = execute.turned_down(run, poll, before, intent.items)
             if early is not None:
                 return early
     else:

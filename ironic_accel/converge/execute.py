@@ -45,6 +45,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import action_key
 from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
@@ -203,7 +204,8 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
             action, image, run.profile.images.get(action.image or ''),
             'force' in run.profile.allow)
     except OutcomeUnknown as exc:
-        run.save(progress='the result of the write is unknown: '
+        run.save(failure=exc.detail.to_dict(),
+                 progress='the result of the write is unknown: '
                  f'{exc.detail.summary}')
         return run.wait(run.record.progress, run.pace.look)
     except (Rejected, Unreachable) as exc:
@@ -244,7 +246,7 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
         if exc.detail.error_class is ErrorClass.TRANSIENT:
             return run.wait(f'rejected: {exc.detail.summary}',
                             run.pace.look)
-        return run.fail(_turned_down(exc.detail))
+        return run.fail(_turned_down(exc.detail, Record(), ()))
     if isinstance(after, Continues):
         run.save(intent=dataclasses.replace(
             intent, ticket=dict(after.ticket)))
@@ -264,30 +266,53 @@ def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
         if isinstance(exc, Unreachable):
             return waits.away(run, exc, 'not started: ')
         return _later(run, later or 0.0, exc.detail)
+    intent = run.record.intent
+    items = intent.items if intent is not None else ()
     run.save(intent=None, failure=exc.detail.to_dict())
     if exc.detail.error_class is ErrorClass.TRANSIENT:
         return run.wait(f'rejected: {exc.detail.summary}', run.pace.look)
-    return run.fail(_turned_down(exc.detail))
+    return run.fail(_turned_down(exc.detail, before, items))
 
 
-def turned_down(run: Advance, end: Ended) -> Outcome | None:
+def turned_down(run: Advance, end: Ended, before: Record,
+                items: Sequence[Item]) -> Outcome | None:
     """How a run continues if some items of one action were rejected.
 
     A permanent rejection is not retried, as for a single item; after a
     transient one the run pauses.
+
+    :param before: the record before the end of the action was known.
+    :param items: of the action.
     """
     told = [(r.answer, r.detail) for r in end.results if r.detail is not None]
     for answer, detail in told:
         if answer == 'refused':
-            return run.fail(_turned_down(detail))
+            return run.fail(_turned_down(detail, before, items))
     for answer, detail in told:
         if answer == 'told' and detail.error_class is ErrorClass.TRANSIENT:
             return run.wait(f'rejected: {detail.summary}', run.pace.look)
     return None
 
 
-def _turned_down(detail: Detail) -> Detail:
-    """A rejection, with advice if the BMC gives none."""
+def _turned_down(detail: Detail, before: Record,
+                 items: Sequence[Item]) -> Detail:
+    """A rejection, with advice if the BMC gives none.
+
+    An earlier request of this run for the same item, whose result was not
+    clear, may have written a part: a mode of two requests has a third value
+    then.
+    """
+    earlier = Detail.from_dict(before.failure) if before.failure else None
+    # A rejection that names no device is that of the first request.
+    device = detail.device or next((i.device for i in items), None)
+    if earlier is not None and earlier.device == device and any(
+            i.ref == (device, earlier.component) for i in items):
+        detail = dataclasses.replace(
+            detail, device=earlier.device, component=earlier.component,
+            summary=f'{detail.summary}; before that: {earlier.summary}',
+            todo=detail.todo or 'check the pending value of '
+            f'{earlier.component} of {earlier.device} before the host is '
+            'reset, and run it again')
     if detail.todo is not None:
         return detail
     return dataclasses.replace(

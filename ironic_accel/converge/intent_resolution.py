@@ -79,11 +79,11 @@ def ended(record: Record, intent: Intent, end: Ended) -> Record:
     """
     failed = {r.ref: r for r in end.results if not r.ok}
     record = dataclasses.replace(record, intent=None, waiting=None)
-    for result in failed.values():
-        if result.detail is not None and result.answer in (
-                'told', 'refused'):
-            record = dataclasses.replace(
-                record, failure=result.detail.to_dict())
+    why = [r.detail for answers in (('told', 'refused'), ('unknown',))
+           for r in failed.values() if r.answer in answers]
+    first = next((detail for detail in why if detail is not None), None)
+    if first is not None:
+        record = dataclasses.replace(record, failure=first.to_dict())
     if intent.verb == 'reset':
         return record
     record = _not_sent(record, intent, end)
