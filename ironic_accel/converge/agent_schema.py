@@ -40,16 +40,16 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import item_from_dict
 from ironic_accel.model.plan import item_to_dict
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Transport
+from ironic_accel.model.plan import value_of
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
-from ironic_accel.model.serialization import plain
-from ironic_accel.model.serialization import value_of
 from ironic_accel.model.untrusted import Untrusted
 
 START = 'accel-start/2'

@@ -32,13 +32,13 @@ from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
-from ironic_accel.model.serialization import plain
 from ironic_accel.model import stages
 
 

@@ -34,13 +34,13 @@ from ironic_accel.converge import waits
 from ironic_accel.converge.waits import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import device_marks
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import identity
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import action_key
 from ironic_accel.model.plan import AwaitingReset
@@ -173,7 +173,7 @@ def _identities(record: Record, inventory: Inventory
     if record.intent:
         ids |= {i.device for i in record.intent.items}
         ids |= {device for device, _ in record.intent.also}
-    return {**record.identities, **identity.identities(inventory, ids)}
+    return {**record.identities, **device_marks.identities(inventory, ids)}
 
 
 def _start(run: Advance, action: Action, ready: dict[str, Ready],

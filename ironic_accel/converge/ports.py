@@ -160,7 +160,7 @@ class Backend(Protocol):
         """Read the inventory; its devices have stable ids.
 
         :param known: what devices were known by before, by their ids
-            (``identity.identities``).
+            (``device_marks.identities``).
         :raises: errors.Unreachable where the system does not answer.
         """
         return unite.inventory(self.sources(), known)

@@ -27,7 +27,6 @@ from typing import Any
 
 from ironic_accel.model import catalog
 from ironic_accel.model import device_marks
-from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -70,13 +69,13 @@ def _board(fields: Mapping[str, Any], firmware: str) -> Device:
     maker = fields.get('Board manufacturer') or fields.get('Manufacturer')
     return Device(
         id='system', kind='baseboard',
-        vendor=catalog.load().vendor(maker) or version.clean(maker),
-        model=version.clean(fields.get('Product name')
-                            or fields.get('Board product name')),
-        serial=device_marks.clean_serial(fields.get('Board serial number')
-                                 or fields.get('Serial Number')),
+        vendor=catalog.load().vendor(maker) or device_marks.clean_text(maker),
+        model=device_marks.clean_text(
+            fields.get('Product name') or fields.get('Board product name')),
+        serial=device_marks.clean_serial(
+            fields.get('Board serial number') or fields.get('Serial Number')),
         # pyghmi calls the board's part number its model (fru.py).
-        part_number=version.clean(fields.get('Board model')),
+        part_number=device_marks.clean_text(fields.get('Board model')),
         location='System', uri='ipmi:fru/0',
         components=(Component('bmc', 'BMC', firmware, uri='ipmi:mc'),))
 
@@ -100,8 +99,8 @@ def _matched(units: Iterable[Mapping[str, Any]],
         if len(found) == 1:
             yield Device(
                 id=f"fru-{unit['id']}", kind=found[0].kind, serial=serial,
-                location=version.clean(unit['name']),
-                part_number=version.clean(
+                location=device_marks.clean_text(unit['name']),
+                part_number=device_marks.clean_text(
                     fields.get('Board model') or fields.get('Model')))
 
 

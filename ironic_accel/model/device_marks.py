@@ -34,18 +34,38 @@ from typing import Any
 from typing import TypeVar
 import zlib
 
-from ironic_accel.model import version
 from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
 
 _T = TypeVar('_T')
+
+#: Placeholders that BMCs and tools print for an unknown value.
+_PLACEHOLDERS = frozenset({
+    '', 'na', 'n/a', 'n.a.', 'none', 'null', 'undefined', 'unknown',
+    'not available', 'not applicable', 'not supported', 'unsupported',
+    'nil', '-', '--'})
+
+#: (kind, serial, location): what a device is known by.
+Identity = tuple[str, str | None, str | None]
 
 #: Devices of one inventory and of another that are one.
 Pairs = list[tuple[Device, Device]]
 
 
+def clean_text(text: object) -> str | None:
+    """A text that is reported, without blanks, NULs and placeholders.
+
+    :returns: None if there is none.
+    """
+    if not isinstance(text, str):
+        return None
+    bare = text.replace('\0', ' ').strip()
+    return None if bare.lower() in _PLACEHOLDERS else bare
+
+
 def clean_serial(text: object) -> str | None:
     """A serial number, or None for zeros, "NA", blanks and the like."""
-    bare = version.clean(text)
+    bare = clean_text(text)
     if bare is None:
         return None
     digits = bare.lower().removeprefix('0x').replace('-', '')
@@ -56,12 +76,29 @@ def clean_serial(text: object) -> str | None:
     return bare
 
 
+def identities(inventory: Inventory, ids: Iterable[str] | None = None
+               ) -> dict[str, Identity]:
+    """What the devices are known by, of all or of those that are there.
+
+    One without a location is known by its PCI address (``@0000:17:00.0``).
+    """
+    wanted = None if ids is None else set(ids)
+    return {d.id: (d.kind, clean_serial(d.serial), _place(d))
+            for d in inventory.devices if wanted is None or d.id in wanted}
+
+
+def _place(dev: Device) -> str | None:
+    """Where a device sits, in one word."""
+    location = clean_text(dev.location)
+    return location or (f'@{dev.address.lower()}' if dev.address else None)
+
+
 def mark(dev: Device) -> str:
     """The mark of a device, by which it is known in the next inventory.
 
     ``serial.place``, each as eight hexadecimal digits or nothing.
     """
-    place = version.clean(dev.location) or dev.address or dev.uri
+    place = clean_text(dev.location) or dev.address or dev.uri
     return '.'.join('' if not text else f'{zlib.crc32(text.encode()):08x}'
                     for text in (clean_serial(dev.serial), place))
 
@@ -82,7 +119,7 @@ def same_mark(one: str, other: str) -> bool:
 def cleaned(dev: Device) -> Device:
     """The device; a serial or location without a meaning becomes None."""
     return dataclasses.replace(dev, serial=clean_serial(dev.serial),
-                               location=version.clean(dev.location))
+                               location=clean_text(dev.location))
 
 
 def filled(mine: _T, other: _T) -> _T:
@@ -170,7 +207,7 @@ def serial(dev: Device) -> str | None:
 
 
 def location(dev: Device) -> str | None:
-    return version.clean(dev.location)
+    return clean_text(dev.location)
 
 
 def address(dev: Device) -> str | None:

@@ -22,7 +22,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Value
 from ironic_accel.model import matching
-from ironic_accel.model.serialization import plain
+from ironic_accel.model.plan import plain
 
 #: What can differ; ``vanished``, ``appeared`` and ``unread`` are whole
 #: devices.

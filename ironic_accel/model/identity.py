@@ -39,13 +39,12 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
 from ironic_accel.model import device_marks
 from ironic_accel.model.device_marks import clean_serial
+from ironic_accel.model.device_marks import clean_text
+from ironic_accel.model.device_marks import Identity
 from ironic_accel.model.device_marks import Matched
 from ironic_accel.model.device_marks import Pairs
 from ironic_accel.model.device_marks import ShownBySource
-from ironic_accel.model import version
 
-#: (kind, serial, location): what a device is known by.
-Identity = tuple[str, str | None, str | None]
 #: What devices were known by earlier, by their stable ids.
 Known = Mapping[str, Identity]
 
@@ -121,17 +120,6 @@ def identify(sources: Iterable[Source], known: Known = NOBODY,
     if twice:
         out[-1] = _doubted(out[-1], twice, last)
     return tuple(out)
-
-
-def identities(inventory: Inventory, ids: Iterable[str] | None = None
-               ) -> dict[str, Identity]:
-    """What the devices are known by, of all or of those that are there.
-
-    One without a location is known by its PCI address (``@0000:17:00.0``).
-    """
-    wanted = None if ids is None else set(ids)
-    return {d.id: (d.kind, clean_serial(d.serial), _place(d))
-            for d in inventory.devices if wanted is None or d.id in wanted}
 
 
 def _named(source: Source) -> tuple[list[Device], dict[str, str]]:
@@ -246,7 +234,7 @@ def _candidates(dev: Device, alone: bool) -> Iterator[str]:
     base = f'{dev.kind}-{serial}' if serial else dev.kind
     if serial and alone:
         yield base
-    location = version.clean(dev.location)
+    location = clean_text(dev.location)
     if location:
         yield f'{base}@{location}'
     if dev.address:
@@ -281,15 +269,9 @@ def _short(text: str) -> str:
     return f'{name[:_LONGEST - 9]}-{digest}'
 
 
-def _place(dev: Device) -> str | None:
-    """Where a device sits, in one word."""
-    location = version.clean(dev.location)
-    return location or (f'@{dev.address.lower()}' if dev.address else None)
-
-
 def _at(dev: Device, place: str) -> bool:
     """Whether a device sits at a place, by location or by address."""
-    return place in (version.clean(dev.location),
+    return place in (clean_text(dev.location),
                      f'@{dev.address.lower()}' if dev.address else None)
 
 

@@ -31,6 +31,7 @@ from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import nv_parameters
+from ironic_accel.model.plan import plain
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import FirmwareByProduct
@@ -41,7 +42,6 @@ from ironic_accel.model import profile_reader
 from ironic_accel.model.schema_reader import listed
 from ironic_accel.model.schema_reader import Problems
 from ironic_accel.model.schema_reader import shown
-from ironic_accel.model.serialization import plain
 from ironic_accel.model import strict_json
 from ironic_accel.model import strict_yaml
 

@@ -30,12 +30,12 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import is_product
 from ironic_accel.model.reading_status import Standing
-from ironic_accel.model.serialization import plain
 from ironic_accel.model import version
 
 

@@ -28,8 +28,6 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model import earlier_documents
 from ironic_accel.model.profile import Push
-from ironic_accel.model.serialization import plain
-from ironic_accel.model.serialization import value_of
 
 SCHEMA = 'plan/2'
 
@@ -42,6 +40,16 @@ INSIDE = frozenset({'agent', 'local'})
 
 #: (device id, component or mode name): what an item is about.
 Ref = tuple[str, str]
+
+
+def plain(value: Value | None) -> str | int | list[str] | None:
+    """A value as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def value_of(raw: Any) -> Value | None:
+    """A JSON value as a mode value."""
+    return tuple(raw) if isinstance(raw, list) else raw
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

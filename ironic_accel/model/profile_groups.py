@@ -28,6 +28,7 @@ from typing import Any
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog_types import ModeFacts
 from ironic_accel.model.device import Value
+from ironic_accel.model import device_marks
 from ironic_accel.model import nv_parameters
 from ironic_accel.model.profile import ANY
 from ironic_accel.model.profile import Count
@@ -256,7 +257,7 @@ class GroupReader:
     def _version(self, path: Path, name: str, raw: Data,
                  kinds: Collection[str]) -> Firmware:
         wanted = raw.get('version', '')
-        if wanted and version.clean(wanted) is None:
+        if wanted and device_marks.clean_text(wanted) is None:
             self._problems.expected(
                 (*path, 'version'), wanted, 'a version')
         facts = next((f for k in kinds

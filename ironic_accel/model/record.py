@@ -31,9 +31,9 @@ from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.serialization import plain
-from ironic_accel.model.serialization import value_of
+from ironic_accel.model.plan import value_of
 
 SCHEMA = 'record/2'
 #: What is read: a run may have been begun by the release before.

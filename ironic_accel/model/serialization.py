@@ -32,22 +32,14 @@ from ironic_accel.model.device import Value
 from ironic_accel.model.device import Waiting
 from ironic_accel.model.device import Warned
 from ironic_accel.model import earlier_documents
+from ironic_accel.model.plan import plain
+from ironic_accel.model.plan import value_of
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 
 SCHEMA = 'inventory/3'
 #: What is read: stored inventories may be of an earlier release.
 READ = (SCHEMA, *earlier_documents.INVENTORIES)
-
-
-def plain(value: Value | None) -> str | int | list[str] | None:
-    """A value as JSON has it."""
-    return list(value) if isinstance(value, tuple) else value
-
-
-def value_of(raw: Any) -> Value | None:
-    """A JSON value as a mode value."""
-    return tuple(raw) if isinstance(raw, list) else raw
 
 
 def _component_to_dict(part: Component) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Stage
@@ -45,7 +46,6 @@ from ironic_accel.model.plan import Transport
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Staged
-from ironic_accel.model.serialization import plain
 
 #: Where a component stands that neither profile nor catalogue ranks.
 _LAST = 1000

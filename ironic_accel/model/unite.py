@@ -37,9 +37,9 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model import matching
+from ironic_accel.model.plan import plain
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
-from ironic_accel.model.serialization import plain
 from ironic_accel.model import version
 
 #: Words of Redfish Resource.Health, the best first.

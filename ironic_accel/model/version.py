@@ -52,6 +52,8 @@ from importlib import metadata
 import logging
 import re
 
+from ironic_accel.model.device_marks import clean_text
+
 LOG = logging.getLogger(__name__)
 
 #: The group of entry points that add forms.
@@ -60,12 +62,6 @@ NAMESPACE = 'ironic_accel.version_schemes'
 #: (series, fields): versions are ordered by fields within one series.
 _Key = tuple[str, tuple[int, ...]]
 _Parser = Callable[[str], _Key | None]
-
-#: Placeholders that BMCs and tools print for an unknown version.
-_PLACEHOLDERS = frozenset({
-    '', 'na', 'n/a', 'n.a.', 'none', 'null', 'undefined', 'unknown',
-    'not available', 'not applicable', 'not supported', 'unsupported',
-    'nil', '-', '--'})
 
 _VBIOS = re.compile(r'[0-9A-Fa-f]{2}(?:\.[0-9A-Fa-f]{2}){4}')
 _EROT = re.compile(r'(\d{2})\.(\d{2})\.(\d{4})\.(\d{4})(?:_n(\d{2}))?')
@@ -185,18 +181,9 @@ def require(form: str) -> None:
         _added_parser(form)
 
 
-def clean(text: object) -> str | None:
-    """A version without blanks, NULs and placeholders; None if there is none.
-    """
-    if not isinstance(text, str):
-        return None
-    bare = text.replace('\0', ' ').strip()
-    return None if bare.lower() in _PLACEHOLDERS else bare
-
-
 def form_of(text: str) -> str:
     """The form that ``auto`` assumes for a version."""
-    bare = clean(text) or ''
+    bare = clean_text(text) or ''
     return next((name for name, parse in _PARSERS.items()
                  if parse(bare) is not None), 'text')
 
@@ -230,7 +217,7 @@ def compare(a: str | None, b: str | None,
     parse = _PARSERS.get(form)
     if form not in FORMS:
         parse = _added_parser(form)
-    a, b = clean(a), clean(b)
+    a, b = clean_text(a), clean_text(b)
     if a is None or b is None:
         return None
     if a == b:

@@ -37,7 +37,7 @@ from ironic_accel.conductor.node.stored_values import StoredSummary
 from ironic_accel.conductor.node import verification
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import identity
+from ironic_accel.model import device_marks
 from ironic_accel.model.identity import Source
 from ironic_accel.model import plan as plan_mod
 from ironic_accel.model.plan import Transport
@@ -165,7 +165,7 @@ def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:
     if stored is None:
         return inventory
     return unite.inventory((Source(inventory, stable=True),),
-                           identity.identities(stored.inventory))
+                           device_marks.identities(stored.inventory))
 
 
 def whole(
@@ -188,7 +188,7 @@ def whole(
     if stored is None:
         return inventory, transports
     seen = unite.inventory((Source(inventory, stable=True),),
-                           identity.identities(stored.inventory))
+                           device_marks.identities(stored.inventory))
     seen = carry_over.carried(seen, stored.inventory, state)
     return seen, carry_over.transports(transports, stored.transports, seen)
 

@@ -36,9 +36,9 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import plain
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
-from ironic_accel.model.serialization import plain
 
 
 class BmcBusy(AccelError):

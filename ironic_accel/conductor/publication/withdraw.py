@@ -191,6 +191,22 @@ def withdraw(task: Any, scope: WithdrawalScope) -> list[str]:
     :raises: NotOurs if the node was lost meanwhile.
     """
     node = task.node
+    names: list[str] = []
+    if scope.degraded or keys.TRAITS.of(node) or keys.PROOFS.of(node):
+        names = _withdraw_traits(task, scope)
+    if scope.presence:
+        device_ownership.drop(node)
+    if any(kind in scope.ports for kind in ports_module.KINDS):
+        ports_module.clear(task)
+    if scope.inside:
+        keys.TENANT.drop(node)
+        inventory_store.tenant_gone(node)
+    return names
+
+
+def _withdraw_traits(task: Any, scope: WithdrawalScope) -> list[str]:
+    """Withdraw verifications and traits; returns the names of the traits."""
+    node = task.node
     void = {name for name in verification.of(node) if name in scope.profiles}
     void |= verification.on_devices(node, scope.devices)
     names = [name for name, meaning in traits.published(node).items()
@@ -200,13 +216,6 @@ def withdraw(task: Any, scope: WithdrawalScope) -> list[str]:
            else {})
     if names or add:
         traits.change(task, add, names)
-    if scope.presence:
-        device_ownership.drop(node)
-    if any(kind in scope.ports for kind in ports_module.KINDS):
-        ports_module.clear(task)
-    if scope.inside:
-        keys.TENANT.drop(node)
-        inventory_store.tenant_gone(node)
     return names
 
 

@@ -29,10 +29,10 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model import planner
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.serialization import plain
 
 LOG = logging.getLogger(__name__)
 

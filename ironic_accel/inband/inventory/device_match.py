@@ -29,7 +29,6 @@ from ironic_accel.model.device import Device
 from ironic_accel.model import device_marks
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model import version
 
 
 def known(device: Device) -> Whose:
@@ -52,7 +51,7 @@ def find(whose: Whose, devices: Iterable[Device]) -> Device | None:
 
 
 def _same(a: str, b: str | None) -> bool:
-    return b is not None and version.clean(a) is not None and (
+    return b is not None and device_marks.clean_text(a) is not None and (
         a.strip().lower() == b.strip().lower())
 
 

@@ -21,7 +21,7 @@ at 04h, segment group at 0Dh, bus at 0Fh, device and function at 10h.
 from __future__ import annotations
 
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.model import version
+from ironic_accel.model import device_marks
 
 SLOTS = '/sys/bus/pci/slots'
 _ENTRIES = '/sys/firmware/dmi/entries'
@@ -62,7 +62,8 @@ def _place(raw: bytes) -> tuple[str, str] | None:
     which = raw[4]
     if not 0 < which <= len(texts) or raw[0x0f] == _NOWHERE:
         return None
-    word = version.clean(texts[which - 1].decode('ascii', errors='replace'))
+    word = device_marks.clean_text(
+        texts[which - 1].decode('ascii', errors='replace'))
     if word is None:
         return None
     segment = int.from_bytes(raw[0x0d:0x0f], 'little')

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 import dataclasses
 
 from ironic_accel.model import device_marks
-from ironic_accel.model import version
 
 _IDENTIFIER = 0x82
 _READ_ONLY = 0x90
@@ -56,7 +55,7 @@ def parse(raw: bytes) -> Vpd:
         elif tag == _READ_ONLY:
             for key, value in _fields(data):
                 fields.setdefault(key, value)
-    return Vpd(name, version.clean(fields.get('PN')),
+    return Vpd(name, device_marks.clean_text(fields.get('PN')),
                device_marks.clean_serial(fields.get('SN')))
 
 

@@ -36,13 +36,13 @@ from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Warned
+from ironic_accel.model import device_marks
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import strict_json
-from ironic_accel.model import version
 
 #: Seconds for a tool that only asks its device something.
 ASK = 60.0
@@ -259,7 +259,7 @@ def text_of(value: object) -> str | None:
         return None
     text = str(value) if isinstance(value, str) or (
         value.bit_length() <= _BITS) else ''
-    return version.clean(strict_json.text_of(text)) if (
+    return device_marks.clean_text(strict_json.text_of(text)) if (
         len(text) <= _TEXT) else None
 
 

@@ -36,7 +36,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Item
-from ironic_accel.model.serialization import plain
+from ironic_accel.model.plan import plain
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields

@@ -26,7 +26,7 @@ import functools
 import re
 from typing import Any
 
-from ironic_accel.model import version
+from ironic_accel.model import device_marks
 from ironic_accel.redfish.client import origin
 
 #: Called with the URI of a resource and a warning about it.
@@ -145,7 +145,7 @@ class Fields:
         """
         value = self._find(path)
         if isinstance(value, str):
-            found = version.clean(value)
+            found = device_marks.clean_text(value)
             if found is None and needed:
                 self.warn_expected(path, value, 'a non-empty string')
             return found

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 import re
 
 from ironic_accel.model.catalog import Catalog
-from ironic_accel.model import version
+from ironic_accel.model import device_marks
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
@@ -258,7 +258,7 @@ def _firmware_only_board(entry: Entry, scope: Scope, devices: list[FoundDevice]
         told = re.fullmatch(rule.board or '',
                             entry.shown.text('SoftwareId') or '')
         if rule.board and told:
-            board.model = version.clean(told['model'])
+            board.model = device_marks.clean_text(told['model'])
             board.vendor = told['vendor']
         board.board = board.model
         board.vendor = board.vendor or entry.shown.text('Manufacturer')

@@ -136,7 +136,7 @@ def test_ids_are_unique_short_and_plain(devices: list[Device]) -> None:
 def test_second_inventory_in_any_order_gives_the_same_ids(
         devices: list[Device], random: Any) -> None:
     first = named(look(*devices))
-    known = identity.identities(first)
+    known = device_marks.identities(first)
     told = [d for d in first.devices
             if sum(known[d.id] == v for v in known.values()) == 1
             and any(known[d.id][1:])]
@@ -152,11 +152,11 @@ def test_second_inventory_in_any_order_gives_the_same_ids(
     for dev in told:
         now = second.device(dev.id)
         assert now is not None
-        assert identity.identities(second)[dev.id] == known[dev.id]
+        assert device_marks.identities(second)[dev.id] == known[dev.id]
 
 
 def test_rejoin_finds_a_device_that_moved() -> None:
-    known = identity.identities(named(look(gpu('/a', '1', 'Slot 1'))))
+    known = device_marks.identities(named(look(gpu('/a', '1', 'Slot 1'))))
     later = again(named(look(
         gpu('/x', '2', 'Slot 1'), gpu('/y', '1', 'Slot 2'))), known)
     assert [(d.id, d.location) for d in later.devices] == [
@@ -173,7 +173,7 @@ def test_a_replaced_device_is_another_one() -> None:
 def test_one_of_two_with_a_shared_serial_vanishes() -> None:
     first = named(look(gpu('/0', 'S', 'GPU_0'),
                                  gpu('/1', 'S', 'GPU_1')))
-    known = identity.identities(first, ['gpu-S@GPU_1'])
+    known = device_marks.identities(first, ['gpu-S@GPU_1'])
     alone = again(named(look(gpu('/0', 'S', 'GPU_0'))),
                         known)
     assert ids(alone) == ['gpu-S']
@@ -216,9 +216,9 @@ def test_rejoin_renames_parents_and_targets() -> None:
 
 def test_identities_of_some() -> None:
     inventory = look(gpu('a', ' 1 ', ' x '), gpu('b', '000'))
-    assert identity.identities(inventory) == {
+    assert device_marks.identities(inventory) == {
         'a': ('gpu', '1', 'x'), 'b': ('gpu', None, None)}
-    assert identity.identities(inventory, ['b', 'gone']) == {
+    assert device_marks.identities(inventory, ['b', 'gone']) == {
         'b': ('gpu', None, None)}
 
 

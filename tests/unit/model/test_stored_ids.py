@@ -30,6 +30,7 @@ import pytest
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import PciIds
+from ironic_accel.model import device_marks
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Source
 from ironic_accel.model import unite
@@ -165,7 +166,7 @@ def test_a_device_keeps_the_id_that_is_stored(name: str) -> None:
     known = {ident: (kind, serial, place)
              for ident, kind, serial, place in stored}
     now = seen(first)
-    assert identity.identities(now) == known
+    assert device_marks.identities(now) == known
     assert [d.id for d in now.devices] == list(known)
     assert [d.id for d in seen(later, known).devices] == after
 

@@ -25,6 +25,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
+from ironic_accel.model import device_marks
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import Source
@@ -244,10 +245,10 @@ def test_a_device_that_loses_its_serial_keeps_its_name(
     """infoROM trouble: the same card at the same address is the same."""
     first = inside(gpu(address='0000:48:00.0', location=location))
     now = inside(gpu(None, address='0000:48:00.0', location=location))
-    later = again(now, identity.identities(first))
+    later = again(now, device_marks.identities(first))
     assert [d.id for d in later.devices] == ['gpu-S1']
     other = inside(gpu('S2', address='0000:48:00.0', location=location))
     assert [d.id for d in again(
-        other, identity.identities(first)).devices] == ['gpu-S2']
+        other, device_marks.identities(first)).devices] == ['gpu-S2']
     bmc = outside(gpu(address='0000:48:00.0', location=location))
     assert len(merge(bmc, now).devices) == 1

@@ -211,7 +211,7 @@ def test_uniting_an_inventory_with_itself_changes_no_device_with_a_serial(
         a: list[Device]) -> None:
     first = look(*a)
     both = merge(first, first)
-    known = identity.identities(first)
+    known = device_marks.identities(first)
     alone = [d for d in first.devices if device_marks.clean_serial(d.serial)
              and sum(v[:2] == known[d.id][:2] for v in known.values()) == 1
              and d.kind == 'gpu']

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from ironic_accel.model import device_marks
 from ironic_accel.model import version
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -79,7 +80,7 @@ def test_any_texts_compare_antisymmetrically(a: str, b: str,
        tail=st.sampled_from(['', ' ', '  ', '\0', ' \0\0']))
 def test_what_stands_behind_a_version_does_not_count(
         text: str, form: str, tail: str) -> None:
-    known = version.clean(text) is not None
+    known = device_marks.clean_text(text) is not None
     assert version.same(text, text + tail, form) is known
 
 
@@ -137,7 +138,7 @@ def test_the_same(a: str, b: str, form: str) -> None:
 @pytest.mark.parametrize('nothing', [
     None, '', '  ', 'NA', 'n/a', 'undefined', 'Unknown', '\0', 33])
 def test_clean_knows_no_version_when_it_sees_none(nothing: object) -> None:
-    assert version.clean(nothing) is None
+    assert device_marks.clean_text(nothing) is None
 
 
 @pytest.mark.parametrize(('text', 'form'), [

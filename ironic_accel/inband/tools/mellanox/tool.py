@@ -47,6 +47,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
+from ironic_accel.model import device_marks
 from ironic_accel.model import nv_parameters
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
@@ -84,8 +85,8 @@ def firmware(query: Mapping[str, str]) -> Component | None:
     ``FW Version`` is the image in flash. The line ``FW Version(Running)`` is
     printed only if another one runs; the image in flash is then pending.
     """
-    stored = version.clean(query.get('FW Version'))
-    running = version.clean(query.get('FW Version(Running)'))
+    stored = device_marks.clean_text(query.get('FW Version'))
+    running = device_marks.clean_text(query.get('FW Version(Running)'))
     if stored is None:
         return None
     return Component('nic', 'FW', running or stored,
@@ -138,7 +139,7 @@ class Mellanox(common.BaseFamily):
                 bool(nv_parameters.names(product)))
             part = firmware(query)
             told[at] = DeviceReading(
-                fit=Fit(psid=version.clean(query.get('PSID'))),
+                fit=Fit(psid=device_marks.clean_text(query.get('PSID'))),
                 components=(part,) if part else (), modes=found,
                 unread=(*unread, *more))
         return ToolReading(told, tuple(common.missing(tool) for tool in (

@@ -38,11 +38,11 @@ from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Mode
+from ironic_accel.model import device_marks
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import strict_json
-from ironic_accel.model import version
 
 TOOL = 'nvml'
 #: The Python module (nvidia-ml-py), imported in a separate process only.
@@ -162,7 +162,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()
             return DeviceReading(health=health, unread=(common.unread(
                 TOOL, _words(answer, said), *facts),))
     reader = _Reader(found, said)
-    identity = {key: version.clean(reader.value(query, 'identity'))
+    identity = {key: device_marks.clean_text(reader.value(query, 'identity'))
                 for key, query in _IDENTITY.items()}
     parts = tuple(part for part in (
         _part(reader, *row) for row in _PARTS) if part)
@@ -232,7 +232,7 @@ def _words(answer: Mapping[str, Any], said: str) -> str:
 
 def _part(reader: _Reader, name: str, key: str,
           query: str) -> Component | None:
-    running = version.clean(reader.value(query, f'firmware:{name}'))
+    running = device_marks.clean_text(reader.value(query, f'firmware:{name}'))
     if running:
         return Component(name, key, running, standing=Standing.TOLD)
     if reader.is_unread(f'firmware:{name}'):

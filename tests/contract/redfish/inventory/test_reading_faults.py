@@ -22,10 +22,10 @@ import time
 import pytest
 
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import device_marks
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import identity
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator.bmc import control
@@ -225,7 +225,7 @@ def test_device_ids_are_kept_when_uris_change(rig: Start, zeros: bool) -> None:
     if zeros:
         at.box.faults.add('serial-zeros')
     before = at.backend.observe()
-    known = identity.identities(before)
+    known = device_marks.identities(before)
     at.box.faults.add('renumber', count=1)
     at.box.power.reset(next(iter(at.box.hosts.values())), 'ForceRestart')
     at.clock.advance(300)

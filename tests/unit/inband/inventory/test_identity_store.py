@@ -26,6 +26,7 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import device_marks
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Source
 from ironic_accel_emulator.inside import nvml
@@ -99,7 +100,7 @@ def test_identity_is_unknown_after_a_reboot(
     assert (gpu.id, gpu.serial) == (f'gpu@{h200.AT}', None)
     assert gpu.is_unread('identity') and gpu.is_unread('health')
     (joined,) = identity.identify((Source(after, stable=True),),
-                                  identity.identities(before))
+                                  device_marks.identities(before))
     assert [d.id for d in joined.devices] == [GPU]
     assert carry_over.missing(joined, before) == ()
     assert joined.devices[0].is_unread('firmware:gpu')
