@@ -143,7 +143,7 @@ class Metrics(_Generated):
 
 
 class Catalogue(_Generated):
-    """Every product: its kind, components and modes."""
+    """Every product: its kind, architecture, components and modes."""
 
     def text(self) -> Iterable[str]:
         """The lines."""
@@ -151,9 +151,10 @@ class Catalogue(_Generated):
         products = sorted(catalog.load().products.values(), key=lambda p: (
             p.kind, p.name))
         yield from _table(
-            ('Product', 'Kind', 'PCI ids', 'Components', 'Modes'),
-            ((f'``{p.name}``', p.kind, _words(p.pci), _words(p.components),
-              _words(p.modes)) for p in products))
+            ('Product', 'Kind', 'Architecture', 'PCI ids', 'Components',
+             'Modes'),
+            ((f'``{p.name}``', p.kind, p.arch or '-', _words(p.pci),
+              _words(p.components), _words(p.modes)) for p in products))
 
 
 def _by_products(kind: str, names: Iterable[str], ask: Any

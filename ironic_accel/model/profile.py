@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
 import fnmatch
@@ -176,6 +177,15 @@ class Profile:
     digest: str = ''
     format: int = 1
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+    def selecting(self, products: Mapping[str, Collection[str]]) -> Profile:
+        """The profile with the products that another catalogue selects.
+
+        :param products: by group; the others keep theirs.
+        """
+        return dataclasses.replace(self, groups=tuple(
+            dataclasses.replace(g, products=tuple(products[g.name]))
+            if g.name in products else g for g in self.groups))
 
     @property
     def pushes(self) -> tuple[Push, ...]:

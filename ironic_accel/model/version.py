@@ -69,6 +69,9 @@ _INFOROM = re.compile(
     r'([A-Za-z]\d{3,4}\.\d{4})\.([0-9A-Fa-f]{2})\.([0-9A-Fa-f]{2})')
 _HMC = re.compile(r'([A-Za-z][A-Za-z0-9]*)-(\d{2})\.(\d{2})-(\d+)'
                   r'(?:-rc(\d+))?')
+#: ``28.39.1002 (MT_0000000834)``, with the PSID behind the version: Linux,
+#: drivers/net/ethernet/mellanox/mlx5/core/en_ethtool.c, get_drvinfo.
+_ETHTOOL = re.compile(r'(\d+\.\d+\.\d{4}) \([A-Z]{2,3}_?\d{10,13}\)')
 _DOTTED = re.compile(r'\d+(?:\.\d+)*')
 
 
@@ -191,9 +194,13 @@ def form_of(text: str) -> str:
 def spelled(text: str, form: str = 'auto') -> str:
     """A version in the one spelling that its form has for it.
 
-    Hexadecimal digits are upper case where both cases are the same version;
-    any other text comes back as it is.
+    Hexadecimal digits are upper case where both cases are the same version,
+    and of what ethtool prints for an NVIDIA adapter the version alone is
+    left; any other text comes back as it is.
     """
+    adapter = _ETHTOOL.fullmatch(text)
+    if adapter and form in ('auto', 'dotted'):
+        return adapter[1]
     known = form_of(text) if form == 'auto' else form
     same_case = known in _HEXADECIMAL and _PARSERS[known](text) is not None
     return text.upper() if same_case else text

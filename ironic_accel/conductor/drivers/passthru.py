@@ -146,7 +146,9 @@ class Passthru:
         """The site profiles of this conductor."""
         return {'conductor': CONF.host,
                 'writes': write_hold.writes_allowed(), 'profiles': [
-            {'digest': p.digest, 'profile': loader.normalise(p)}
+            {'digest': p.digest, 'profile': loader.normalise(p),
+             'products': {g.name: list(g.products) for g in p.groups
+                          if g.products is not None}}
             for _, p in sorted(profiles.site_profiles().all().items())]}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,

@@ -35,8 +35,12 @@ from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model import loader
+from ironic_accel.model.profile import FORMATS
 from ironic_accel.model.profile import Profile
 
 #: Bytes of a profile that is kept as it is; a larger one is compressed.
@@ -46,6 +50,13 @@ _PACKED = 'zlib'
 #: Most profiles that are remembered as parsed; nodes with the same one share
 #: it.
 MOST = 128
+
+
+class LaterFormat(AccelError):
+    """The profile of a run has a format of a later release.
+
+    A conductor of that release began the run, and can continue it.
+    """
 
 
 class ParsedProfiles:
@@ -66,7 +77,8 @@ class ParsedProfiles:
 
         One that was parsed by another catalogue is parsed again.
 
-        :raises: BadInput where it is not valid; it is not remembered then.
+        :raises: LaterFormat; BadInput where it is not valid. It is not
+            remembered then.
         """
         key = _key(raw)
         with self._lock:
@@ -74,8 +86,15 @@ class ParsedProfiles:
             if profile is not None and known_by is catalog:
                 self._found.move_to_end(key)
                 return profile
-        profile = loader.load_data(_unpacked(raw), inline=False,
-                                   catalog=catalog)
+        data = _unpacked(raw)
+        given = data.get('profile') if isinstance(data, Mapping) else None
+        if type(given) is int and given > FORMATS[-1]:
+            raise LaterFormat(Detail(
+                f'the profile of the run has format {given}, and this '
+                f'conductor reads {FORMATS[0]} to {FORMATS[-1]}: waiting for '
+                'a conductor of a later release', ErrorClass.TRANSIENT,
+                todo='upgrade all conductors of the conductor group'))
+        profile = loader.load_data(data, inline=False, catalog=catalog)
         self._remember(key, catalog, profile)
         return profile
 
@@ -118,7 +137,7 @@ def keep(node: Any, profile: Profile) -> None:
 def load(node: Any) -> Profile | None:
     """The profile that is kept, or None.
 
-    :raises: BadInput where it is no longer valid.
+    :raises: LaterFormat; BadInput where it is no longer valid.
     """
     raw = keys.PROFILE.of(node)
     return None if raw is None else _parsed.get(raw, catalogue.catalogue())

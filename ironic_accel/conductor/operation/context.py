@@ -131,7 +131,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
 def profile_of(node: Any, current: Operation) -> Profile:
     """The profile of an operation, limited to what its step may do.
 
-    :raises: BadInput if it was removed or is no longer valid.
+    :raises: LaterFormat; BadInput if it was removed or is no longer valid.
     """
     found = profile_snapshot.load(node)
     if found is not None:

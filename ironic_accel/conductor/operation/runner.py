@@ -28,6 +28,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import completion
@@ -137,6 +138,9 @@ def _tick(task: Any, current: operation.Operation) -> None:
             end = _work(ctx)
     except (write_hold.Held, node_journal.BmcBusy) as exc:
         _retry_later(task, str(exc.detail.summary))
+        return
+    except profile_snapshot.LaterFormat as exc:
+        _await_upgrade(task, current, exc.detail)
         return
     except Unreachable as exc:
         _inventory_failed(task, exc.detail, isinstance(exc, NoAccess))
@@ -319,6 +323,16 @@ def _restore(task: Any, current: operation.Operation) -> Ending | None:
         current = completion.not_restored(task, current, Detail(
             f"an update of {standing['what']} may still be in progress"))
     return Ending.restored(current)
+
+
+def _await_upgrade(task: Any, current: operation.Operation, why: Detail
+                   ) -> None:
+    """Leave a run to a conductor of a later release, until its deadline."""
+    record = operation.load_record(task.node)
+    if record is None or elapsed_time.now(task.node) > record.deadline:
+        completion.fail(task, operation.load(task.node) or current, why)
+    else:
+        _retry_later(task, why.summary)
 
 
 def _retry_later(task: Any, why: str) -> None:

@@ -357,6 +357,34 @@ limits: {reset: Power Cycle}
     assert not loader.load_text(loader.to_yaml(profile))[0].notes
 
 
+@pytest.mark.parametrize(('kind', 'component', 'written', 'read'), [
+    ('gpu', 'gpu', '96.00.a6.00.0b', '96.00.A6.00.0B'),
+    ('gpu', 'inforom', 'g548.0301.00.0c', 'G548.0301.00.0C'),
+    ('nic', 'nic', '28.39.1002 (MT_0000000834)', '28.39.1002'),
+    ('nic', 'nic', '28.39.1002 (DEL0000000027)', '28.39.1002'),
+    ('dpu', 'nic', '32.43.1014', '32.43.1014'),
+    ('nic', 'nic', '28.39.1002 (test build)', '28.39.1002 (test build)'),
+    ('fpga', 'shell', 'xilinx_U55C', 'xilinx_U55C')])
+def test_versions_as_tools_print_them(kind: str, component: str, written: str,
+                                      read: str) -> None:
+    profile = _load(match={'kind': kind},
+                    firmware={component: {'version': written}})
+    assert profile.groups[0].firmware == {component: Firmware(read)}
+    assert bool(profile.notes) is (written != read)
+    old = _load(1, match={'kind': kind},
+                firmware={component: {'version': written}})
+    assert old.groups[0].firmware == {component: Firmware(written)}
+
+
+def test_the_products_of_another_catalogue_can_be_selected() -> None:
+    """A conductor may know products of the site that a command does not."""
+    profile = _load(match={'kind': 'gpu', 'arch': 'hopper'})
+    told = profile.selecting({'all': ['nvidia-h100-acme'], 'other': []})
+    assert told.groups[0].products == ('nvidia-h100-acme',)
+    assert told == profile
+    assert loader.digest(told) == profile.digest
+
+
 def test_no_two_words_of_a_list_differ_by_their_spelling_alone() -> None:
     """Otherwise neither is accepted in another spelling."""
     known = catalog_mod.load()

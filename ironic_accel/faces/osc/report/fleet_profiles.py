@@ -110,6 +110,12 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
                 # It may need catalogue rows of the site, unknown here.
                 denied.append(f'{conductor}: {error.detail.summary}')
                 continue
+            products = one.get('products')
+            if isinstance(products, Mapping):
+                # The conductor's catalogue may have rows of the site.
+                profile = profile.selecting({
+                    group: names for group, names in products.items()
+                    if isinstance(names, list)})
             found.setdefault(
                 (profile.name, one['digest']),
                 (dataclasses.replace(profile, digest=one['digest']), []),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import dataclasses
 import pathlib
 from typing import Any
 from unittest import mock
@@ -30,6 +31,7 @@ from ironic_accel.model import catalog
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import loader
 from ironic_accel.model.profile import Count
+from ironic_accel.model.profile import Profile
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import Stage
 from tests.unit.conductor.stage import staged
@@ -190,3 +192,90 @@ def test_the_profile_used_longest_ago_is_forgotten(parses: Parses) -> None:
     assert parses.taken()[0] == 3
     cache.get(two, known_now)
     assert parses.taken()[0] == 1
+
+
+def _of_hopper() -> Profile:
+    return loader.load_data({
+        'profile': 2, 'name': 'hopper', 'devices': {'gpus': {
+            'match': {'kind': 'gpu', 'arch': 'hopper'}, 'count': 2,
+            'firmware': {'gpu': {'nvidia-h100-sxm': {'version': sample.OLD},
+                                 'nvidia-h200-*': {'version': sample.NEW}}},
+            'modes': {'ECC': 'on'}}}})
+
+
+@pytest.mark.parametrize('size', [10, 9000])
+def test_a_profile_of_format_2_is_stored_and_read_back(
+        make_node: Make, another_conductor: Callable[[], None],
+        size: int) -> None:
+    node = make_node()
+    profile = dataclasses.replace(_of_hopper(), summary='x' * size)
+    profile = dataclasses.replace(profile, digest=loader.digest(profile))
+    profile_snapshot.keep(node, profile)
+    another_conductor()
+    found = profile_snapshot.load(node)
+    assert found == profile
+    assert found is not None and found.groups[0].products
+
+
+def test_a_run_of_a_profile_of_format_2_continues_on_another_conductor(
+        stage: Stage, another_conductor: Callable[[], None],
+        profiles: pathlib.Path) -> None:
+    profile = loader.load_data({
+        'profile': 2, 'name': 'mixed', 'devices': {'gpus': {
+            'match': {'kind': 'gpu'}, 'count': 2,
+            'firmware': {'gpu': {'nvidia-h100-sxm': {'version': sample.NEW},
+                                 'any': {'version': sample.OLD}}},
+            'modes': {'ECC': 'on'}}}})
+    assert profile.format == 2
+    profiles.joinpath('mixed.yaml').write_text(loader.to_yaml(profile))
+    stage.begin(profile='mixed')
+    ticks(stage, 2)
+    writes = stage.box.writes
+    assert writes
+    another_conductor()
+    ticks(stage, 200)
+    assert stage.result['outcome'] == 'converged'
+    assert 'CUSTOM_ACCEL_IS_MIXED' in stage.traits
+    assert stage.box.writes == writes
+
+
+def _of_a_later_release(stage: Stage) -> None:
+    raw = {**stage.info[keys.PROFILE.name], 'profile': 3, 'new-key': {}}
+    stage.node.driver_internal_info = {
+        **stage.info, keys.PROFILE.name: raw}
+    stage.node.save()
+
+
+def test_a_run_of_a_later_release_waits_for_a_conductor_that_can_read_it(
+        stage: Stage, another_conductor: Callable[[], None]) -> None:
+    stage.begin(profile='h100-new')
+    ticks(stage, 3)
+    before = stage.info
+    writes = stage.box.writes
+    another_conductor()
+    _of_a_later_release(stage)
+    left = stage.tick()
+    assert left is not None
+    assert left.progress == (
+        'the profile of the run has format 3, and this conductor reads 1 to '
+        '2: waiting for a conductor of a later release')
+    assert stage.info[keys.RECORD.name] == before[keys.RECORD.name]
+    assert stage.box.writes == writes
+    # The conductor that began it has it again.
+    stage.node.driver_internal_info = {
+        **stage.info, keys.PROFILE.name: before[keys.PROFILE.name]}
+    stage.node.save()
+    ticks(stage, 200)
+    assert stage.result['outcome'] == 'converged'
+
+
+def test_a_run_of_a_later_release_ends_at_its_deadline(
+        stage: Stage, another_conductor: Callable[[], None]) -> None:
+    stage.begin(profile='h100-new')
+    ticks(stage, 3)
+    another_conductor()
+    _of_a_later_release(stage)
+    stage.seconds = 600.0
+    assert ticks(stage, 40) > 5
+    assert stage.result['outcome'] == 'failed'
+    assert 'format 3' in stage.node.last_error

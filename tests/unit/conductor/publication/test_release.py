@@ -202,3 +202,17 @@ def test_conductor_lists_its_profiles(
         (p.name, p.digest) for p in (
             sample.profile(sample.mode_profile('ecc', ecc='enabled')),
             sample.profile())]
+    assert [p['products'] for p in told['profiles']] == [{}, {}]
+
+
+def test_conductor_lists_the_products_that_a_profile_selects(
+        make_node: Make, acquire: Make, profiles: pathlib.Path) -> None:
+    """A command has no rows of the site, which may name some of them."""
+    task = acquire(make_node(), shared=True)
+    (profiles / 'x.yaml').write_text(
+        'profile: 2\nname: x\ndevices:\n  gpus:\n'
+        '    match: {kind: gpu, product: nvidia-b*, arch: blackwell}\n')
+    [told] = task.driver.vendor.accel_profiles(
+        task, http_method='GET')['profiles']
+    assert told['products'] == {'gpus': [
+        'nvidia-b100', 'nvidia-b200', 'nvidia-b300']}

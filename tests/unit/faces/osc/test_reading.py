@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.model import loader
 from ironic_accel.model.serialization import inventory_to_dict
 from tests import commands
 from tests.unit.conductor import sample
@@ -338,6 +339,31 @@ def test_the_report_has_all_nodes_of_the_caller(
                         '--devices', '-f', 'json')
     assert [r['Device'] for r in told.data] == ['gpu-0', 'gpu-1']
     assert len(told.data[0]['Differences']) == 2
+
+
+@pytest.mark.parametrize(('products', 'statuses'), [
+    ({'gpus': ['nvidia-h100-acme']}, {'hopper': 'compliant'}),
+    # A conductor of an earlier release does not list them.
+    (None, {}), ([], {}), ({'gpus': 'all'}, {})])
+def test_the_report_knows_products_of_the_site(
+        make_cloud: MakeCloud, products: Any,
+        statuses: dict[str, str]) -> None:
+    """The catalogue of a conductor may have more rows than that of here."""
+    cloud = make_cloud()
+    node = furnish(cloud)
+    there = node['_inventory']['plugin_data']['accelerators']['inventory']
+    for device in there['devices']:
+        device['product'] = 'nvidia-h100-acme'
+    profile = loader.load_data({'profile': 2, 'name': 'hopper', 'devices': {
+        'gpus': {'match': {'kind': 'gpu', 'arch': 'hopper'},
+                 'modes': {'ecc': 'off'}}}})
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        'profiles': [{'digest': profile.digest, 'products': products,
+                      'profile': loader.normalise(profile)}]})
+    told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json')
+    assert told.status == 0
+    [row] = told.data
+    assert row['Profiles'] == statuses
 
 
 def test_a_node_that_cannot_be_read_does_not_stop_the_report(
