@@ -94,12 +94,10 @@ def decide(
     :param inventory: complete, with the device ids of the record.
     :param record: only its staged items may change.
     """
-    record = review(inventory, record, facts)
-    for entry in _spent(inventory, profile, record, transports):
-        record = record.without_staged([entry.item.ref])
-        tries = record.attempts.get(entry.item, 0)
-        if entry.sure or tries > 1:
-            return Fail(_not_applied(inventory, entry)), record
+    record, failed = without_spent(
+        review(inventory, record, facts), inventory, profile, transports)
+    if failed is not None:
+        return Fail(failed), record
     plan = make_plan(inventory, profile, record.staged, transports, facts,
                      record.owed)
     if plan.refused:
@@ -109,8 +107,8 @@ def decide(
     stage = plan.stages[0]
     if stage.actions:
         action = stage.actions[0]
-        used_up = _used_up(action, profile, record)
-        return used_up or Act(action, plan), record
+        failed = used_up(action, profile, record)
+        return Fail(failed) if failed else Act(action, plan), record
     if stage.reset.is_host_reset:
         return _host_reset(stage.reset, stage.staged, profile,
                            record), record
@@ -140,6 +138,22 @@ def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
             if part is not None and part.shows_pending and not early:
                 gone.append(entry.item.ref)
     return record.without_staged(gone) if gone else record
+
+
+def without_spent(record: Record, inventory: Inventory, profile: Profile,
+                  transports: Sequence[Transport]
+                  ) -> tuple[Record, Detail | None]:
+    """Drop staged items for which no stronger reset is left.
+
+    :returns: the record, and the failure of the first that was certainly
+        written and is not active.
+    """
+    for entry in _spent(inventory, profile, record, transports):
+        record = record.without_staged([entry.item.ref])
+        tries = record.attempts.get(entry.item, 0)
+        if entry.sure or tries > 1:
+            return record, _not_applied(inventory, entry)
+    return record, None
 
 
 def _spent(inventory: Inventory, profile: Profile, record: Record,
@@ -206,8 +220,8 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-def _used_up(action: Action, profile: Profile, record: Record
-             ) -> Fail | None:
+def used_up(action: Action, profile: Profile, record: Record
+            ) -> Detail | None:
     """The failure of the first item that has no attempt left, or None."""
     for change in action.changes:
         tries = record.attempts.get(change.item, 0)
@@ -218,10 +232,10 @@ def _used_up(action: Action, profile: Profile, record: Record
                 known = dataclasses.replace(
                     known, expected=_text(change.item.wanted),
                     seen=_text(change.seen))
-            return Fail(dataclasses.replace(
+            return dataclasses.replace(
                 known, summary=f'not applied after {tries} attempts: '
                 f'{known.summary}', error_class=ErrorClass.NEEDS_OPERATOR,
-                device=change.item.device, component=change.item.name))
+                device=change.item.device, component=change.item.name)
     return None
 
 

@@ -19,16 +19,15 @@ import dataclasses
 
 from ironic_accel.converge.decide import Act
 from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge import image_check
 from ironic_accel.converge import intent_resolution
 from ironic_accel.converge.outcome import Converged
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
-from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
-from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge import waits
 from ironic_accel.converge.waits import Advance
@@ -48,7 +47,6 @@ from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Refusal
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
@@ -133,35 +131,22 @@ def reset_host(
 
 def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
     """Start an action once every image of the plan is available and fits."""
-    ready: dict[str, Ready] = {}
-    refused: list[Refusal] = []
-    for action in _updates(decision.plan):
-        image = run.profile.images[action.image or '']
-        got = run.images.get(image)
-        if isinstance(got, Fetching):
-            return run.wait(f'fetching image {image.name}: {got.summary}',
-                            run.pace.fetch, got.percent)
-        if isinstance(got, Bad):
-            refused += [Refusal(i, f'image {image.name}: {got.reason}',
-                                got.expected, got.seen)
-                        for i in action.items]
-        else:
-            ready[image.name] = got
-            refused += intent_resolution.too_large(action, got, inventory)
-    if refused:
+    found = image_check.check(
+        decision.plan, run.profile, run.images, inventory)
+    if found.fetching:
+        image, got = found.fetching[0]
+        return run.wait(f'fetching image {image.name}: {got.summary}',
+                        run.pace.fetch, got.percent)
+    if found.refused:
         return run.refuse(dataclasses.replace(
-            decision.plan, refused=tuple(refused)))
+            decision.plan, refused=found.refused))
     due = {c.item.ref for c in decision.plan.fallback}
     owed = [i.ref for i in decision.action.items if i.ref in due
             and i.ref not in run.record.owed]
     if decision.action.verb == 'update' and owed:
         run.record = dataclasses.replace(
             run.record, owed=(*run.record.owed, *owed))
-    return _start(run, decision.action, ready, inventory)
-
-
-def _updates(plan: Plan) -> list[Action]:
-    return [a for s in plan.stages for a in s.actions if a.verb == 'update']
+    return _start(run, decision.action, found.ready, inventory)
 
 
 def _identities(record: Record, inventory: Inventory
