@@ -29,6 +29,9 @@ Document = Mapping[str, Any]
 
 def headline(doc: Document) -> str:
     """A line about a plan."""
+    if doc.get('undecided'):
+        return (f"undecided: {view.count(len(doc['refused']), 'item')} could "
+                'not be read; nothing is changed')
     if doc['refused']:
         return (f"refused: {view.count(len(doc['refused']), 'item')}; "
                 'nothing is changed')
@@ -47,6 +50,22 @@ def headline(doc: Document) -> str:
     if copies:
         line += f", {view.count(len(copies), 'fallback slot')} to update"
     return f"{line}, {view.count(len(doc['satisfied']), 'item')} compliant"
+
+
+def exit_code(doc: Document, detailed: bool = False) -> int:
+    """The exit code of a plan: that of a run with the same options.
+
+    :param detailed: whether changes have a code of their own
+        (``--detailed-exitcode``).
+    :returns: 0; 1 for changes, if they have one; 3 if a run would be
+        refused; 4 if values that it needs could not be read.
+    """
+    if doc.get('blocked') or (doc['refused'] and not doc.get('undecided')):
+        return 3
+    if doc['refused']:
+        return 4
+    changes = bool(doc['stages'] or doc.get('fallback'))
+    return int(detailed and changes)
 
 
 def _sent(doc: Document) -> str:

@@ -125,8 +125,12 @@ def plan(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
         raw, stages=lambda stages: _each(stages, _stage),
         satisfied=lambda items: _each(
             items, lambda i: _renamed(i, 'lasts')))
-    return {'applies': True, 'counts': _counts(found), **found,
-            'schema': schema}
+    refused = found['refused']
+    return {'applies': True, 'counts': _counts(found),
+            'undecided': bool(refused) and all(
+                r.get('unread') for r in refused) and any(
+                r['seen'] is None for r in refused),
+            **found, 'schema': schema}
 
 
 def _counts(doc: Mapping[str, Any]) -> dict[str, int]:

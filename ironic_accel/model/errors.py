@@ -83,8 +83,22 @@ class AccelError(Exception):
 class BadInput(AccelError):
     """What was given is not valid; nothing has been done.
 
-    The summary names the field's path, the value and what was expected.
+    The summary names the field's path, the value and what was expected. Of
+    several errors the attributes have the first one.
+
+    :ivar field: the path of the field, or the option; None if the summary
+        alone has it.
+    :ivar value: what was given.
+    :ivar wanted: what was expected.
     """
+
+    def __init__(self, detail: Detail | str, *, field: str | None = None,
+                 value: str | None = None, wanted: str | None = None,
+                 **known: Any) -> None:
+        super().__init__(detail, **known)
+        self.field = field
+        self.value = value
+        self.wanted = wanted
 
 
 class Rejected(AccelError):

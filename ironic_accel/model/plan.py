@@ -311,6 +311,12 @@ class Plan:
             self.stages or self.refused or self.fallback)
 
     @property
+    def undecided(self) -> bool:
+        """Whether a run would wait for values that were not read, and then
+        fail. Sources that contradict each other are refused."""
+        return self.untold and any(r.seen is None for r in self.refused)
+
+    @property
     def counts(self) -> Counts:
         """What is sent where everything goes as planned.
 
@@ -337,7 +343,7 @@ class Plan:
                 'satisfied': [p.to_dict() for p in self.satisfied],
                 'refused': [r.to_dict() for r in self.refused],
                 'fallback': [c.to_dict() for c in self.fallback],
-                'applies': self.applies,
+                'undecided': self.undecided, 'applies': self.applies,
                 'counts': dataclasses.asdict(self.counts)}
 
 

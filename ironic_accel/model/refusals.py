@@ -45,6 +45,11 @@ from ironic_accel.model import stages
 from ironic_accel.model import version
 
 
+#: Why a change is refused that needs a stronger reset than is allowed.
+TOO_STRONG = ('its activation needs a stronger reset than limits.reset '
+              'allows')
+
+
 def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:
     """An item whose value could not be read."""
     name = (f'firmware:{item.name}' if item.kind == 'firmware'
@@ -67,8 +72,7 @@ def too_strong(item: Item, activation: Activation, profile: Profile
     """A reset beyond what the profile allows."""
     if activation.rank <= profile.limits.reset.rank:
         return []
-    return [Refusal(item, 'its activation needs a stronger reset than '
-                    'limits.reset allows', profile.limits.reset, activation)]
+    return [Refusal(item, TOO_STRONG, profile.limits.reset, activation)]
 
 
 def activation(entry: Staged, device: Device, profile: Profile,

@@ -87,6 +87,7 @@ class Problems:
     def __init__(self, lines: Mapping[Path, int] | None = None) -> None:
         self._lines = lines or {}
         self.found: list[str] = []
+        self._first: dict[str, str] = {}
         self._notes: dict[str, int] = {}
 
     @property
@@ -104,6 +105,7 @@ class Problems:
 
     def add(self, path: Path, text: str) -> None:
         """Note one problem at a path."""
+        self._first = self._first or {'field': dotted(path)}
         self.found.append(f'{self._at(path)}: {text}')
 
     def read_as(self, path: Path, written: Any, value: Any) -> None:
@@ -113,12 +115,14 @@ class Problems:
 
     def expected(self, path: Path, value: Any, what: str) -> None:
         """Note a value where something else was expected."""
+        self._first = self._first or {
+            'field': dotted(path), 'value': shown(value), 'wanted': what}
         self.add(path, f'{shown(value)}, expected {what}')
 
     def raise_if_any(self, source: str) -> None:
         """Raise BadInput with all that was found."""
         if self.found:
-            raise BadInput(f'{source}: {listed(self.found)}')
+            raise BadInput(f'{source}: {listed(self.found)}', **self._first)
 
 
 def conforming(data: Any, schema: Mapping[str, Any],

@@ -128,7 +128,8 @@ def test_a_run_on_a_recorded_blade_converges(
         blade: Machine, run: Run, profile: pathlib.Path,
         rows: pathlib.Path) -> None:
     site = ('--catalogue', rows)
-    planned = run(*words('plan', blade, profile, '--json', *site)).document
+    planned = run(*words('plan', blade, profile, '--json',
+                         '--allow-disruption', *site)).document
     assert [s['reset'] for s in planned['stages']] == ['power-cycle']
     said = run(*words('apply', blade, profile, *QUICK, *site))
     assert said.code == 0, said.err

@@ -101,7 +101,8 @@ def test_the_plan_refuses_it_as_well(
         boot: Boot, run: Run, profile: MakeProfile, fault: str) -> None:
     box = boot('hgx-h100')
     box.box.misbehave(fault)
-    said = run('plan', '--bmc', box.url, '--profile', profile(), '--json')
+    said = run('plan', '--bmc', box.url, '--profile', profile(), '--json',
+               '--allow-disruption')
     assert said.code == 3
     assert 'add staged to allow of the profile' in (
         said.document['refused'][0]['reason'])

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 
@@ -32,11 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan_command.add_profile_arguments(parser)
     parser.add_argument('--dry-run', action='store_true',
                         help='print the plan only, like ironic-accel plan')
-    parser.add_argument('--image-cache', metavar='DIR',
-                        help='directory in which images are cached '
-                             '(default: below $XDG_CACHE_HOME)')
-    parser.add_argument('--image-ca', metavar='FILE',
-                        help='CA bundle used to verify image servers')
     deprecation.add_renamed(
         parser, '--poll', '--poll-interval', type=_seconds, default=5.0,
         metavar='SECONDS',
@@ -47,13 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='seconds that the operating system may take to restart or to '
              'shut down before the reset is forced; 0 forces it at once '
              '(default: 60)')
-    parser.add_argument('--allow-disruption', action='store_true',
-                        help='allow resets of a host that is on; without it '
-                             'changes that need a reset are refused on such '
-                             'a host')
     parser.add_argument('--yes', action='store_true',
-                        help='do not ask before resets; required without a '
-                             'terminal')
+                        help='do not ask before the first write; without a '
+                             'terminal it is required for resets')
 
 
 def _seconds(text: str) -> float:
@@ -77,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     # Handle SIGTERM like Ctrl-C: the journal is complete at any time.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        doc = run_mod.apply(args, profile, _image_cache(args))
+        doc = run_mod.apply(args, profile)
     finally:
         signal.signal(signal.SIGTERM, before)
     if args.json:
@@ -86,15 +76,6 @@ def run(args: argparse.Namespace) -> int:
         _show(doc)
     return {'converged': 0, outcome.NOT_APPLIED: 0, 'refused': 3}.get(
         doc['outcome'], 4)
-
-
-def _image_cache(args: argparse.Namespace) -> str:
-    if args.image_cache:
-        return str(args.image_cache)
-    base = os.environ.get('XDG_CACHE_HOME', '')
-    if not os.path.isabs(base):
-        base = os.path.expanduser('~/.cache')
-    return os.path.join(base, 'ironic-accel', 'images')
 
 
 def _show(doc: dict[str, object]) -> None:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The consent to host resets, asked for before the first write.
+"""The consent to the changes of a run, asked for before the first write.
 
 The question is asked when the plan is complete, and before the journal is
 written: a run that is declined or killed until then has changed nothing.
@@ -28,18 +28,20 @@ from ironic_accel.converge import reset_note
 from ironic_accel.faces.cli.journal import FileJournal
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import session
+from ironic_accel.faces import view
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
+from ironic_accel.model import refusals
 
 YES = frozenset({'y', 'yes'})
 
 
 class Declined(AccelError):
-    """The resets were not agreed to."""
+    """The changes were not agreed to."""
 
 
 def terminal() -> Callable[[str], str] | None:
@@ -58,12 +60,12 @@ def _ask(question: str) -> str:
 
 @dataclasses.dataclass
 class Consent:
-    """Whether the resets of a run are agreed to.
+    """Whether the changes of a run are agreed to.
 
     :ivar host: the host, for the question.
     :ivar minutes: the time limit of the run.
     :ivar ask: returns the answer to a question; None without a terminal.
-    :ivar given: whether the resets were agreed to.
+    :ivar given: whether they were agreed to.
     """
 
     host: str
@@ -72,14 +74,18 @@ class Consent:
     given: bool = False
 
     def require(
-        self, wanted: Sequence[Activation], begun: bool = False
+        self, wanted: Sequence[Activation], begun: bool = False,
+        writes: int = 0
     ) -> None:
-        """Ask for consent, once for all resets of the run.
+        """Ask for consent, once for all that the run changes.
+
+        Without a terminal only resets need it.
 
         :param begun: whether anything was written already.
+        :param writes: how many writes are planned.
         :raises: Declined.
         """
-        if self.given or not wanted:
+        if self.given or not (wanted or (writes and self.ask)):
             return
         words = ', '.join(wanted)
         left = ('staged changes are pending' if begun
@@ -90,13 +96,16 @@ class Consent:
                 f'terminal to ask on; {left}',
                 error_class=ErrorClass.NEEDS_OPERATOR, expected='--yes',
                 todo='run the command on a terminal, or with --yes')
-        answer = self._answer(
+        what = (
             f'{self.host} will be reset ({words}) within the next '
-            f'{self.minutes} minutes. Running workloads are interrupted. '
-            'Continue? [y/N] ')
-        if answer.strip().lower() not in YES:
+            f'{self.minutes} minutes. Running workloads are interrupted.'
+            if wanted else f"{view.count(writes, 'write')} will be sent to "
+            f'devices of {self.host}.')
+        if self._answer(f'{what} Continue? [y/N] '
+                        ).strip().lower() not in YES:
             raise Declined(
-                f'reset of {self.host} ({words}) declined; {left}',
+                (f'reset of {self.host} ({words})' if wanted
+                 else f'changes of {self.host}') + f' declined; {left}',
                 error_class=ErrorClass.NEEDS_OPERATOR)
         self.given = True
 
@@ -129,6 +138,19 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
                     'without --allow-disruption')
     return dataclasses.replace(profile, limits=dataclasses.replace(
         profile.limits, reset=Activation.NONE))
+
+
+def explained(plan: Plan) -> Plan:
+    """The plan of a profile that ``limited`` has limited.
+
+    Its refusals name the option that is missing, not the profile.
+    """
+    return dataclasses.replace(plan, refused=tuple(
+        dataclasses.replace(
+            one, reason='it needs a reset and the host is on; to allow this, '
+                        'use --allow-disruption')
+        if one.reason == refusals.TOO_STRONG else one
+        for one in plan.refused))
 
 
 def of(args: argparse.Namespace, opened: session.Opened, profile: Profile

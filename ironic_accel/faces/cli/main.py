@@ -18,11 +18,14 @@ import argparse
 from collections.abc import Mapping
 from collections.abc import Sequence
 import importlib
+import json
 import sys
 from types import ModuleType
 from typing import Any
+from typing import NoReturn
 
 from ironic_accel.faces.cli import messages
+from ironic_accel.faces import failure
 from ironic_accel.model import errors
 
 #: Exit codes (profile format 1, "Documents that programs read").
@@ -56,9 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                       else {chosen: module}).parse_args(words)
     except SystemExit as exc:  # raised by argparse: 0 or 2
         return int(exc.code or 0)
-    except errors.BadInput as exc:  # a package is not installed
-        messages.error(exc)
-        return BAD_INPUT
+    except errors.BadInput as exc:  # or a package is not installed
+        return _failed(exc, BAD_INPUT, chosen, '--json' in words)
     if module is None:
         return BAD_INPUT
     with messages.configured(args.quiet, args.verbose):
@@ -100,7 +102,7 @@ def parser(modules: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
     :param modules: the subcommands whose options it has; the other ones have
         only their help.
     """
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog='ironic-accel',
         description='Manage firmware and modes of accelerators over Redfish.',
         epilog='Exit codes: 0 success, 2 invalid input, 3 refused, 4 failed '
@@ -130,6 +132,18 @@ def _add_message_options(made: argparse.ArgumentParser) -> None:
                        help='print each request to the BMC')
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are those of any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage.
+
+        :raises: BadInput with the message of argparse.
+        """
+        self.print_usage(sys.stderr)
+        raise errors.BadInput(message)
+
+
 class _Version(argparse.Action):
     """Prints the version, which is read only if it is asked for."""
 
@@ -146,22 +160,33 @@ class _Version(argparse.Action):
 
 
 def _run(module: ModuleType, args: argparse.Namespace) -> int:
+    as_json = getattr(args, 'json', False)
     try:
         return int(module.run(args))
     except errors.BadInput as exc:
-        messages.error(exc)
-        return BAD_INPUT
+        return _failed(exc, BAD_INPUT, args.verb, as_json)
     except errors.AccelError as exc:
-        messages.error(exc)
-        return FAILED
+        return _failed(exc, FAILED, args.verb, as_json)
     except BrokenPipeError:
         # The reader of the output has closed it; without this Python would
         # print another error at its end.
         sys.stderr.close()
         return FAILED
     except KeyboardInterrupt:
-        messages.error('interrupted')
-        return FAILED
+        return _failed(errors.AccelError(failure.INTERRUPTED), FAILED,
+                       args.verb, as_json)
+
+
+def _failed(error: errors.AccelError, code: int, command: str | None,
+            as_json: bool) -> int:
+    """Print why a command ended early, with ``--json`` as a document too.
+
+    :returns: the exit code.
+    """
+    messages.error(error)
+    if as_json:
+        print(json.dumps(failure.document(error, command or '', code)))
+    return code
 
 
 def status() -> int:

@@ -47,6 +47,20 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
         choices=[e.value for e in Activation],
         help='the strongest reset that may be performed, if weaker than '
              'limits.reset of the profile')
+    parser.add_argument(
+        '--allow-disruption', action='store_true',
+        help='allow resets of a host that is on; without it changes that '
+             'need a reset are refused on such a host')
+    parser.add_argument(
+        '--image-cache', metavar='DIR',
+        help='directory in which images are cached (default: below '
+             '$XDG_CACHE_HOME)')
+    parser.add_argument('--image-ca', metavar='FILE',
+                        help='CA bundle used to verify image servers')
+    parser.add_argument(
+        '--detailed-exitcode', action='store_true',
+        help='exit with 1 if a plan has changes, and with 0 if there is '
+             'nothing to do')
     image_serving_options.add_arguments(parser)
 
 
@@ -67,10 +81,10 @@ def profile_of(args: argparse.Namespace) -> Profile:
 def run(args: argparse.Namespace) -> int:
     """Take an inventory and print the plan.
 
-    :returns: 0, or 3 if the plan is refused.
+    :returns: the exit code (``plan_view.exit_code``).
     :raises: AccelError if the host is off or its inventory is not complete.
     """
-    from ironic_accel.faces.cli import journal
+    from ironic_accel.faces.cli import planning
     from ironic_accel.faces.cli import session
     from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
@@ -80,11 +94,10 @@ def run(args: argparse.Namespace) -> int:
         image_serving_options.Served(args, bmc_options.url(args)) as images,
         session.opened(args, images.uri) as opened,
     ):
-        record = journal.of(opened.identity, args.journal).load()
-        inventory = opened.complete_inventory()
-        plan = opened.plan(inventory, profile, record)
-    doc = plan.to_dict()
-    for line in view.unready_lines(serialization.inventory_to_dict(inventory)):
+        planned = planning.make(args, profile, opened)
+    doc = planned.to_dict()
+    for line in view.unready_lines(
+            serialization.inventory_to_dict(planned.inventory)):
         messages.say(line)
     if args.json:
         print(json.dumps(doc))
@@ -93,4 +106,6 @@ def run(args: argparse.Namespace) -> int:
         table = plan_view.table(doc)
         if table.rows:
             view.write(table, sys.stdout)
-    return 3 if doc['refused'] else 0
+    if planned.hint:
+        messages.say(planned.hint)
+    return plan_view.exit_code(doc, args.detailed_exitcode)

@@ -46,8 +46,10 @@ from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import messages
+from ironic_accel.faces.cli import planning
 from ironic_accel.faces.cli.run_progress import RunProgress
 from ironic_accel.faces.cli import session
+from ironic_accel.faces import failure
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
 from ironic_accel import images
@@ -64,12 +66,7 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 
-#: The user of the command may read local files anyway.
-_SCHEMES = frozenset({'http', 'https', 'file'})
-
-
-def apply(args: argparse.Namespace, profile: Profile,
-          image_cache: str) -> dict[str, Any]:
+def apply(args: argparse.Namespace, profile: Profile) -> dict[str, Any]:
     """Run a profile to its end.
 
     :returns: the document: the plan and the outcome.
@@ -85,15 +82,13 @@ def apply(args: argparse.Namespace, profile: Profile,
         stack.enter_context(journal_mod.hold_bmc(opened.identity))
         journal = journal_mod.of(opened.identity, args.journal)
         earlier = journal.load()
-        profile = consent.limited(args, profile, opened, journal, earlier)
-        record = _begin(profile, earlier, journal.time.now())
-        store = images.ImageStore(image_cache, images.Policy(
-            schemes=_SCHEMES, folders=('/',),
-            verify=args.image_ca or True))
-        stack.callback(store.close)
-        agreed = consent.of(args, opened, profile)
-        document = CommandRun(opened, journal, store, profile, record, pace,
-                       _rules(args), agreed).to_the_end()
+        allowed = consent.limited(args, profile, opened, journal, earlier)
+        record = planning.begin(allowed, earlier, journal.time.now())
+        store = stack.enter_context(planning.image_store(args))
+        agreed = consent.of(args, opened, allowed)
+        document = CommandRun(
+            opened, journal, store, allowed, record, pace, _rules(args),
+            agreed, limited=allowed is not profile).to_the_end()
         serving.keep = bool((document['error'] or {}).get('running'))
         return document
 
@@ -138,18 +133,6 @@ def _may_pass(exc: Unreachable, left: Record) -> bool:
     return exc.detail.error_class is ErrorClass.TRANSIENT
 
 
-def _begin(profile: Profile, earlier: Record | None, now: float) -> Record:
-    """The record to start with; an interrupted run keeps its limits."""
-    if (earlier is not None and earlier.digest == profile.digest
-            and now < earlier.deadline):
-        messages.say(
-            f'continuing the interrupted run of profile {profile.name}: '
-            f'{earlier.progress or "nothing started"}'
-        )
-        return earlier
-    return loop.begin(profile, earlier, now)
-
-
 def _pace(poll: float) -> Pace:
     return Pace(poll=poll, look=poll, fetch=min(poll, 1.0))
 
@@ -173,6 +156,7 @@ class CommandRun:
     pace: Pace
     rules: ResetRules
     agreed: consent.Consent
+    limited: bool = False
     plan: Plan | None = None
     performed: int = 0
     before: Record = dataclasses.field(default_factory=Record)
@@ -232,7 +216,8 @@ class CommandRun:
         if seen is not None and self.plan is None:
             self._show_plan(seen, self.record)
         if self.plan is not None and not self.opened.backend.writes:
-            self.agreed.require(consent.resets_of(self.plan))
+            self.agreed.require(consent.resets_of(self.plan),
+                                writes=self.plan.counts.writes)
 
     def _declined(self, exc: consent.Declined) -> dict[str, Any]:
         """End the run, and save that in the journal."""
@@ -321,7 +306,8 @@ class CommandRun:
                 'converged' if outcome.plan.applies else NOT_APPLIED,
                 None, outcome)
         if isinstance(outcome, Refused):
-            self.plan = outcome.plan
+            self.plan = (consent.explained(outcome.plan) if self.limited
+                         else outcome.plan)
             return self._document('refused')
         messages.error(word(outcome.error))
         return self._document('failed', outcome.error)
@@ -380,7 +366,7 @@ class CommandRun:
                 'device_resets': backend.device_resets,
                 'resets': self.performed,
                 'requests': backend.requests,
-                'error': error.to_dict() if error else None}
+                'error': failure.error_object(error) if error else None}
 
     def _sleep_until(self, until: float) -> None:
         # A minimum: a run that always has something to do must not keep a

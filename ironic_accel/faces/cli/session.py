@@ -24,6 +24,7 @@ import functools
 import time
 
 from ironic_accel.converge.composite import CountingBackend
+from ironic_accel.converge import forecast
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
@@ -34,15 +35,12 @@ from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces.cli import request_log
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.errors import AccelError
-from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Ref
-from ironic_accel.model import planner
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
@@ -170,35 +168,14 @@ class Opened:
             inventory = self.backend.observe()
         return inventory
 
-    def complete_inventory(self) -> Inventory:
-        """Take an inventory from which a plan can be made.
-
-        :raises: AccelError if the host is off or the inventory is not
-            complete.
-        """
-        inventory = self.settled()
-        if inventory.host == 'off':
-            raise AccelError(
-                'the host is off, its devices are not listed',
-                error_class=ErrorClass.TRANSIENT,
-                todo='power it on, or use apply, which powers it on')
-        if not inventory.complete:
-            raise AccelError(
-                f'the host is not ready: {inventory.unready}',
-                error_class=ErrorClass.TRANSIENT,
-                todo='wait until the host has booted, then run again')
-        return inventory
-
     def plan(self, inventory: Inventory, profile: Profile,
-             record: Record | None) -> Plan:
-        """Plan from an inventory and the staged items of a record."""
-        record = record or Record()
+             record: Record) -> Plan:
+        """Plan what a run that continues with a record would do."""
         inventory = unite.inventory((Source(inventory, stable=True),),
                                     record.identities)
-        return planner.make_plan(
-            inventory, profile, record.staged,
-            self.backend.transports(inventory, profile.pushes), self.catalog,
-            record.owed)
+        return forecast.plan(
+            inventory, profile, record,
+            self.backend.transports(inventory, profile.pushes), self.catalog)
 
 
 @contextlib.contextmanager

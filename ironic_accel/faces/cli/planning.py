@@ -1,0 +1,160 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What ``plan`` and ``apply`` have in common: options, limits, images.
+
+``plan`` makes its plan of all that ``apply`` goes by, so that the same
+options give the same verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator
+import contextlib
+import dataclasses
+import os
+import time
+from typing import Any
+
+from ironic_accel.converge import advance as loop
+from ironic_accel.converge import forecast
+from ironic_accel.converge import image_check
+from ironic_accel.converge.ports import Fetching
+from ironic_accel.faces.cli import consent
+from ironic_accel.faces.cli import journal as journal_mod
+from ironic_accel.faces.cli import messages
+from ironic_accel.faces.cli import session
+from ironic_accel.faces import plan_view
+from ironic_accel import images
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Record
+
+#: The user of the command may read local files anyway.
+_SCHEMES = frozenset({'http', 'https', 'file'})
+
+#: Seconds between two looks at an image that is being fetched.
+_PAUSE = 0.1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what it was made of.
+
+    :ivar hint: what the plan would be if resets of the host were allowed;
+        None if they are, or if that changes nothing.
+    """
+
+    plan: Plan
+    inventory: Inventory
+    hint: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of the plan.
+
+        ``not_checked`` is empty: everything was read, and the images were
+        fetched.
+        """
+        return {**self.plan.to_dict(), 'not_checked': []}
+
+
+@contextlib.contextmanager
+def image_store(args: argparse.Namespace
+                ) -> Generator[images.ImageStore, None, None]:
+    """The cache of images of this user."""
+    store = images.ImageStore(_image_cache(args), images.Policy(
+        schemes=_SCHEMES, folders=('/',), verify=args.image_ca or True))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _image_cache(args: argparse.Namespace) -> str:
+    if args.image_cache:
+        return str(args.image_cache)
+    base = os.environ.get('XDG_CACHE_HOME', '')
+    if not os.path.isabs(base):
+        base = os.path.expanduser('~/.cache')
+    return os.path.join(base, 'ironic-accel', 'images')
+
+
+def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
+    """The record to start with; an interrupted run keeps its limits."""
+    if (earlier is not None and earlier.digest == profile.digest
+            and now < earlier.deadline):
+        messages.say(
+            f'continuing the interrupted run of profile {profile.name}: '
+            f'{earlier.progress or "nothing started"}'
+        )
+        return earlier
+    return loop.begin(profile, earlier, now)
+
+
+def make(args: argparse.Namespace, profile: Profile,
+         opened: session.Opened) -> Planned:
+    """Plan what ``apply`` with the same options would do now.
+
+    :raises: AccelError if the host is off or its inventory is not complete,
+        so that nobody can tell.
+    """
+    journal = journal_mod.of(opened.identity, args.journal)
+    earlier = journal.load()
+    allowed = consent.limited(args, profile, opened, journal, earlier)
+    record = begin(allowed, earlier, journal.time.now())
+    inventory = opened.settled()
+    if inventory.host == 'off':
+        off = forecast.while_off(inventory, allowed, record)
+        if off.refused:
+            return Planned(off, inventory)
+    _check_complete(inventory)
+    plan = opened.plan(inventory, allowed, record)
+    with image_store(args) as store:
+        plan, _ = image_check.wait(plan, allowed, store, inventory, _pause)
+    hint = None
+    if plan.refused and allowed is not profile:
+        plan = consent.explained(plan)
+        more = opened.plan(inventory, profile, record)
+        if not more.refused:
+            hint = ('with --allow-disruption: '
+                    + plan_view.headline(more.to_dict()))
+    return Planned(plan, inventory, hint)
+
+
+def _check_complete(inventory: Inventory) -> None:
+    """Make sure that a plan can be made from an inventory.
+
+    :raises: AccelError if the host is off or the inventory is not complete.
+    """
+    if inventory.host == 'off':
+        raise AccelError(
+            'the host is off, its devices are not listed',
+            error_class=ErrorClass.TRANSIENT,
+            todo='power it on, or use apply, which powers it on')
+    if not inventory.complete:
+        raise AccelError(
+            f'the host is not ready: {inventory.unready}',
+            error_class=ErrorClass.TRANSIENT,
+            todo='wait until the host has booted, then run again')
+
+
+def _pause(image: Image, got: Fetching) -> bool:
+    """Wait a moment for an image; the store limits its time."""
+    with messages.status(lambda: (
+            f'fetching image {image.name}: {got.summary}')):
+        time.sleep(_PAUSE)
+    return True
