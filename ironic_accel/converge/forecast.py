@@ -36,7 +36,7 @@ from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
-from ironic_accel.model import staged_by_others
+from ironic_accel.model import stages
 
 
 def plan(inventory: Inventory, profile: Profile, record: Record,
@@ -65,7 +65,7 @@ def while_off(inventory: Inventory, profile: Profile, record: Record
               ) -> Plan:
     """What is refused of a host that is off: powering it on activates the
     changes that wait for a reset, whoever staged them."""
-    return Plan(refused=tuple(staged_by_others.refused(
+    return Plan(refused=tuple(stages.refused_by_others(
         inventory, record.staged, (), Activation.WARM_REBOOT, profile)))
 
 

@@ -60,17 +60,19 @@ def load_text(text: str, source: str = '<text>',
     known = catalog or catalog_mod.load()
     profiles: list[Profile] = []
     found: list[str] = []
+    first: dict[str, str] = {}
     for doc in strict_yaml.documents(text, source):
         problems = Problems(doc.lines)
         profile = profile_reader.read(doc.data, problems, known)
         if profile.name and any(p.name == profile.name for p in profiles):
             problems.add(('name',), f'{shown(profile.name)} is defined twice')
         found += problems.found
+        first = first or problems.first
         profiles.append(_with_digest(profile))
     if not profiles:
         raise BadInput(f'{source}: it contains no profile')
     if found:
-        raise BadInput(f'{source}: {listed(found)}')
+        raise BadInput(f'{source}: {listed(found)}', **first)
     return profiles
 
 

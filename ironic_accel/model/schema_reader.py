@@ -82,12 +82,14 @@ class Problems:
     """What is wrong with a document, gathered.
 
     :param lines: by path, the line of a value, where it came from a text.
+    :ivar first: field, value and what was wanted of the first one, for
+        ``BadInput``.
     """
 
     def __init__(self, lines: Mapping[Path, int] | None = None) -> None:
         self._lines = lines or {}
         self.found: list[str] = []
-        self._first: dict[str, str] = {}
+        self.first: dict[str, str] = {}
         self._notes: dict[str, int] = {}
 
     @property
@@ -105,7 +107,10 @@ class Problems:
 
     def add(self, path: Path, text: str) -> None:
         """Note one problem at a path."""
-        self._first = self._first or {'field': dotted(path)}
+        if not self.first:
+            value, told, wanted = text.partition(', expected ')
+            self.first = {'field': dotted(path), **(
+                {'value': value, 'wanted': wanted} if told else {})}
         self.found.append(f'{self._at(path)}: {text}')
 
     def read_as(self, path: Path, written: Any, value: Any) -> None:
@@ -115,14 +120,12 @@ class Problems:
 
     def expected(self, path: Path, value: Any, what: str) -> None:
         """Note a value where something else was expected."""
-        self._first = self._first or {
-            'field': dotted(path), 'value': shown(value), 'wanted': what}
         self.add(path, f'{shown(value)}, expected {what}')
 
     def raise_if_any(self, source: str) -> None:
         """Raise BadInput with all that was found."""
         if self.found:
-            raise BadInput(f'{source}: {listed(self.found)}', **self._first)
+            raise BadInput(f'{source}: {listed(self.found)}', **self.first)
 
 
 def conforming(data: Any, schema: Mapping[str, Any],

@@ -39,7 +39,6 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
-from ironic_accel.model.on_request import OnRequest
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Transport

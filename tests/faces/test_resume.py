@@ -165,7 +165,7 @@ def test_another_name_of_the_bmc_has_the_same_lock_and_journal(
     try:
         wait_for(child, 'Update')
         said = run(*named)
-        assert (said.code, said.out) == (4, '')
+        assert said.code == 4
         assert 'another run' in said.err
         assert 'UUID' in said.err
     finally:

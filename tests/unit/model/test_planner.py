@@ -30,7 +30,6 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model import loader
 from ironic_accel.model import matching
-from ironic_accel.model.on_request import OnRequest
 from ironic_accel.model.plan import Counts
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
