@@ -88,7 +88,7 @@ class Apply(base.Lister):
             return COLUMNS, [row_refused(j) if j in refused
                              else row(parallel.NodeRun(j)) for j in jobs]
         if parsed_args.wait or parsed_args.max_in_flight:
-            runs = parallel.run(jobs, progress_display.of(self.app.stderr),
+            runs = parallel.run(jobs, progress_display.of(self.app),
                              parsed_args.max_in_flight,
                              parsed_args.keep_going, parsed_args.interval)
         else:

@@ -93,7 +93,7 @@ class Enable(base.Lister):
         jobs = [RefreshJob(self.ironic, m.ref, power_on=False) for m in plans
                 if not m.node.get('maintenance')]
         return {r.job.ref: r for r in parallel.run(
-            jobs, progress_display.of(self.app.stderr), most, keep_going=True)}
+            jobs, progress_display.of(self.app), most, keep_going=True)}
 
     def _row(self, switch: DriverSwitch, error: str | None,
              run: parallel.NodeRun | None) -> tuple[Any, ...]:

@@ -110,7 +110,7 @@ def refresh(command: base.Command, ref: str,
     :raises: CommandError if that fails.
     """
     run, = parallel.run([RefreshJob(command.ironic, ref, power_on)],
-                        progress_display.of(command.app.stderr))
+                        progress_display.of(command.app))
     if run.outcome not in run_status.GOOD:
         why = run.status.error if run.status else None
         raise CommandError(why or f'node {ref}: the refresh failed')

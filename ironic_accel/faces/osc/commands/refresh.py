@@ -56,7 +56,7 @@ class RefreshNodes(base.Lister):
                   for ref in dict.fromkeys(parsed_args.nodes)}
         runs = parallel.run(
             [RefreshJob(ironic, ref, parsed_args.power_on) for ref in before],
-            progress_display.of(self.app.stderr), parsed_args.max_in_flight,
+            progress_display.of(self.app), parsed_args.max_in_flight,
             keep_going=True)
         found = []
         for run in runs:

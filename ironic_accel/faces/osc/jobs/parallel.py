@@ -22,7 +22,8 @@ from typing import Protocol
 
 from osc_lib.exceptions import CommandError
 
-from ironic_accel.faces.osc.jobs.progress_display import Line
+from ironic_accel.faces.osc.jobs.board import NodeProgress
+from ironic_accel.faces.osc.jobs.board import State
 from ironic_accel.faces.osc.jobs.progress_display import ProgressDisplay
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
@@ -59,12 +60,31 @@ class NodeRun:
     :ivar status: the status read last; None before it was started.
     :ivar failures: consecutive reads of the status that failed.
     :ivar touched: ids of devices that were written to.
+    :ivar began: monotonic seconds of its start, or None.
+    :ivar ended: monotonic seconds of its end, or None.
     """
 
     job: NodeJob
     status: Status | None = None
     failures: int = 0
     touched: set[str] = dataclasses.field(default_factory=set)
+    began: float | None = None
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds since its start, or that it took.
+
+        An operation that was in progress before has taken as long as its
+        result says.
+        """
+        if self.began is None:
+            return None
+        end = time.monotonic() if self.ended is None else self.ended
+        result = (self.status.result if self.status else None) or {}
+        known = result.get('seconds')
+        return max(end - self.began,
+                   known if isinstance(known, int | float) else 0.0)
 
     @property
     def outcome(self) -> str:
@@ -87,13 +107,16 @@ def run(jobs: Sequence[NodeJob], display: ProgressDisplay, most: int = 0,
     try:
         while True:
             _begin_more(runs, most or len(runs), keep_going)
-            display.show([x for r in runs for x in _lines(r)])
+            display.show([_progress(r) for r in runs])
             if not any(r.outcome == 'running' for r in runs):
                 return runs
             pause(interval)
             for one in runs:
                 if one.outcome == 'running':
                     _read(one)
+                if one.began is not None and one.ended is None and (
+                        one.outcome != 'running'):
+                    one.ended = time.monotonic()
     finally:
         display.close()
 
@@ -121,6 +144,7 @@ def _failed(one: NodeRun) -> bool:
 
 
 def _begin(one: NodeRun) -> None:
+    one.began = time.monotonic()
     try:
         one.job.begin()
     except CommandError as error:
@@ -143,21 +167,24 @@ def _read(one: NodeRun) -> None:
                                       'running')
 
 
-def _lines(one: NodeRun) -> list[Line]:
-    ref = one.job.ref
-    status = one.status
+def _progress(one: NodeRun) -> NodeProgress:
+    """The progress of one node for the display."""
+    status, job = one.status, one.job
+    changes = bool(job.devices)
     if status is None:
-        return [Line(ref, '', 'waiting')]
+        return NodeProgress(job.ref, 'waiting', 'waiting', changes=changes)
     text = (f'{status.state}: {status.text}'
             if status.state and status.text != status.state
             else status.text)
-    lines = [Line(ref, '', text, status.percent)]
-    for device in dict.fromkeys([*one.job.devices, *sorted(one.touched)]):
-        lines.append(Line(ref, device, _device(device, status, one.touched),
-                          status.percent if device in status.devices
-                          and 'writing' in status.devices[device]
-                          else None))
-    return lines
+    if _failed(one) and status.error:
+        text = f'{status.state or status.text}: {status.error}'
+    state: State = 'running' if status.outcome is None else (
+        'failed' if _failed(one) else 'done')
+    return NodeProgress(
+        job.ref, state, text, status.percent, one.seconds, changes,
+        tuple((device, _device(device, status, one.touched))
+              for device in dict.fromkeys(
+                  [*job.devices, *sorted(one.touched)])))
 
 
 def _device(device: str, status: Status, touched: set[str]) -> str:

@@ -10,34 +10,38 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Progress: a live table on a terminal, otherwise a line a change."""
+"""Progress: a live board on a terminal, otherwise few lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+import re
 import time
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
+from ironic_accel.faces.osc.jobs import board
+from ironic_accel.faces.osc.jobs.board import NodeProgress
+from ironic_accel.faces.osc.jobs.board import BoardRow
+from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.model.errors import printable
 
-#: Percent between two lines about one node or device.
-STEP = 20
-
-
-class Line(NamedTuple):
-    """The progress of one node, or of one of its devices."""
-
-    node: str
-    device: str
-    text: str
-    percent: int | None = None
+#: Nodes of which each phase is a line of its own; of more nodes the end
+#: alone is.
+_FEW = 8
+#: Seconds between two lines if nothing else is printed.
+_HEARTBEAT = 60.0
+#: Lines of a terminal that the board leaves: two of totals, headings, the
+#: cursor.
+_OTHER_LINES = 4
+_COLOURS = {'failed': 'red', 'running': 'bold', 'done': 'green',
+            'waiting': 'dim'}
 
 
 class ProgressDisplay(Protocol):
     """Shows the progress of jobs."""
 
-    def show(self, lines: Sequence[Line]) -> None:
+    def show(self, nodes: Sequence[NodeProgress]) -> None:
         """Show the present progress."""
         ...
 
@@ -46,66 +50,118 @@ class ProgressDisplay(Protocol):
         ...
 
 
-def of(stream: TextIO) -> ProgressDisplay:
-    """The display for a stream."""
-    return _Live(stream) if stream.isatty() else Plain(stream)
+def of(app: Any) -> ProgressDisplay:
+    """The display of a command: nothing with ``--quiet``.
+
+    :param app: the ``cliff`` application.
+    """
+    if app.options.verbose_level == 0:
+        return _Silent()
+    return on(app.stderr)
 
 
-class Plain:
-    """Prints a line a change, with the seconds since the start."""
+def on(stream: TextIO) -> ProgressDisplay:
+    """The display on a stream."""
+    return _Live(stream) if terminal.is_live(stream) else _Plain(stream)
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._start = time.monotonic()
-        self._last: dict[tuple[str, str], tuple[str, int]] = {}
 
-    def show(self, lines: Sequence[Line]) -> None:
-        """Print the lines that have changed."""
-        for line in lines:
-            key = (line.node, line.device)
-            now = (line.text, (line.percent or 0) // STEP)
-            if self._last.get(key) == now:
-                continue
-            self._last[key] = now
-            where = f'{line.node} {line.device}'.strip()
-            print(view.progress(time.monotonic() - self._start,
-                                f'{where}: {line.text}', line.percent),
-                  file=self._stream, flush=True)
+class _Silent:
+    """Shows nothing."""
+
+    def show(self, nodes: Sequence[NodeProgress]) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
+class _Plain:
+    """Prints a line for each phase, and each minute."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._start = self._printed = time.monotonic()
+        self._phases: dict[str, object] = {}
+
+    def show(self, nodes: Sequence[NodeProgress]) -> None:
+        """Print the nodes that are in a new phase."""
+        for node in nodes:
+            phase = _phase(node, len(nodes) <= _FEW)
+            if phase != self._phases.get(node.node):
+                self._phases[node.node] = phase
+                if phase is not None:
+                    self._print(f'{node.node}: {node.text}', node.percent)
+        if time.monotonic() - self._printed >= _HEARTBEAT:
+            if len(nodes) > 1:
+                self._print(board.totals(
+                    nodes, time.monotonic() - self._start))
+            for node in nodes if len(nodes) <= _FEW else ():
+                if node.state == 'running':
+                    self._print(f'{node.node}: {node.text}', node.percent)
+
+    def _print(self, text: str, percent: int | None = None) -> None:
+        self._printed = time.monotonic()
+        print(view.progress(self._printed - self._start, text, percent),
+              file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _phase(node: NodeProgress, every: bool) -> object:
+    """What a new line is printed for; None for what needs none."""
+    if node.state in ('failed', 'done'):
+        return node.state
+    if not every:
+        return None
+    # Numbers and details after a second colon change all the time.
+    return re.sub(r'\d+', '', ':'.join(node.text.split(':')[:2]))
+
+
 class _Live:
-    """A table that is redrawn in place."""
+    """A board that is redrawn in place."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich import console
         from rich import live
-        self._live = live.Live(
-            console=console.Console(file=stream), auto_refresh=False)
+        self._stream = stream
+        self._start = time.monotonic()
+        self._console = console.Console(file=stream)
+        self._live = live.Live(console=self._console, auto_refresh=False)
         self._live.start()
 
-    def show(self, lines: Sequence[Line]) -> None:
-        """Redraw the table."""
-        self._live.update(_drawn(lines), refresh=True)
+    def show(self, nodes: Sequence[NodeProgress]) -> None:
+        """Redraw the board, as high as the terminal is now."""
+        # Rich measures standard output, which may be a file.
+        self._console.size = size = terminal.size(self._stream)
+        found = board.rows(nodes, max(size[1] - _OTHER_LINES, 1))
+        totals = '' if len(nodes) == 1 else board.totals(
+            nodes, time.monotonic() - self._start)
+        self._live.update(_drawn(found, totals), refresh=True)
 
     def close(self) -> None:
-        """Leave the last table on the screen."""
+        """Leave the last board on the screen."""
         self._live.stop()
 
 
-def _drawn(lines: Sequence[Line]) -> Any:
+def _drawn(found: Sequence[BoardRow], totals: str) -> Any:
+    from rich import console
     from rich import progress_bar
     from rich import table
     from rich import text
-    shown = table.Table(box=None, pad_edge=False)
-    for name in ('Node', 'Device', 'Progress', ''):
-        shown.add_column(name)
-    for line in lines:
+    shown = table.Table(box=None, pad_edge=False, expand=True)
+    shown.add_column('Node', no_wrap=True, overflow='ellipsis')
+    shown.add_column('Progress', no_wrap=True, overflow='ellipsis', ratio=1)
+    shown.add_column('', no_wrap=True)
+    shown.add_column('Time', no_wrap=True, justify='right')
+    for row in found:
         # Text, not markup: a value of a BMC may contain brackets.
         shown.add_row(
-            *(text.Text(printable(t)) for t in line[:3]),
-            '' if line.percent is None else progress_bar.ProgressBar(
-                total=100, completed=line.percent, width=20))
-    return shown
+            text.Text(printable(row.name)), text.Text(printable(row.text)),
+            '' if row.percent is None else progress_bar.ProgressBar(
+                total=100, completed=row.percent, width=12),
+            '' if row.seconds is None else view.duration(row.seconds),
+            style=_COLOURS.get(row.state or '', ''))
+    if not totals:
+        return shown
+    return console.Group(text.Text(printable(totals), style='bold'), shown)

@@ -75,7 +75,7 @@ def test_a_node_without_redfish_gets_the_in_band_step(
         == 'apply_profile_in_band'
 
 
-def test_wait_prints_the_progress_of_each_device(
+def test_wait_prints_a_line_for_each_phase_of_a_node(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
@@ -87,9 +87,11 @@ def test_wait_prints_the_progress_of_each_device(
     assert [(r['Outcome'], r['Writes'], r['Verified']) for r in told.data] == [
         ('converged', 8, 8)]
     lines = told.err.splitlines()
-    assert any('one gpu-3: waiting' in line for line in lines)
-    assert any('one gpu-3: compliant' in line for line in lines)
-    assert any('clean wait: writing' in line for line in lines)
+    progress = [line.partition(' s  ')[2] for line in lines]
+    assert 'one: started' in progress
+    assert any('one: clean wait: writing' in line for line in progress)
+    assert progress[-1] == 'one: manageable: converged'
+    assert not any('gpu-3' in line for line in progress)
     assert '\x1b' not in told.err
 
 
