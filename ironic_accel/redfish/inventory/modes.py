@@ -13,8 +13,10 @@
 """Modes over Redfish: where each is read, and where and how it is written.
 
 Sources: DMTF Processor v1.22 (MemorySummary.ECCModeEnabled, the FPGA
-object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4; the vendors'
-tables for modes of their own.
+object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4, EnvironmentMetrics
+v1.3 (PowerLimitWatts: a Control's SetPoint, AllowableMin and AllowableMax;
+ControlMode Disabled: not in force); the vendors' tables for modes of their
+own.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import functools
 from typing import Any
 
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.catalog import Product
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
 from ironic_accel.model.reading_status import Standing
@@ -39,11 +42,17 @@ from ironic_accel.redfish.vendors.mode_rows import LinkedMode
 from ironic_accel.redfish.vendors.mode_rows import ModeRow
 from ironic_accel.redfish.vendors.mode_rows import Path
 from ironic_accel.redfish.vendors.mode_rows import PropertyMode
+from ironic_accel.redfish.vendors.mode_rows import ReadingMode
+from ironic_accel.redfish.vendors.mode_rows import SettableMode
 from ironic_accel.redfish.vendors import registry
 
 _WORDS = {True: 'enabled', False: 'disabled'}
+_LIMIT = ('PowerLimitWatts',)
 _SRIOV = ('ControllerCapabilities', 'VirtualizationOffload', 'SRIOV',
           'SRIOVEnabled')
+
+#: Control.ControlMode (DMTF Control v1.6).
+CONTROL_MODES = ('Automatic', 'Override', 'Manual', 'Disabled')
 
 #: Modes that are standard properties.
 ROWS: tuple[ModeRow, ...] = (
@@ -53,6 +62,13 @@ ROWS: tuple[ModeRow, ...] = (
                  ('FPGA', 'PCIeVirtualFunctions'), True, number=True),
     PropertyMode(('fpga',), 'host-programming',
                  ('FPGA', 'ProgrammableFromHost'), True),
+    # Read only: the schema does not say how long a set point is kept, and
+    # NVIDIA's BMCs keep it or not as the request says (bmcweb,
+    # PowerLimitPersistency).
+    ReadingMode(('gpu',), 'power-limit', ('EnvironmentMetrics',),
+                (*_LIMIT, 'SetPoint'), minimum=(*_LIMIT, 'AllowableMin'),
+                maximum=(*_LIMIT, 'AllowableMax'),
+                unless=((*_LIMIT, 'ControlMode'), 'Disabled')),
 )
 
 
@@ -64,7 +80,8 @@ def _rows() -> tuple[ModeRow, ...]:
 
 def names() -> frozenset[str]:
     """Names of the modes that can be set over Redfish."""
-    return frozenset(row.name for row in _rows())
+    return frozenset(row.name for row in _rows()
+                     if not isinstance(row, ReadingMode))
 
 
 def attributes() -> frozenset[str]:
@@ -102,6 +119,8 @@ def read(reader: Reader, found: FoundDevice, kind: str, catalog: Catalog,
             mode = _linked(reader, found, row)
         elif isinstance(row, BiosMode):
             mode = _bios(reader, found, row)
+        elif isinstance(row, ReadingMode):
+            mode = _reading(reader, found, row, catalog.product(product))
         elif row in own:
             soon = (_value(waiting, row) if waiting and row in kept else None)
             mode = _mode(found, row, found.shown, row.path, soon)
@@ -111,7 +130,7 @@ def read(reader: Reader, found: FoundDevice, kind: str, catalog: Catalog,
                  for m in out.values())
 
 
-def _mode(found: FoundDevice, row: ModeRow, shown: Fields, path: Path,
+def _mode(found: FoundDevice, row: SettableMode, shown: Fields, path: Path,
           soon: Value | None) -> Mode:
     """One mode as a resource reports it."""
     now = _value(shown, row)
@@ -145,7 +164,7 @@ def _known(shown: Fields, path: Path) -> bool:
     return isinstance(value, Mapping) and path[-1] in value
 
 
-def _value(shown: Fields, row: ModeRow) -> Value | None:
+def _value(shown: Fields, row: SettableMode) -> Value | None:
     """The value of a mode in the resource that reports it."""
     if isinstance(row, FlagPairMode):
         on, form = shown.flag(*row.path), shown.flag(*row.form)
@@ -195,13 +214,44 @@ def _bios(reader: Reader, found: FoundDevice, row: BiosMode) -> Mode | None:
     return _mode(found, row, bios, _word_path(row), soon)
 
 
-def _row_of(shown: Fields, name: str) -> ModeRow | None:
+def _reading(reader: Reader, found: FoundDevice, row: ReadingMode,
+             product: Product | None) -> Mode | None:
+    """A mode that is not set over Redfish: it has no URI to write to.
+
+    The resource is not read for a product that cannot have the mode.
+    """
+    uri = found.shown.link(*row.link)
+    if uri is None or (product is not None and row.name not in product.modes):
+        return None
+    shown = reader.read(uri, impact=part(found.uri, f'mode:{row.name}'))
+    if shown is None or not _known(shown, row.path):
+        return None
+    if row.unless and shown.word(
+            *row.unless[0], known=CONTROL_MODES) == row.unless[1]:
+        return None
+    now: Value | None
+    if row.words:
+        word = shown.word(*row.path, known=row.words)
+        now = row.words[word] if word else None
+    else:
+        now = shown.number(*row.path)
+    flag = shown.flag(*row.soon) if row.soon else None
+    soon = None if flag is None else _WORDS[flag]
+    return Mode(
+        row.name, now, None if soon == now else soon,
+        standing=_reading_status(found, row.name, now, shown, row.path),
+        minimum=shown.number(*row.minimum) if row.minimum else None,
+        maximum=shown.number(*row.maximum) if row.maximum else None)
+
+
+def _row_of(shown: Fields, name: str) -> SettableMode | None:
     """The row of a mode in the resource that reports it."""
-    rows = [row for row in _rows() if row.name == name]
+    rows = [row for row in _rows() if row.name == name
+            and not isinstance(row, ReadingMode)]
     return next((r for r in rows if _shows(shown, r)), (*rows, None)[0])
 
 
-def _shows(shown: Fields, row: ModeRow) -> bool:
+def _shows(shown: Fields, row: SettableMode) -> bool:
     if isinstance(row, LinkedMode):
         return shown.knows(row.property)
     if isinstance(row, BiosMode):

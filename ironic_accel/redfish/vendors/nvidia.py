@@ -39,7 +39,10 @@ boot stream by ``SimpleUpdate`` with the target ``DPU_OS``.
 
 The mode: BlueField-3 reports it in the resource that ``Oem.Nvidia`` of the
 System links to (a real one returned an empty string, which means unknown);
-BlueField-2 has the BIOS attribute ``NicMode``.
+BlueField-2 has the BIOS attribute ``NicMode``. The BIOS attribute
+``HostPrivilegeLevel`` is immutable in the recorded attribute registry of a
+BlueField-3 (NVIDIA libredfish); its SecureBoot resource reports what is active
+and what the next boots make active.
 
 The recorded tree of a BlueField-3 (BMC 24.10) reports the network side of the
 card as adapters without a name, one for each of its Chassis.
@@ -63,6 +66,7 @@ from ironic_accel.redfish.vendors.mode_rows import BiosMode
 from ironic_accel.redfish.vendors.mode_rows import FlagPairMode
 from ironic_accel.redfish.vendors.mode_rows import LinkedMode
 from ironic_accel.redfish.vendors.mode_rows import PropertyMode
+from ironic_accel.redfish.vendors.mode_rows import ReadingMode
 from ironic_accel.redfish.vendors.push_rows import PushChoice
 from ironic_accel.redfish.vendors.push_rows import Style
 
@@ -162,6 +166,7 @@ BLUEFIELD = Quirks(
             PushChoice(r'DPU_OS', 'simple-targets', reach='named')),
 )
 
+_PRIVILEGES = {'Privileged': 'privileged', 'Restricted': 'restricted'}
 _DPU_WORDS = {'DpuMode': 'dpu', 'NicMode': 'nic'}
 
 VENDOR = Vendor(
@@ -199,6 +204,15 @@ VENDOR = Vendor(
         LinkedMode(('dpu',), 'mode', ('Oem', 'Nvidia'), 'Mode', '#Mode.Set',
                    _DPU_WORDS),
         BiosMode(('dpu',), 'mode', 'NicMode', _DPU_WORDS),
+        ReadingMode(('dpu',), 'host-privilege', ('Bios',),
+                    ('Attributes', 'HostPrivilegeLevel'), _PRIVILEGES),
+        # Until BlueField BSP 4.8 with blanks.
+        ReadingMode(('dpu',), 'host-privilege', ('Bios',),
+                    ('Attributes', 'Host Privilege Level'), _PRIVILEGES),
+        ReadingMode(('dpu',), 'secure-boot', ('SecureBoot',),
+                    ('SecureBootCurrentBoot',),
+                    {'Enabled': 'enabled', 'Disabled': 'disabled'},
+                    soon=('SecureBootEnable',)),
     ),
     # PendingActivation is also reported for an empty slot, so the version is
     # required too. Slots change at a power cut of the board.
