@@ -195,14 +195,17 @@ def note_write(node: Any, current: operation.Operation, action: Action,
                image: Ready | None) -> None:
     """Write down that a write is about to go out, and who asked for it.
 
-    Ironic adds when, and which conductor.
+    Ironic adds when, and which conductor. Of settings every device is named:
+    this is what they are put back from.
     """
     rows: dict[tuple[str, str, str], list[str]] = {}
     for change in action.changes:
         key = (change.item.name, _text(plain(change.seen)),
                _text(plain(change.item.wanted)))
         rows.setdefault(key, []).append(change.item.device)
-    parts = [f'{name} {before} > {after} on {_shown(devices)}'
+    every = action.verb == 'set'
+    parts = [f'{name} {before} > {after} on '
+             + (', '.join(devices) if every else _shown(devices))
              for (name, before, after), devices in rows.items()]
     text = f"{action.verb} {'; '.join(parts)}"
     if image is not None:
