@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections import Counter
 import json
@@ -30,6 +31,7 @@ from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import fleet_report
 from ironic_accel.faces.osc.report import html_report
 from ironic_accel.faces.osc.report import next_steps
+from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.model import loader
 
@@ -83,13 +85,15 @@ class Report(base.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Make the report."""
         ironic = self.ironic
-        nodes, children = [ironic.node(r) for r in parsed_args.nodes], None
+        nodes, children = _once(
+            ironic.node(r) for r in parsed_args.nodes), None
         if nodes:
             children = [child for node in nodes
                         for child in ironic.children(str(node['uuid']))]
         else:
-            nodes = ironic.nodes()
-        doc = fleet_report.make(ironic, nodes, children, _options(parsed_args))
+            nodes = _once(ironic.nodes())
+        doc = fleet_report.make(ironic, nodes, children, _options(parsed_args),
+                                self._tick)
         self._say(doc, parsed_args.profile is not None)
         if parsed_args.save is not None:
             write(parsed_args.save, '--save', json.dumps(doc, indent=1) + '\n')
@@ -102,6 +106,14 @@ class Report(base.Lister):
             return ((*COLUMNS, 'With profile'),
                     [(*node_row(n), _change(n)) for n in doc['nodes']])
         return COLUMNS, [node_row(n) for n in doc['nodes']]
+
+    def _tick(self, read: int, nodes: int) -> None:
+        """Show on a terminal how many nodes are read."""
+        stream = self.app.stderr
+        if terminal.is_live(stream):
+            end = '\r\x1b[K' if read == nodes else ''
+            print(f'\r{read} of {nodes} nodes read{end}', end='', file=stream,
+                  flush=True)
 
     def _say(self, doc: Document, with_profile: bool) -> None:
         others = len(doc['others'])
@@ -125,6 +137,11 @@ class Report(base.Lister):
         if partly_read:
             self.say(f"{view.count(len(partly_read), 'node')} read partly; "
                      f"first error: {partly_read[0]['denied'][0]}")
+
+
+def _once(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each node once, also if it was given by name and by UUID."""
+    return list({str(node['uuid']): node for node in nodes}.values())
 
 
 def _hours(text: str) -> int:

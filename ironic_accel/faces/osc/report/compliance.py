@@ -100,61 +100,62 @@ def of(seen: VisibleNode, on: Basis | None, profiles: Mapping[str, Profile],
     if on is None or not profiles:
         return _by_traits(seen.accel_traits)
     published = set(seen.accel_traits)
-    return [{**_one(on.inventory, p), **_change(on, p),
-             'published': [t for t in (grammar.is_trait(p),
-                                       grammar.can_trait(p))
-                           if t in published]}
-            for p in profiles.values()
-            if matching.applies(p.groups, on.inventory.devices)]
+    return [{**_compared(on, p), 'published': [
+        t for t in (grammar.is_trait(p), grammar.can_trait(p))
+        if t in published]} for p in profiles.values()
+        if matching.applies(p.groups, on.inventory.devices)]
 
 
-def change(on: Basis | None, profile: Profile | None) -> dict[str, Any]:
+def change(on: Basis | None, profile: Profile) -> dict[str, Any]:
     """What applying a profile to a node would do.
 
-    :param profile: None if the conductor of the node does not have it.
     :returns: ``outcome`` (one of OUTCOMES), ``writes``, ``reset`` (the
         strongest one of the host, or null), and ``reasons`` of a refusal or
         of what is not known.
     """
     if on is None:
-        return _outcome('not known', reasons=['its inventory is not known'])
-    if profile is None:
-        return _outcome('refused', reasons=[
-            'its conductor has no profile of this name'])
+        return outcome('not known', 'its inventory is not known')
     if not matching.applies(profile.groups, on.inventory.devices):
         if on.inventory.complete and not on.inventory.unread:
-            return _outcome('does not apply')
-        return _outcome('not known', reasons=[
-            'its inventory is not complete'])
-    return _change(on, profile)
-
-
-def _change(on: Basis, profile: Profile) -> dict[str, Any]:
+            return outcome('does not apply')
+        return outcome('not known', 'its inventory is not complete')
     if on.why is not None:
-        return _outcome('not known', reasons=[on.why])
-    plan = on.plan(profile)
+        return outcome('not known', on.why)
+    return _change(on.plan(profile))
+
+
+def outcome(what: str, *reasons: str) -> dict[str, Any]:
+    """What applying a profile would do where nothing would be written."""
+    return {'outcome': what, 'writes': 0, 'reset': None,
+            'reasons': list(reasons[:REASONS])}
+
+
+def _change(plan: Plan) -> dict[str, Any]:
     if plan.refused:
-        return _outcome(
-            'not known' if plan.untold else 'refused',
-            reasons=list(dict.fromkeys(
-                f'{r.item.name}: {r.reason}' for r in plan.refused))[:REASONS])
+        return outcome('not known' if plan.untold else 'refused',
+                       *dict.fromkeys(f'{r.item.name}: {r.reason}'
+                                      for r in plan.refused))
     if plan.converged:
-        return _outcome('compliant')
+        return outcome('compliant')
     reset = strongest([s.reset for s in plan.stages])
-    return _outcome(
-        'would change', plan.counts.writes,
-        str(reset) if reset.is_host_reset else None)
+    return {**outcome('would change'), 'writes': plan.counts.writes,
+            'reset': str(reset) if reset.is_host_reset else None}
 
 
-def _outcome(outcome: str, writes: int = 0, reset: str | None = None,
-             reasons: Iterable[str] = ()) -> dict[str, Any]:
-    return {'outcome': outcome, 'writes': writes, 'reset': reset,
-            'reasons': list(reasons)}
-
-
-def _one(inventory: Inventory, profile: Profile) -> dict[str, Any]:
+def _compared(on: Basis, profile: Profile) -> dict[str, Any]:
+    """A profile that selects a device of the node, and the node."""
+    changed = outcome('not known', on.why or '')
+    if on.why is None:
+        plan = on.plan(profile)
+        changed = _change(plan)
+        if plan.converged:
+            return {**_differences(profile, plan), **changed}
     # Without transports the plan refuses, and so lists, every difference.
-    plan = make_plan(inventory, profile, (), (), catalog.load())
+    return {**_differences(profile, make_plan(
+        on.inventory, profile, (), (), catalog.load())), **changed}
+
+
+def _differences(profile: Profile, plan: Plan) -> dict[str, Any]:
     staged = [f'{x.item.device} {x.item.name}' for stage in plan.stages
               for x in stage.staged]
     status = 'compliant'

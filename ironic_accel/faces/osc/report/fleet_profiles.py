@@ -36,11 +36,13 @@ class FleetProfiles:
 
     :ivar versions: each profile with the conductors that have it. A name has
         several if conductors have different profiles of that name.
+    :ivar answered: the conductors that told their profiles.
     :ivar denied: what could not be read, a sentence each.
     :ivar stopped: conductors on which writes are disabled.
     """
 
     versions: tuple[tuple[Profile, tuple[str, ...]], ...] = ()
+    answered: frozenset[str] = frozenset()
     denied: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
 
@@ -92,6 +94,7 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
     found: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
     denied: list[str] = []
     stopped: list[str] = []
+    answered: set[str] = set()
     for conductor, uuid in asked.items():
         try:
             answer = ironic.get(uuid, 'accel_profiles')
@@ -103,6 +106,7 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
             if isinstance(error, Denied):
                 break
             continue
+        answered.add(conductor)
         for one in site:
             try:
                 profile = loader.load_data(one['profile'], inline=False)
@@ -122,5 +126,5 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
             )[1].append(conductor)
     return FleetProfiles(
         tuple((profile, tuple(hosts)) for _, (profile, hosts) in sorted(
-            found.items(), key=lambda x: x[0])), tuple(denied),
-        tuple(stopped))
+            found.items(), key=lambda x: x[0])), frozenset(answered),
+        tuple(denied), tuple(stopped))

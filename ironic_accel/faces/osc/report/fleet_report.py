@@ -18,6 +18,7 @@ the caller may not read is null, with the reason in ``denied``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -70,11 +71,14 @@ class Options:
 
 def make(ironic: api.Ironic, nodes: Sequence[Document],
          children: Sequence[Document] | None = None,
-         options: Options = Options()) -> dict[str, Any]:
+         options: Options = Options(),
+         tick: Callable[[int, int], None] = lambda read, nodes: None,
+         ) -> dict[str, Any]:
     """Make the report of nodes; nodes that are not managed are only listed.
 
     :param nodes: as the API lists them.
     :param children: their child nodes, if those are not among them.
+    :param tick: called with the number of nodes that are read, and of all.
     :raises: CommandError if no conductor has the profile of the options.
     """
     managed = [n for n in nodes if api.is_managed(n)]
@@ -82,9 +86,12 @@ def make(ironic: api.Ironic, nodes: Sequence[Document],
     if isinstance(options.profile, str) and managed:
         site.check(options.profile)
     family = nodes if children is None else children
+    rows = []
     with futures.ThreadPoolExecutor(WORKERS) as pool:
-        rows = list(pool.map(
-            lambda n: _node(ironic, n, site, family, options), managed))
+        for row in pool.map(
+                lambda n: _node(ironic, n, site, family, options), managed):
+            rows.append(row)
+            tick(len(rows), len(managed))
     others = [{'uuid': n['uuid'], 'name': n.get('name'),
                'driver': n['driver'],
                'vendor_interface': n.get('vendor_interface')}
@@ -143,12 +150,19 @@ def _change(node: Document, on: compliance.Basis | None, site: FleetProfiles,
     """What the profile of the options would change on a node."""
     if profile is None:
         return None
-    if isinstance(profile, str):
-        found = site.of_node(profile, node)
-        return {'profile': profile, 'digest': found and found.digest,
+    if isinstance(profile, Profile):
+        return {'profile': profile.name, 'digest': profile.digest,
+                **compliance.change(on, profile)}
+    found = site.of_node(profile, node)
+    if found is not None:
+        return {'profile': profile, 'digest': found.digest,
                 **compliance.change(on, found)}
-    return {'profile': profile.name, 'digest': profile.digest,
-            **compliance.change(on, profile)}
+    changed = compliance.outcome(
+        'refused', 'its conductor has no profile of this name')
+    if str(node.get('conductor')) not in site.answered:
+        changed = compliance.outcome(
+            'not known', 'the profiles of its conductor could not be read')
+    return {'profile': profile, 'digest': None, **changed}
 
 
 def _seen(

@@ -95,7 +95,7 @@ def _node(node: Document, columns: int) -> Element:
         el('td', _products(node), data_sort=len(node['devices'])),
         el('td', _profiles(node)),
         el('td', node['state'], ', in maintenance' if node['maintenance']
-           else None),
+           else None, ', held' if node['stopped'] else None),
         el('td', view.UNKNOWN if age is None
            else term(f'{formatters.age(age)} ago'),
            data_sort=-1 if age is None else int(age))]
@@ -188,10 +188,10 @@ def _key(device: Document, wanted: Mapping[tuple[str, str], Any],
     own = {name: str(value) for (of, name), value in wanted.items()
            if of == device['id']}
     return (
-        device['status'], _product(device), device.get('health'),
-        tuple((c['name'], c['running'], c['pending'])
+        device['status'], _product(device), str(device.get('health')),
+        tuple((c['name'], view.current(c, 'running'))
               for c in device['components']),
-        tuple((name, str(m['current']))
+        tuple((name, view.current(m, 'current'))
               for name, m in (device.get('modes') or {}).items()),
         tuple(sorted(own.items())))
 
@@ -223,7 +223,7 @@ def _firmware(device: Document, wanted: Mapping[tuple[str, str], Any],
 
 def _modes(device: Document, wanted: Mapping[tuple[str, str], Any],
            ) -> Content:
-    return [el('div', words(name), ' ', term(view.value(m['current'])),
+    return [el('div', words(name), ' ', term(view.current(m, 'current')),
                _expected(wanted, device, name))
             for name, m in (device.get('modes') or {}).items()] or view.UNKNOWN
 

@@ -124,6 +124,12 @@ def changes(report: Document) -> Element:
     """What profiles would change on the nodes."""
     title = 'What a profile would change'
     rows = report['changes']
+    if not rows and report['denied']:
+        return card(title, el('p', 'The site profiles could not be read; see '
+                              'below. A profile of a file can be compared: ',
+                              el('code', 'baremetal accelerator report '
+                                 '--profile FILE --html report.html')),
+                    name='changes')
     if not rows:
         return card(title, el(
             'p', 'No site profile is known. Next: write one, check it with ',

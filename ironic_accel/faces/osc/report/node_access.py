@@ -173,20 +173,39 @@ def _stored(data: Document | None,
     # The inspection hook of Ironic stores a list under the same name.
     if not isinstance(plugin, Mapping) or 'inventory' not in plugin:
         return None, None, None
-    return _current(plugin['inventory']), float(plugin['at']), plugin
+    try:
+        at = float(plugin['at'])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(f"at: {plugin.get('at')!r}, expected a time"
+                          ) from error
+    return _current(plugin['inventory']), at, plugin
 
 
 def _current(inventory: Document) -> Document:
     """An inventory in the form that this release prints.
 
-    :raises: CommandError for one of a later release.
+    :raises: CommandError for one of a later release, and for a malformed
+        one.
     """
     try:
-        return serialization.current(inventory)
+        found = serialization.current(inventory)
     except ValueError as error:
         raise CommandError(
             f'Cannot read the stored inventory ({error}); install the '
             'ironic-accel release of the conductors') from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _unreadable(repr(error)) from error
+    try:
+        serialization.inventory_from_dict(found)
+        serialization.whole(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(repr(error)) from error
+    return found
+
+
+def _unreadable(why: str) -> CommandError:
+    return CommandError(f'Cannot read the stored inventory ({why}); next: '
+                        'refresh the node')
 
 
 def devices_by_firmware(rows: Iterable[Document],

@@ -168,6 +168,57 @@ def test_stored_data_that_cannot_be_read_tell_nothing(
     assert 'its stored data cannot be read' in change['reasons'][0]
 
 
+@pytest.mark.parametrize('broken', [
+    {'at': 'yesterday'}, {'at': None}, {'inventory': []},
+    {'inventory': {'schema': 'inventory/3'}},
+    {'inventory': {'schema': 'inventory/9'}},
+    {'inventory': {**inventory_to_dict(sample.box()), 'devices': [{}]}},
+    {'inventory': {**inventory_to_dict(sample.box()), 'devices': 'x'}},
+    {'inventory': {**inventory_to_dict(sample.box()), 'complete': None}}])
+def test_a_malformed_inventory_stops_nothing(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path,
+        broken: dict[str, Any]) -> None:
+    cloud = make_cloud()
+    stocked(cloud, 'good')
+    node = stocked(cloud, 'bad')
+    node['_inventory']['plugin_data']['accelerators'].update(broken)
+    page = tmp_path / 'page.html'
+    told = commands.run(cloud.url, 'accelerator', 'report', '--html',
+                        str(page), '-f', 'json')
+    assert told.status == 4
+    assert {r['Node']: r['Status'] for r in told.data} == {
+        'good': 'no profile', 'bad': 'not seen'}
+    assert 'Cannot read the stored inventory' in told.err
+    assert 'Cannot read the stored inventory' in page.read_text()
+
+
+def test_a_conductor_that_does_not_answer_refuses_nothing(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
+    cloud = make_cloud()
+    stocked(cloud, 'a', conductor='one')
+    lost = stocked(cloud, 'b', conductor='two')
+    offer(cloud, sample.profile_data())
+    cloud.refuse[f"{lost['uuid']}/vendor_passthru"] = (500, 'it is lost')
+    doc = report(cloud, tmp_path, '--profile', 'h100-new')
+    assert [n['change']['outcome'] for n in doc['nodes']] == [
+        'would change', 'not known']
+    cloud.refuse.clear()
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        'profiles': [] if node['conductor'] == 'two' else [{
+            'digest': 'd', 'profile': sample.profile_data()}]})
+    doc = report(cloud, tmp_path, '--profile', 'h100-new')
+    assert doc['nodes'][1]['change']['reasons'] == [
+        'its conductor has no profile of this name']
+
+
+def test_a_node_that_is_given_twice_is_counted_once(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
+    cloud = make_cloud()
+    node = stocked(cloud, 'one')
+    doc = report(cloud, tmp_path, 'one', node['uuid'], 'one')
+    assert doc['totals']['nodes'] == len(doc['nodes']) == 1
+
+
 def test_nodes_are_counted_by_status(mixed: Cloud) -> None:
     mixed.nodes['done'].update(_traits=['CUSTOM_ACCEL_IS_H100_NEW'])
     mixed.nodes['due'].update(
