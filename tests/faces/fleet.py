@@ -139,8 +139,9 @@ def _drifted(made: dict[str, Any], rng: random.Random) -> None:
         status='differs', differs=differs, outcome='would change',
         writes=1, reset='power-cycle')
     made['drift'] = [f'drifted from profile {made["applied"]}: '
-                     f'{changed[0]["id"]} '
-                     f'{part}, {len(differs)} in total']
+                     f'{changed[0]["id"]} {part}: {OLD}, expected '
+                     f'{differs[0]["expected"]}' + (
+                         f'; {len(differs) - 1} more' * (len(differs) > 1))]
 
 
 def _not_seen(made: dict[str, Any], rng: random.Random) -> None:

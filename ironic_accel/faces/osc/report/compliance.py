@@ -21,6 +21,7 @@ from typing import Any
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc.report.node_access import VisibleNode
+from ironic_accel.faces import view
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
@@ -196,11 +197,19 @@ def drift(seen: VisibleNode, profiles: Iterable[Document]) -> list[str]:
         declared = name == keys.APPLIED.read(info) \
             or grammar.is_trait(name) in seen.accel_traits
         if declared and one['status'] == 'differs':
-            first = next(iter(differs), None)
-            found.append(f'drifted from profile {name}' + (
-                f": {first['device']} {first['name']}, "
-                f"{len(differs)} in total" if first else ''))
+            told = [d for d in differs if not d.get('unread')]
+            found.append(f'drifted from profile {name}'
+                         + (f': {_words(told[0])}' if told else '')
+                         + (f'; {len(told) - 1} more' if len(told) > 1
+                            else ''))
     found += [f'trait {name} is void' for name in keys.VOID.read(info) or ()]
     if grammar.DEGRADED in (seen.traits or ()):
         found.append('degraded')
     return found
+
+
+def _words(difference: Document) -> str:
+    """A difference: what it is about, and both values."""
+    return (f"{difference['device']} {difference['name']}: "
+            f"{view.value(difference['seen'])}, expected "
+            f"{view.value(difference['expected'])}")

@@ -34,6 +34,7 @@ from ironic_accel.faces.osc.report.markup import Element
 from ironic_accel.faces.osc.report.markup import term
 from ironic_accel.faces.osc.report.markup import words
 from ironic_accel.faces import view
+from ironic_accel.model.device import base_name
 
 Document = Mapping[str, Any]
 
@@ -214,11 +215,19 @@ def _identity(device: Document) -> str:
 
 def _firmware(device: Document, wanted: Mapping[tuple[str, str], Any],
               ) -> Content:
-    return [el('div', words(c['name']), ' ', term(view.current(
-        {**c, 'pending': None}, 'running')), [' → ', term(c['pending']),
-        ' pending'] if c['pending'] not in (None, c['running']) else None,
-        _expected(wanted, device, c['name']))
-        for c in device['components']] or view.UNKNOWN
+    """The components; several of one kind with the same version are one."""
+    found: dict[tuple[str, ...], list[Document]] = {}
+    for part in device['components']:
+        found.setdefault((
+            base_name(str(part['name'])), view.current(part, 'running'),
+            str(wanted.get((device['id'], part['name'])))), []).append(part)
+    return [el('div', words(
+        name if len(parts) == 1 else f'{len(parts)} {TIMES} {name}'), ' ',
+        term(view.current({**parts[0], 'pending': None}, 'running')),
+        [' → ', term(parts[0]['pending']), ' pending'] if parts[0][
+            'pending'] not in (None, parts[0]['running']) else None,
+        _expected(wanted, device, parts[0]['name']))
+        for (name, *_rest), parts in found.items()] or view.UNKNOWN
 
 
 def _modes(device: Document, wanted: Mapping[tuple[str, str], Any],

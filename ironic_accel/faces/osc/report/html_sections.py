@@ -98,14 +98,15 @@ def _versions(product: Document) -> Element:
     return el('table', el('thead', el('tr', (
         el('th', head, scope='col') for head in (
             'Component', 'Version', 'Devices', 'Nodes', 'Share')))), (
-        el('tbody', (_version(part, at, row, product['devices'])
+        el('tbody', (_version(part, at, row)
                      for at, row in enumerate(part['versions'])))
         for part in product['components']), cls='numbers')
 
 
-def _version(part: Document, at: int, row: Document, most: int) -> Element:
+def _version(part: Document, at: int, row: Document) -> Element:
     """A row: the component is named in the first one of it."""
-    share = row['devices'] / max(most, row['devices'], 1)
+    share = row['devices'] / max(1, sum(
+        other['devices'] for other in part['versions']))
     rows = len(part['versions'])
     return el(
         'tr', el('th', term(part['name']), scope='rowgroup',

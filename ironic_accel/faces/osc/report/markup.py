@@ -29,6 +29,7 @@ Content = str | int | Element | None | Iterable['Content']
 #: A longer word may be broken, because no column is that wide; between both,
 #: on small screens only.
 LONGEST_WORD, WIDE_WORD = 32, 26
+_SEPARATORS = str.maketrans('', '', '_.:,;')
 
 
 def el(tag: str, *content: Content, **attributes: str | int | None,
@@ -72,12 +73,14 @@ def raw(tag: str, text: str, **attributes: str) -> Element:
     return made
 
 
-def term(text: object, longest: int = LONGEST_WORD) -> Element:
+def term(text: object, longest: int = LONGEST_WORD) -> Content:
     """A name or a version: it is not broken at its hyphens.
 
     :param longest: a longer one may be broken anywhere.
     """
     shown = _clean(str(text))
+    if _is_kept(shown):
+        return shown
     if len(shown) > WIDE_WORD and ' ' in shown:
         return el('span', words(shown))
     if len(shown) > longest:
@@ -91,14 +94,22 @@ def words(text: object) -> list[Content]:
     found: list[Content] = []
     plain: list[str] = []
     for word in _clean(str(text)).split(' '):
-        # A browser may break a word at most signs in it.
-        if len(word) <= LONGEST_WORD and (
-                not word or word.strip('().,:;').isalnum()):
+        if _is_kept(word):
             plain.append(word)
             continue
         found += [' '.join([*plain, '']), term(word)]
         plain = ['']
     return [*found, ' '.join(plain)]
+
+
+def _is_kept(word: str) -> bool:
+    """Whether a browser breaks a word nowhere by itself.
+
+    Unicode line breaking (UAX 14) allows no break between letters, digits,
+    underscores and the infix separators, but one at most other signs.
+    """
+    return len(word) <= WIDE_WORD and (
+        not word or word.translate(_SEPARATORS).isalnum())
 
 
 def page(html: Element) -> str:

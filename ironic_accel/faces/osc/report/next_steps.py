@@ -57,7 +57,8 @@ def of_node(node: Document) -> str | None:
         'updating': f'baremetal node show {name}',
         'drifted': f'{_ACCELERATOR} plan {name}' + (
             f' --profile {profile}' if profile else ''),
-        'not seen': f'{_ACCELERATOR} refresh {name}',
+        'not seen': f'{_ACCELERATOR} ' + (
+            'list' if node['denied'] else 'refresh') + f' {name}',
         'maintenance': f'baremetal node maintenance unset {name}',
         'no profile': f'{_ACCELERATOR} plan {name} --profile PROFILE'}
     return commands.get(node['status'])

@@ -102,7 +102,7 @@ def _remarks(node: Document, max_age: float | None) -> Iterator[Remark]:
         reason = node.get('maintenance_reason')
         yield 'maintenance', 'in maintenance' + (
             f': {reason}' if reason else '')
-    if not declared(node):
+    if node['seen'] == 'inventory' and not declared(node):
         applied = node['applied']
         yield 'no profile', (
             f'profile {applied} was applied and is not compared: it is no '
@@ -174,7 +174,8 @@ def _operations(node: Document) -> Iterator[str]:
 def _gaps(node: Document, max_age: float | None) -> Iterator[str]:
     """What keeps a node from being judged."""
     if node['failed']:
-        yield f"not read: {node['failed']}"
+        yield 'not read: ' + str(node['failed']).removeprefix(
+            f"node {node['uuid']}: ")
     elif node['seen'] != 'inventory':
         yield ('the inventory may not be read by this user'
                if node['seen'] == 'partly' else 'no inventory yet')
