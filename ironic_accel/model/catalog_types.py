@@ -114,7 +114,7 @@ class ModeFacts:
     source: str
     together: bool = False
     spellings: Mapping[str, tuple[str, ...]] = dataclasses.field(
-        default_factory=dict)
+        default_factory=dict, hash=False)
     since: int = 1
     maximum: int | None = None
     reported: tuple[str, ...] = ()

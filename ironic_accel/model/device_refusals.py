@@ -106,7 +106,7 @@ def product(group: Group, device: Device) -> list[Refusal]:
     """Components for which a group has no version by the device's product."""
     return [
         Refusal(Item(device.id, name, 'firmware', None),
-                'the profile has no version for the product of the device'
+                f'the profile has no version for product {device.product}'
                 if device.product else
                 'the profile has versions by product, and the product of the '
                 'device is not known', ' or '.join(wanted.rows),

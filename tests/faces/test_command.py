@@ -325,6 +325,29 @@ def test_an_error_of_a_profile_names_the_path(
         assert 'devices.gpus.modes.ecc' in said.err
 
 
+def test_validate_prints_what_other_spellings_are_read_as(
+        run: Run, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / 'site.yaml'
+    file.write_text('profile: 2\nname: x\ndevices:\n  gpus:\n'
+                    '    match: {kind: gpu, arch: Hopper}\n'
+                    '    modes: {MIG: on, ecc: true}\n')
+    told = ["line 5: devices.gpus.match.arch: 'Hopper' is read as 'hopper'",
+            "line 6: devices.gpus.modes.MIG: 'MIG' is read as 'mig'",
+            "line 6: devices.gpus.modes.MIG: 'on' is read as 'enabled'",
+            "line 6: devices.gpus.modes.ecc: true is read as 'enabled'"]
+    said = run('validate', file)
+    assert (said.code, said.err) == (0, '')
+    first, *notes = said.out.splitlines()
+    assert first.startswith(f'{file}: profile x is valid')
+    assert notes == [f'  {note}' for note in told]
+    [row] = run('validate', '--json', file).document['profiles']
+    assert row['notes'] == told
+    file.write_text(file.read_text().replace('profile: 2', 'profile: 3'))
+    said = run('validate', file)
+    assert (said.code, said.out) == (2, '')
+    assert 'line 1: profile: 3, expected 1 or 2' in said.err
+
+
 def test_a_file_of_several_profiles_needs_a_name(
         run: Run, tmp_path: pathlib.Path) -> None:
     one = ('profile: 1\nname: {}\ndevices:\n  g:\n'

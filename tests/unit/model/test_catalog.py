@@ -67,6 +67,14 @@ def test_every_fact_has_a_source(catalog: Catalog) -> None:
             assert mode.values or mode.type == 'integer'
 
 
+def test_equal_facts_can_be_grouped(catalog: Catalog) -> None:
+    """The tables of the documentation have one row for each set of facts."""
+    for kind in catalog.kinds:
+        for name in catalog.modes(kind):
+            assert len({catalog.mode(kind, name),
+                        catalog.mode(kind, name)}) == 1
+
+
 def test_components_and_modes_of_a_kind_have_names_of_their_own(
         catalog: Catalog) -> None:
     for kind in KINDS:

@@ -572,8 +572,7 @@ def test_each_product_has_its_version() -> None:
 
 
 @pytest.mark.parametrize(('product', 'reason'), [
-    ('nvidia-a30', 'the profile has no version for the product of the '
-                   'device'),
+    ('nvidia-a30', 'the profile has no version for product nvidia-a30'),
     (None, 'the profile has versions by product, and the product of the '
            'device is not known')])
 def test_a_product_that_is_not_listed_is_refused_by_name(

@@ -429,6 +429,18 @@ def test_profiles_are_checked_without_a_cloud(tmp_path: pathlib.Path) -> None:
     assert 'Bad Name' in told.err
 
 
+def test_spellings_are_told_without_a_cloud(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / 'site.yaml'
+    file.write_text('profile: 2\nname: x\ndevices:\n  gpus:\n'
+                    '    match: {kind: gpu}\n    modes: {mig: Enabled}\n')
+    told = commands.run('http://127.0.0.1:9', 'accelerator', 'profile',
+                        'validate', str(file), '-f', 'json')
+    assert told.status == 0
+    assert [r['Profile'] for r in told.data] == ['x']
+    assert told.err.splitlines() == [
+        "x: line 6: devices.gpus.modes.mig: 'Enabled' is read as 'enabled'"]
+
+
 def test_a_profile_with_unknown_catalogue_rows_is_reported(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
