@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import importlib
 import json
 import sys
@@ -43,6 +44,7 @@ COMMANDS = {
     'templates': 'print deploy templates and runbooks of profiles',
     'twin': 'run a simulated BMC',
     'demo': 'run the demonstration on simulated systems',
+    'completion': 'print a completion script for a shell',
 }
 
 
@@ -55,8 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = next((w for w in words if not w.startswith('-')), None)
     try:
         module = _module(chosen) if chosen in COMMANDS else None
-        args = parser({} if module is None or chosen is None
-                      else {chosen: module}).parse_args(words)
+        made = parser(
+            _all_modules() if chosen == 'completion' else
+            {} if module is None or chosen is None else {chosen: module})
+        args = made.parse_args(words, argparse.Namespace(whole_parser=made))
     except SystemExit as exc:  # raised by argparse: 0 or 2
         return int(exc.code or 0)
     except errors.BadInput as exc:  # or a package is not installed
@@ -75,6 +79,15 @@ def _module(name: str | None) -> ModuleType:
     if name == 'twin':
         return _emulator()
     return importlib.import_module(f'ironic_accel.faces.cli.{name}')
+
+
+def _all_modules() -> dict[str, ModuleType]:
+    """The subcommands, but those whose package is not installed."""
+    found = {}
+    for name in COMMANDS:
+        with contextlib.suppress(errors.BadInput):
+            found[name] = _module(name)
+    return found
 
 
 def _emulator() -> ModuleType:
