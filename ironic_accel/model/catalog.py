@@ -79,6 +79,17 @@ class Catalog:
                 self._models[product.vendor, _squeeze(model)] = product
         self._components = tuple(components)
         self._modes = tuple(modes)
+        # Plans ask for the rows of a name again and again.
+        self._component_rows: dict[tuple[str, str], list[
+            Mapping[str, Any]]] = {}
+        for row in self._components:
+            self._component_rows.setdefault(
+                (row['kind'], row['name']), []).append(row)
+        self._mode_rows: dict[str, list[Mapping[str, Any]]] = {}
+        for row in self._modes:
+            self._mode_rows.setdefault(row['name'], []).append(row)
+        self._component_names = {kind: self._listed(kind) for kind in {
+            row['kind'] for row in self._components}}
         self.defined_architectures = {a.name: a for a in architectures}
         self._refused = tuple(refused)
 
@@ -181,6 +192,9 @@ class Catalog:
 
     def components(self, kind: str) -> tuple[str, ...]:
         """The closed list of component names of a kind, in order."""
+        return self._component_names.get(kind, ())
+
+    def _listed(self, kind: str) -> tuple[str, ...]:
         names = {r['name']: r['order'] for r in self._components
                  if r['kind'] == kind and 'for' not in r}
         return tuple(sorted(names, key=lambda n: (names[n], n)))
@@ -220,9 +234,8 @@ class Catalog:
         if base is None:
             return None
         row: dict[str, Any] = {}
-        for part in self._components:
-            if (part['kind'], part['name']) == (kind, base):
-                self._lay(row, part, product, vendor)
+        for part in self._component_rows[kind, base]:
+            self._lay(row, part, product, vendor)
         return ComponentFacts(
             name, kind, _activation(row.get('activation')),
             row.get('shows_pending', False), row['order'],
@@ -241,8 +254,8 @@ class Catalog:
         if nv_parameters.is_name(name):
             return nv_parameters.facts(kind, name, product)
         row: dict[str, Any] = {}
-        for part in self._modes:
-            if part['name'] == name and kind in part['kinds']:
+        for part in self._mode_rows.get(name, ()):
+            if kind in part['kinds']:
                 self._lay(row, part, product, vendor)
         if not row:
             return None
