@@ -132,6 +132,9 @@ class Cloud:
         shown['traits'] = list(node['_traits'])
         if 'info' not in self.may:
             shown['driver_internal_info'] = _REDACTED
+            shown.update({field: f'** Value Redacted - Requires baremetal:'
+                                 f'node:get:{field} permission. **'
+                          for field in ('last_error', 'reservation')})
         return shown
 
     def _passthru(self, node: dict[str, Any], method: str,
