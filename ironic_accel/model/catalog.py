@@ -251,14 +251,14 @@ class Catalog:
         the rows of a catalogue do not change (``nv_parameters``).
         ``product`` and ``vendor`` as for ``component``.
         """
-        if nv_parameters.is_name(name):
-            return nv_parameters.facts(kind, name, product)
         row: dict[str, Any] = {}
         for part in self._mode_rows.get(name, ()):
             if kind in part['kinds']:
                 self._lay(row, part, product, vendor)
         if not row:
-            return None
+            # No row has such a name: its schema allows no capitals.
+            return (nv_parameters.facts(kind, name, product)
+                    if nv_parameters.is_name(name) else None)
         return ModeFacts(
             name, kind, row['type'], tuple(row.get('values', ())),
             row.get('unordered', False), _activation(row.get('activation')),

@@ -29,7 +29,6 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
-from ironic_accel.model import device_refusals
 from ironic_accel.model.device import Value
 from ironic_accel.model import matching
 from ironic_accel.model.matching import ItemState
@@ -64,7 +63,7 @@ def group_items(group: Group, device: Device) -> list[Wanted]:
 
     A component that a device has several of (a baseboard's switches) is
     meant with all of them. None is asked of a component for which the profile
-    has no version by the device's product: ``device_refusals.product``.
+    has no version by the device's product: ``condition.product``.
     """
     out = [Wanted(Item(device.id, each, 'firmware', row.version,
                        row.at_least), device, row.image)
@@ -107,11 +106,11 @@ def select(inventory: Inventory, profile: Profile
         found = [d for d in inventory.devices
                  if matching.matches(group, d) and d not in unread]
         refused += [no for d in found for no in (
-            *device_refusals.health(group, d),
-            *device_refusals.product(group, d))]
-        hidden = device_refusals.uncounted(group, inventory, unread)
-        told = [device_refusals.counts(group, d) for d in found]
-        refused += hidden or device_refusals.count(
+            *condition.health(group, d),
+            *condition.product(group, d))]
+        hidden = condition.uncounted(group, inventory, unread)
+        told = [condition.counts(group, d) for d in found]
+        refused += hidden or condition.count(
             group, told.count(True), told.count(None))
         for device in found:
             for want in group_items(group, device):

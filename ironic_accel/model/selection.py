@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 import dataclasses
 
+from ironic_accel.model import condition
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import device_refusals
 from ironic_accel.model import matching
 from ironic_accel.model.profile import Profile
 
@@ -77,7 +77,7 @@ def untold(profile: Profile, seen: Inventory) -> str:
     """What keeps from counting the devices of a profile, or empty."""
     for group in profile.groups:
         unread = [d for d in seen.devices if matching.may_match(group, d)]
-        for refusal in device_refusals.uncounted(group, seen, unread):
+        for refusal in condition.uncounted(group, seen, unread):
             return f'group {group.name}: {refusal.reason}'
     return ''
 
@@ -86,7 +86,7 @@ def mismatch(profile: Profile, seen: Inventory) -> str:
     """Why a node is none for a profile, or empty."""
     for group in profile.groups:
         found = sum(matching.matches(group, d) for d in seen.devices)
-        for refusal in device_refusals.count(group, found):
+        for refusal in condition.count(group, found):
             return (f'group {group.name} requires {refusal.expected} devices, '
                     f'found {found}')
     return ''

@@ -24,8 +24,7 @@ import contextlib
 from typing import Any
 from unittest import mock
 
-from ironic_accel.conductor.config import clock
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel_emulator import FakeClock
 from ironic_accel_emulator import virtual
 
@@ -84,4 +83,4 @@ class Clocks:
     def now(self, machine: int) -> float:
         """The time of the run as a process on that machine has it."""
         with self._of(machine):
-            return elapsed_time.mark(self._node)
+            return clock.mark(self._node)

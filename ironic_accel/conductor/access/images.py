@@ -25,9 +25,9 @@ from urllib import parse
 from oslo_log import log
 
 from ironic_accel.bounded import files
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
+from ironic_accel.conductor.node import clock
 from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready

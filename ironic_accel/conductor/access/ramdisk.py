@@ -25,7 +25,7 @@ from ironic.common import async_steps
 from ironic.drivers.modules import deploy_utils
 
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
@@ -100,7 +100,7 @@ def wait(task: Any, current: Operation) -> bool:
     if not _is_needed(node, current) or is_there(node):
         _back(node, current)
         return False
-    now = elapsed_time.now(node)
+    now = clock.elapsed(node)
     until = current.awaits or now + CONF.accelerator.agent_timeout
     if now > until:
         raise AccelError(

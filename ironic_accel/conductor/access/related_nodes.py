@@ -33,7 +33,6 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
-from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -59,7 +58,7 @@ def others(task: Any) -> list[OtherNode]:
     Values that another process overwrote are read from their copy: a node with
     an update in progress would look idle until it is restored.
     """
-    mine = bmc_address.of(task.node)
+    mine = queries.bmc_address(task.node)
     if mine is None:
         return []
     return [n for n in queries.with_copies_restored(queries.behind_bmc({mine}))
@@ -75,7 +74,7 @@ def writing_node(task: Any) -> str | None:
     """
     node = task.node
     mine = {address for n in queries.family(node.uuid)
-            if (address := bmc_address.of(n)) is not None}
+            if (address := queries.bmc_address(n)) is not None}
     near = {n.uuid: n for n in queries.behind_bmc(mine)}
     # Through the BMC of a child node its parent writes.
     near |= queries.nodes({n.parent_node for n in near.values()

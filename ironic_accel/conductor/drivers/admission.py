@@ -27,11 +27,11 @@ from ironic.common import exception
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.declared_steps import DeclaredStep
 from ironic_accel.conductor.drivers import requested_steps
 from ironic_accel.conductor.drivers import steps
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation

@@ -25,7 +25,6 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredGuard
-from ironic_accel.conductor.node import write_hold
 
 #: Characters of a reason: it is one line of a node's history.
 LONGEST = 500
@@ -64,18 +63,20 @@ class Holding:
                                'ends. Argument: reason.')
     def accel_hold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Hold the node."""
-        write_hold.put(task.node, str(kwargs['reason']).strip(),
-                  operation.asked_by(task.context))
-        return {'hold': dict(write_hold.of(task.node) or {})}
+        flash_guard.put_hold(
+            task.node, str(kwargs['reason']).strip(),
+            operation.asked_by(task.context))
+        return {'hold': dict(flash_guard.hold_of(task.node) or {})}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
                    description='Remove the hold of a node. Argument: reason.')
     def accel_unhold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Remove the hold."""
-        before = write_hold.of(task.node)
+        before = flash_guard.hold_of(task.node)
         if before is not None:
-            write_hold.lift(task.node, str(kwargs['reason']).strip(),
-                       operation.asked_by(task.context))
+            flash_guard.lift_hold(
+                task.node, str(kwargs['reason']).strip(),
+                operation.asked_by(task.context))
         return {'hold': None, 'was': dict(before or {}) or None}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,

@@ -27,17 +27,15 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import baseline
 from ironic_accel.conductor.publication import compliance
 from ironic_accel.conductor.publication import release
@@ -110,7 +108,7 @@ class Passthru:
             'record': keys.RECORD.of(node),
             'result': keys.RESULT.of(node),
             'guard': flash_guard.lock_of(node),
-            'stopped': write_hold.why(task),
+            'stopped': flash_guard.why_held(task),
             'summary': keys.SUMMARY.of(node),
             'plan': dict(stored.plan) if stored and stored.plan else None,
             'age': _age(stored.at) if stored else None}
@@ -145,7 +143,7 @@ class Passthru:
     def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """The site profiles of this conductor."""
         return {'conductor': CONF.host,
-                'writes': write_hold.writes_allowed(), 'profiles': [
+                'writes': flash_guard.writes_allowed(), 'profiles': [
             {'digest': p.digest, 'profile': loader.normalise(p),
              'products': {g.name: list(g.products) for g in p.groups
                           if g.products is not None}}
@@ -205,7 +203,7 @@ class Passthru:
             catalogue.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,
                 'digest': profile.digest, 'plan': plan.to_dict(),
-                'stopped': write_hold.why(task), **chosen}
+                'stopped': flash_guard.why_held(task), **chosen}
 
 
 def _check_refresh(task: Any, power_on: object) -> None:
@@ -226,7 +224,7 @@ def _progress(node: Any, current: Operation) -> dict[str, Any]:
             'progress': current.progress, 'percent': current.percent,
             'writes': current.writes,
             'device_resets': current.device_resets, 'resets': current.resets,
-            'seconds': round(elapsed_time.now(node) - current.started, 1)}
+            'seconds': round(clock.elapsed(node) - current.started, 1)}
 
 
 def _stored(task: Any) -> inventory_store.Stored:

@@ -35,14 +35,14 @@ from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.drivers import activation_limit
-from ironic_accel.conductor.node import bmc_address
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import profile_snapshot
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import baseline
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.operation import step_end
@@ -195,7 +195,7 @@ def begin(task: Any, current: Operation) -> str:
     # switch turned down is written down like any other.
     if current.work not in ('look', 'refuse'):
         check_stopped(task, current.step)
-    now = elapsed_time.mark(node)
+    now = clock.mark(node)
     ramdisk = current.in_band or ramdisk_module.has_ramdisk(node, current.kind)
     operation.store(node, current.but(
         due=now, started=now, ramdisk=ramdisk,
@@ -228,7 +228,7 @@ def check_stopped(task: Any, step: str) -> None:
 
     :raises: InvalidState while writes are held.
     """
-    stopped = write_hold.why(task)
+    stopped = flash_guard.why_held(task)
     if stopped:
         raise exception.InvalidState(f'{step} refused: {stopped}')
 
@@ -261,7 +261,7 @@ def begin_apply(task: Any, step: str, given: object,
     disruption = allow_disruption is True
     try:
         record = converge.begin(
-            profile, operation.load_record(node), elapsed_time.mark(node))
+            profile, operation.load_record(node), clock.mark(node))
         profile_snapshot.drop(node)
         operation.store_record(node, record)
         profile_snapshot.keep(node, profile)
@@ -358,7 +358,7 @@ def _boolean(value: object) -> bool:
 
 def without_redfish(node: Any) -> bool:
     """Whether the agent is the only transport that can change a node."""
-    return bmc_address.of(node) is None
+    return queries.bmc_address(node) is None
 
 
 def invalid(text: str) -> exception.InvalidParameterValue:

@@ -29,8 +29,8 @@ from ironic.drivers.modules import inspect_utils
 from ironic import objects
 from oslo_log import log
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredSummary

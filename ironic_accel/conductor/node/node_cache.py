@@ -34,7 +34,7 @@ import threading
 import time
 from typing import Generic, TypeVar
 
-from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import clock
 
 Value = TypeVar('Value')
 

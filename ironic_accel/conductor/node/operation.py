@@ -32,14 +32,14 @@ from ironic.common import exception
 from ironic.common import states
 
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.stored_values import misfit
 from ironic_accel.conductor.node.stored_values import StoredOperation
 from ironic_accel.conductor.node.stored_values import StoredRecord
-from ironic_accel.model import record as record_mod
 from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 
 #: The step of a refresh that an operator, or a run on a parent, asks for.
@@ -252,7 +252,7 @@ def begin_refresh(node: Any, step: str = REFRESH_STEP, *, power_on: bool,
     :param asked: who requested it (``asked_by``).
     :raises: an error of the database.
     """
-    now = elapsed_time.mark(node)
+    now = clock.mark(node)
     found = refresh('idle', step, power_on=power_on).but(
         state=node.provision_state if state is None else state,
         due=now, started=now, asked=asked or {},

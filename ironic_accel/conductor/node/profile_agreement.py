@@ -36,9 +36,9 @@ from ironic.conductor import task_manager
 from ironic import objects
 from oslo_log import log
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles as profiles_module
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries

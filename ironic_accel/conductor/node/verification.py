@@ -26,8 +26,8 @@ from typing import Any
 
 from ironic.common import states
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node.stored_values import StoredProof

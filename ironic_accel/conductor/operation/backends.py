@@ -37,11 +37,10 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import ipmi_backend
 from ironic_accel.conductor.access.ipmi_backend import IpmiBackend
 from ironic_accel.conductor.access import related_nodes
-from ironic_accel.conductor.node import bmc_address
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node.operation import Operation
-from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.operation import node_journal
 from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.composite import Both
@@ -80,7 +79,7 @@ def backend(task: Any, current: Operation) -> Backend:
         no transport can reach the node.
     """
     agent = AgentBackend(AgentCalls(task)) if current.in_band else None
-    if bmc_address.of(task.node) is None:
+    if queries.bmc_address(task.node) is None:
         if agent is None and task.node.driver == ipmi_backend.DRIVER:
             return Both({ipmi_backend.NAME: IpmiBackend(task)})
         if agent is None:
@@ -100,7 +99,7 @@ def backend(task: Any, current: Operation) -> Backend:
                                     'parent', standing is not None)
     transports: dict[str, Backend] = {NAME: own}
     for child in related_nodes.children(task):
-        if child.maintenance or bmc_address.of(child) is None:
+        if child.maintenance or queries.bmc_address(child) is None:
             continue
         name = transport_name(child)
         inner: Backend = ChildBackend(child, name, fence)
@@ -287,7 +286,7 @@ class GuardedBackend(CountingBackend):
             return super().start(action, image, spec, force)
         except Rejected as exc:
             if exc.retry_after is not None:
-                exc.retry_after = elapsed_time.bounded(exc.retry_after)
+                exc.retry_after = clock.bounded(exc.retry_after)
             raise
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
@@ -295,7 +294,7 @@ class GuardedBackend(CountingBackend):
 
         :raises: NotOurs, Held.
         """
-        write_hold.check(self._task)
+        flash_guard.check_hold(self._task)
         check_ours(self._task, self._current)
         return super().commit(refs)
 

@@ -27,9 +27,8 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.access import related_nodes
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -86,7 +85,7 @@ class Ending:
         result = self.result or _result(task, current, self)
         _forget_reset(task.node)
         if current.phase != 'restore' and _is_left(task.node, result, current):
-            now = elapsed_time.now(task.node)
+            now = clock.elapsed(task.node)
             operation.store(task.node, current.but(
                 phase='restore', outcome=result, due=now, failures=0,
                 deadline=now + CONF.accelerator.busy_timeout,
@@ -208,7 +207,7 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         outcome = 'converged' if applies else outcomes.NOT_APPLIED
     # The times of day are for people; how long it took is counted.
     now = clock.now()
-    seconds = round(elapsed_time.now(task.node) - current.started, 1)
+    seconds = round(clock.elapsed(task.node) - current.started, 1)
     result: dict[str, Any] = {
         'id': current.id, 'operation': current.kind, 'step': current.step,
         'outcome': outcome, 'profile': current.profile or None,
@@ -251,7 +250,7 @@ def keep_monitoring(task: Any) -> None:
         return
     record = operation.load_record(node)
     intent = record.intent if record else None
-    now = elapsed_time.mark(node)
+    now = clock.mark(node)
     in_band = intent is not None and intent.transport == agent_backend.NAME
     if in_band:
         # Ironic has forgotten the agent with the step; it is still there.

@@ -33,10 +33,9 @@ from typing import TypeVar
 
 from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import profile_snapshot
@@ -85,7 +84,7 @@ class Context:
         However long it is to rest, Ironic hears of it in between.
         """
         if 'due' in changes:
-            changes['due'] = elapsed_time.pause(
+            changes['due'] = clock.pause(
                 self.now, changes['due'], self.operation.kind)
         self.operation = self.operation.but(**changes)
         operation.store(self.node, self.operation)
@@ -117,7 +116,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
     return Context(
         task,
         current,
-        elapsed_time.now(task.node) if now is None else now,
+        clock.elapsed(task.node) if now is None else now,
         GuardedBackend(
             task, current, backends.backend(task, current), updates),
         NodeJournal(task, current),

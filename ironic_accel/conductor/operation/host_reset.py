@@ -32,11 +32,10 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation.node_journal import BmcBusy
@@ -83,7 +82,7 @@ def strongest_allowed(task: Any, disruption: bool = False
     if task.node.disable_power_off:
         return Activation.WARM_REBOOT, 'disable_power_off is set on the node'
     why = related_nodes.in_use(task)
-    if bmc_address.of(task.node) is None:
+    if queries.bmc_address(task.node) is None:
         why = 'an auxiliary power cycle requires Redfish'
     if why:
         return Activation.POWER_CYCLE, why
@@ -113,7 +112,7 @@ def power_on(ctx: Context) -> Ending | None:
             'the host is off and this step must not power it on',
             ErrorClass.NEEDS_OPERATOR, node=ctx.node.uuid,
             todo='power the host on, or set allow_disruption: true'))
-    write_hold.check(ctx.task)
+    flash_guard.check_hold(ctx.task)
     if current.restore is None:
         ctx.change(restore=states.POWER_OFF)
         saving.save(ctx.node)
@@ -200,7 +199,7 @@ def _rules(node: Any, soft: bool, ramdisk: bool, keep_off: bool
 
 def _check(task: Any, activation: Activation) -> None:
     """The last check before the first phase; the planner made the same one."""
-    write_hold.check(task)
+    flash_guard.check_hold(task)
     held = related_nodes.child_waited_for(task)
     if held:
         raise BmcBusy(held, error_class=ErrorClass.TRANSIENT,
@@ -233,7 +232,7 @@ class IronicPower:
     @property
     def _has_bmc(self) -> bool:
         """Whether Redfish can be asked for what Ironic does not report."""
-        return bmc_address.of(self._task.node) is not None
+        return queries.bmc_address(self._task.node) is not None
 
     def power_state(self) -> str:
         """``on``, ``off`` or ``unknown``; see HostPower."""

@@ -27,9 +27,9 @@ from typing import Any
 from oslo_log import log
 
 from ironic_accel.conductor.access.agent_backend import AgentView
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored

@@ -22,12 +22,11 @@ from ironic.common import exception
 from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
@@ -73,7 +72,7 @@ class NodeJournal:
         intent = record.intent
         fresh = intent is not None and _is_new(node, intent)
         if fresh:
-            write_hold.check(self._task)
+            flash_guard.check_hold(self._task)
         if fresh and intent is not None and intent.kind == 'action' \
                 and intent.transport != agent_backend.NAME:
             self._check_bmc()
@@ -135,7 +134,7 @@ def _guard_begun(node: Any, record: Record) -> None:
     if flash_guard.lock_of(node) is not None:
         return
     longest = float(CONF.accelerator.lost_update_timeout)
-    now = elapsed_time.now(node)
+    now = clock.elapsed(node)
     items = write_watch.may_run(record, now, longest)
     if items:
         flash_guard.put(node, _devices(items), now, longest, 'busy')

@@ -27,7 +27,6 @@ from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
@@ -114,7 +113,7 @@ def reset(ctx: Context) -> Ending | None:
     action = Action('reset', transport, tuple(
         Change(Item(d.id, d.kind, 'device', None), None) for d in devices),
         Activation.DEVICE_RESET)
-    write_hold.check(ctx.task)
+    flash_guard.check_hold(ctx.task)
     # Saved as begun before it is: a reset is not made twice.
     ctx.change(ticket={}, progress='resetting devices')
     flash_guard.put(ctx.node, ', '.join(d.id for d in devices[:3]), ctx.now,

@@ -28,8 +28,8 @@ from ironic.common import states
 from ironic.conductor import task_manager
 from oslo_log import log
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries

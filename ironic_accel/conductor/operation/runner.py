@@ -25,12 +25,11 @@ from oslo_log import log
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import completion
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
@@ -83,8 +82,8 @@ def tick(task: Any) -> None:
             current = operation.load(task.node) or current
         # From here on a conductor that had the node before can no longer save
         # it.
-        early = elapsed_time.is_uncounted(task.node)
-        now = elapsed_time.mark(task.node)
+        early = clock.is_uncounted(task.node)
+        now = clock.mark(task.node)
         saving.save(task.node)
         if early and current.due > now \
                 and not ramdisk.has_returned(task.node, current):
@@ -136,7 +135,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
         else:
             ctx = context.make(task, operation.load(task.node) or current)
             end = _work(ctx)
-    except (write_hold.Held, node_journal.BmcBusy) as exc:
+    except (flash_guard.Held, node_journal.BmcBusy) as exc:
         _retry_later(task, str(exc.detail.summary))
         return
     except profile_snapshot.LaterFormat as exc:
@@ -169,7 +168,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
 def _work(ctx: Context) -> End | None:
     try:
         end = context.do_work(ctx)
-    except (write_hold.Held, node_journal.BmcBusy):
+    except (flash_guard.Held, node_journal.BmcBusy):
         # Nothing was begun, but the inventory counts: otherwise two nodes that
         # share a BMC would wait forever for each other's power lock.
         guard_followup.follow(ctx)
@@ -207,7 +206,7 @@ def _apply(ctx: Context) -> Ending | None:
         ctx.change(due=min(outcome.until, record.deadline + 1), failures=0,
                    progress=outcome.progress.summary,
                    percent=outcome.progress.percent)
-        ctx.now = elapsed_time.now(ctx.node)
+        ctx.now = clock.elapsed(ctx.node)
         if outcome.until > ctx.now or ctx.now >= until:
             return None
         saving.save(ctx.node)
@@ -329,7 +328,7 @@ def _await_upgrade(task: Any, current: operation.Operation, why: Detail
                    ) -> None:
     """Leave a run to a conductor of a later release, until its deadline."""
     record = operation.load_record(task.node)
-    if record is None or elapsed_time.now(task.node) > record.deadline:
+    if record is None or clock.elapsed(task.node) > record.deadline:
         completion.fail(task, operation.load(task.node) or current, why)
     else:
         _retry_later(task, why.summary)
@@ -343,7 +342,7 @@ def _retry_later(task: Any, why: str) -> None:
     operation.store(
         task.node,
         current.but(
-            due=elapsed_time.now(task.node)
+            due=clock.elapsed(task.node)
             + RETRY * CONF.accelerator.poll_interval,
             progress=why,
             percent=None,
@@ -357,7 +356,7 @@ def _is_expected(node: Any, current: operation.Operation) -> bool:
     record = operation.load_record(node)
     return record is not None and (
         reset_note.is_switched_off(record) or reset_note.restarts_bmc(
-            record, elapsed_time.now(node),
+            record, clock.elapsed(node),
             context.pace(current).unreachable))
 
 

@@ -26,7 +26,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
@@ -74,7 +74,7 @@ def inventory_failed(task: Any, current: operation.Operation, why: str
     An error of a transport does not end a power lock.
     """
     node = task.node
-    now = elapsed_time.now(node)
+    now = clock.elapsed(node)
     if guard_followup.has_expired(node, now):
         if flash_guard.lock_of(node) is not None:
             _lift(node, why)

@@ -37,9 +37,8 @@ from typing import Any
 from ironic.common import states
 from oslo_log import log
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import bmc_address
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeCache
 from ironic_accel.conductor.node import queries
@@ -271,8 +270,8 @@ def _same_host(node: Any, seen: Inventory, row: Any) -> bool:
 
 
 def _same_bmc(node: Any, row: Any) -> bool:
-    mine = bmc_address.of(node)
-    return mine is not None and mine == bmc_address.of(row)
+    mine = queries.bmc_address(node)
+    return mine is not None and mine == queries.bmc_address(row)
 
 
 def _remember(node: Any, waits: Iterable[OwnershipWait]) -> None:

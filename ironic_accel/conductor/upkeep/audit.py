@@ -30,10 +30,10 @@ from ironic.common import faults
 from ironic.conductor import task_manager
 from oslo_log import log
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation

@@ -26,10 +26,10 @@ from ironic.common import async_steps
 from ironic.common import states
 from oslo_log import log
 
-from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeCache

@@ -29,7 +29,7 @@ from oslo_log import log
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
@@ -67,9 +67,9 @@ def due(node: Any) -> bool:
     time advances.
     """
     current = operation.load(node)
-    until = elapsed_time.now(node) + CONF.accelerator.poll_interval / 2
+    until = clock.elapsed(node) + CONF.accelerator.poll_interval / 2
     return (current is not None and operation.later_version(node) is None
-            and (current.due <= until or elapsed_time.is_uncounted(node)
+            and (current.due <= until or clock.is_uncounted(node)
                  or ramdisk.has_returned(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch'

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import contextlib
 from unittest import mock
 
-from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import clock
 
 
 @contextlib.contextmanager

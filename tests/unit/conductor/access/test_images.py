@@ -24,7 +24,7 @@ from ironic.conf import CONF
 import pytest
 
 from ironic_accel.conductor.access import images
-from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import clock
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.profile import Image
 

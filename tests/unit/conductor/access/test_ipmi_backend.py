@@ -29,10 +29,10 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.access import ipmi_backend
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.drivers import hardware
 from ironic_accel.conductor.drivers import power
 from ironic_accel.conductor.drivers import vendor
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation

@@ -37,9 +37,9 @@ import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import profiles as profiles_module
 from ironic_accel.conductor.drivers import vendor
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys

@@ -28,15 +28,15 @@ from ironic.conf import CONF
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Activation
 from ironic_accel.model import loader
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
+from ironic_accel.model.record import Staged
 from tests.unit.conductor.refusal import refused
 from tests.unit.conductor import sample
 
@@ -284,7 +284,7 @@ def test_devices_in_use_are_not_reset(
     ('https://bmc.example.org', 'https://bmc.example.org.:443', True)])
 def test_one_bmc_has_one_address(
         make_node: Make, one: str, other: str, same: bool) -> None:
-    found = {bmc_address.of(make_node(
+    found = {queries.bmc_address(make_node(
         driver_info={'redfish_address': a})) for a in (one, other)}
     assert None not in found
     assert (len(found) == 1) is same

@@ -26,8 +26,8 @@ from oslo_upgradecheck import upgradecheck
 import pytest
 
 from ironic_accel.conductor.config import catalogue
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.drivers import upgrade_check
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.redfish import backend

@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import queries
 
 Make = Callable[..., Any]
@@ -53,7 +52,7 @@ SPELLED = [(address, text) for address, texts in SPELLINGS.items()
 
 
 def of(value: object) -> str | None:
-    return bmc_address.of(types.SimpleNamespace(
+    return queries.bmc_address(types.SimpleNamespace(
         driver_info={'redfish_address': value}))
 
 
@@ -98,7 +97,7 @@ def test_the_condition_misses_no_spelling(
     """As its LIKEs read: in what order, the database does not matter."""
     from ironic.db.sqlalchemy import models
     import sqlalchemy
-    made = bmc_address.may_match(
+    made = queries.may_have_bmc(
         sqlalchemy.type_coerce(models.Node.driver_info, sqlalchemy.Text),
         [address], database)
     stored = json.dumps({'redfish_address': text}).lower()

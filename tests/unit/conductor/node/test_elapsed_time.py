@@ -24,9 +24,8 @@ from ironic.common import states
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
@@ -82,48 +81,48 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 def test_a_clock_that_is_set_changes_nothing(
         make_node: Make, clocks: Clocks, skew: float) -> None:
     node = make_node()
-    begun = elapsed_time.mark(node)
+    begun = clock.mark(node)
     assert begun == clocks.real
     for seconds in (5, 300, 7200):
         clocks.real += seconds
         clocks.skew += skew
-        assert elapsed_time.mark(node) == elapsed_time.now(node) == clocks.real
+        assert clock.mark(node) == clock.elapsed(node) == clocks.real
 
 
 @pytest.mark.parametrize('skew', [3600.0, -3600.0, DAY, -DAY])
 def test_another_conductor_counts_on(
         make_node: Make, clocks: Clocks, skew: float) -> None:
     node = make_node()
-    elapsed_time.mark(node)
+    clock.mark(node)
     clocks.to('b', skew)
     clocks.real += 90
-    assert elapsed_time.is_uncounted(node)
-    assert elapsed_time.now(node) == clocks.real - 90
-    assert elapsed_time.mark(node) == clocks.real
-    assert not elapsed_time.is_uncounted(node)
+    assert clock.is_uncounted(node)
+    assert clock.elapsed(node) == clocks.real - 90
+    assert clock.mark(node) == clocks.real
+    assert not clock.is_uncounted(node)
 
 
 @pytest.mark.parametrize(('jump', 'counted'), [
-    (DAY, elapsed_time.STEP), (-DAY, 0.0), (-90.0, 0.0), (0.0, 90.0)])
+    (DAY, clock.STEP), (-DAY, 0.0), (-90.0, 0.0), (0.0, 90.0)])
 def test_a_database_whose_clock_is_set_counts_too_little_at_most(
         make_node: Make, clocks: Clocks, jump: float,
         counted: float) -> None:
     node = make_node()
-    begun = elapsed_time.mark(node)
+    begun = clock.mark(node)
     clocks.to('b', 0)
     clocks.shared = jump
     clocks.real += 90
-    assert elapsed_time.mark(node) - begun == counted
+    assert clock.mark(node) - begun == counted
 
 
 def test_time_never_goes_back(make_node: Make, clocks: Clocks) -> None:
     node = make_node()
-    seen = [elapsed_time.mark(node)]
+    seen = [clock.mark(node)]
     for boot, skew, step in (('a', -DAY, -50.0), ('b', DAY, 10.0),
                              ('a', 0.0, -500.0), ('a', -DAY, 3.0)):
         clocks.to(boot, skew, 4_000_000.0)
         clocks.real += step
-        seen.append(elapsed_time.mark(node))
+        seen.append(clock.mark(node))
     assert seen == sorted(seen)
 
 
@@ -308,7 +307,7 @@ def test_a_clock_that_jumps_ends_no_guard(
             current = stage.tick()
             assert current.work == 'apply'
             refused(stage, acquire)
-    assert elapsed_time.now(stage.node) == stage.box.now
+    assert clock.elapsed(stage.node) == stage.box.now
 
 
 def forget_tasks(stage: Stage) -> Any:

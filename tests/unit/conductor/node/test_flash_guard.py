@@ -26,7 +26,7 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 import pytest
 
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import guard_followup
@@ -34,8 +34,8 @@ from ironic_accel.conductor.operation import node_journal
 from ironic_accel.converge.ports import Pace
 from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
+from ironic_accel.model.record import Staged
 
 Make = Callable[..., Any]
 
@@ -159,7 +159,7 @@ def test_update_started_by_our_reset_is_locked(
                                   work='apply')
     operation.store(task.node, current)
     task.node.save()
-    now = elapsed_time.now(task.node)
+    now = clock.elapsed(task.node)
     record = Record(staged=(Staged(
         Item('gpu-1', 'gpu', 'firmware', '2'), Activation.WARM_REBOOT, 1,
         Activation.WARM_REBOOT, sure=sure,

@@ -23,15 +23,13 @@ from ironic.common import states
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor.config import clock
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.upkeep import periodics
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor.stage import Make
@@ -188,13 +186,13 @@ def test_the_time_of_a_node_is_put_back_too(
         stage.node.refresh()
         stage.tick()
         assert flash_guard.lock_of(stage.node) is not None
-        assert abs(elapsed_time.now(stage.node) - begun) < 60
+        assert abs(clock.elapsed(stage.node) - begun) < 60
     assert stage.box.sins == []
 
 
 def held(stage: Stage, node: Any) -> None:
     task = stage.acquire(node)
-    write_hold.put(task.node, 'audit', {'user': 'ops'})
+    flash_guard.put_hold(task.node, 'audit', {'user': 'ops'})
     task.release_resources()
 
 
@@ -205,7 +203,7 @@ def test_a_hold_that_was_written_over_is_put_back(
     stage.node.refresh()
     write_over(stage, {k: v for k, v in stage.info.items()
                        if k not in (keys.HOLD.name, keys.FENCE.name)})
-    assert write_hold.of(stage.node) is None
+    assert flash_guard.hold_of(stage.node) is None
     for _ in range(3):
         assert 'is held by ops: audit' in stage.tick().progress
     assert stage.box.writes == 0
@@ -215,7 +213,7 @@ def test_a_hold_that_was_written_over_is_put_back(
     assert 'baremetal accelerator unhold' in told
     assert 'an update in progress' not in told
     task = acquire(stage.node)
-    write_hold.lift(task.node, 'done', {})
+    flash_guard.lift_hold(task.node, 'done', {})
     task.release_resources()
     assert queries.guard_copy_of(stage.node) is None
     assert stage.run()['outcome'] == 'converged'
@@ -231,7 +229,7 @@ def test_overwritten_hold_of_a_child_still_holds(
     there.driver_internal_info = {}
     there.save()
     task = acquire(stage.node, shared=True)
-    assert write_hold.why(task) == (
+    assert flash_guard.why_held(task) == (
         f'child node {child.uuid} is held by ops: audit')
 
 
@@ -241,5 +239,5 @@ def test_copy_of_an_earlier_version_keeps_the_hold(
         keys.HOLD.name: {'reason': 'audit', 'by': None, 'at': 1.0}})
     guard_copy.restore(
         node, guard_copy.Kept(3, {keys.GUARD.name: {'what': 'x'}}))
-    assert write_hold.of(node) is not None
+    assert flash_guard.hold_of(node) is not None
     assert flash_guard.lock_of(node) is not None

@@ -19,7 +19,7 @@ import time
 
 import pytest
 
-from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node.node_cache import NodeCache
 

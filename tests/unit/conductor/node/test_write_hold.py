@@ -32,7 +32,6 @@ from ironic_accel.conductor.drivers import policies
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 from tests.unit.conductor.operation import test_runner
@@ -196,13 +195,13 @@ def test_hold_is_in_progress_and_history(
     stage.node = stage.make_node()
     stop(stage, 'hold')
     task = stage.acquire(stage.node, shared=True)
-    assert (
-        write_hold.why(task) == f'node {stage.node.uuid} is held by u: audit')
+    assert flash_guard.why_held(task) == (
+        f'node {stage.node.uuid} is held by u: audit')
     shown = task.driver.vendor.accel_progress(task, http_method='GET')
     assert 'is held by u: audit' in shown['stopped']
     go(stage, 'hold')
     task.node.refresh()
-    assert write_hold.why(task) is None
+    assert flash_guard.why_held(task) is None
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     assert events == ['held, no write or reset begins: audit',
@@ -216,11 +215,11 @@ def test_hold_of_a_child_holds_its_parent(
     call(acquire, child, 'accel_hold', reason='audit')
     task = acquire(parent, shared=True)
     told = f'child node {child.uuid} is held by u: audit'
-    assert write_hold.why(task) == told
+    assert flash_guard.why_held(task) == told
     shown = task.driver.vendor.accel_progress(task, http_method='GET')
     assert shown['stopped'] == told
-    with pytest.raises(write_hold.Held, match=told):
-        write_hold.check(task)
+    with pytest.raises(flash_guard.Held, match=told):
+        flash_guard.check_hold(task)
 
 
 def test_unknown_user_is_left_out_of_a_hold(
@@ -228,7 +227,8 @@ def test_unknown_user_is_left_out_of_a_hold(
     """Without Keystone Ironic asks nobody who he is."""
     node = make_node(driver_internal_info={
         keys.HOLD.name: {'reason': 'audit', 'by': None, 'at': 1.0}})
-    assert write_hold.why(acquire(node)) == f'node {node.uuid} is held: audit'
+    assert flash_guard.why_held(acquire(node)) == (
+        f'node {node.uuid} is held: audit')
 
 
 def test_the_option_is_read_again_at_sighup(
@@ -245,24 +245,24 @@ def test_the_option_is_read_again_at_sighup(
     conf.register_opt(cfg.StrOpt('host', default='one'))
     conf(['--config-file', str(file)], project='ironic')
     task = acquire(make_node())
-    with mock.patch.object(write_hold, 'CONF', conf):
-        write_hold.check(task)
+    with mock.patch.object(flash_guard, 'CONF', conf):
+        flash_guard.check_hold(task)
         written('allow_writes = false')
         # It is SIGHUP that has it read, not the file's change.
-        write_hold.check(task)
+        flash_guard.check_hold(task)
         conf.mutate_config_files()
         with pytest.raises(
-            write_hold.Held, match='disabled on conductor one'):
-            write_hold.check(task)
+            flash_guard.Held, match='disabled on conductor one'):
+            flash_guard.check_hold(task)
         written('allow_writes = true')
         conf.mutate_config_files()
-        write_hold.check(task)
+        flash_guard.check_hold(task)
         # A typing error is no consent, and ends no run.
         written('allow_writes = perhaps')
         conf.mutate_config_files()
         with pytest.raises(
-            write_hold.Held, match='disabled on conductor one'):
-            write_hold.check(task)
+            flash_guard.Held, match='disabled on conductor one'):
+            flash_guard.check_hold(task)
 
 
 @pytest.mark.parametrize('reason', [None, '', '  ', 7, 'x' * 501, 'a\nb'])

@@ -25,10 +25,10 @@ import pytest
 
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import related_nodes
-from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.device import Activation
 from tests.unit.conductor.operation import test_runner
@@ -217,7 +217,7 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
     while not stage.box.flashing():
         assert stage.tick() is not None
     other = acquire(make_node(), shared=True)
-    assert bmc_address.of(other.node) == bmc_address.of(stage.node)
+    assert queries.bmc_address(other.node) == queries.bmc_address(stage.node)
     assert related_nodes.writing_node(other) is None
     open_write = {keys.RECORD.name: {'intent': {
         'kind': 'action', 'transport': 'redfish', 'deadline': 0.0}}}

@@ -27,7 +27,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
@@ -280,7 +280,7 @@ def test_a_bmc_that_restarts_for_the_run_is_waited_for(stage: Stage) -> None:
     record = operation.load_record(stage.node)
     assert record is not None
     node = stage.acquire(stage.node).node
-    now = elapsed_time.now(node)
+    now = clock.elapsed(node)
     operation.store_record(node, dataclasses.replace(record, intent=Intent(
         'reset', Activation.AUX_CYCLE, now, now + 1800,
         ticket={'phase': 'bmc', 'at': now})))

@@ -37,7 +37,6 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import context
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Unreachable
@@ -348,7 +347,7 @@ def test_an_automated_clean_of_a_held_node_with_a_baseline(
     assert (world.stage.box.writes, world.stage.box.resets) == (0, [])
     assert 'is held by ops: audit' in node.last_error
     assert node.maintenance
-    assert write_hold.of(node) is not None
+    assert flash_guard.hold_of(node) is not None
 
 
 def test_automated_clean_of_a_held_node_without_baseline_continues(

@@ -26,7 +26,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys

@@ -33,9 +33,9 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.drivers import vendor
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node import operation

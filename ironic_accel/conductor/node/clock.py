@@ -10,11 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The elapsed time of a node: it only grows, whichever conductor counts it.
+"""The clocks, in one place, and the elapsed time of a node.
 
-Deadlines, waits and power locks are measured in this time. It is stored with
-the node and begins with the time of day, so that it reads like one. From then
-on it is advanced by the time that passed:
+The time of day of this machine (``now``) is for people alone. A time that is
+stored and compared later, maybe by another conductor, is one of ``shared``.
+
+Deadlines, waits and power locks are measured in the elapsed time of a node,
+which only grows, whichever conductor counts it. It is stored with the node
+and begins with the time of day, so that it reads like one. From then on it is
+advanced by the time that passed:
 
 - the machine that counted last adds the seconds since its own start, which
   setting a clock does not change;
@@ -28,12 +32,73 @@ on it is advanced by the time that passed:
 from __future__ import annotations
 
 import math
+import threading
+import time
 from typing import Any
 
-from ironic_accel.conductor.config import clock
+import sqlalchemy
+
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.stored_values import StoredClock
+from ironic_accel import uptime
+
+#: Epoch seconds in the SQL of the databases that Ironic runs on.
+_EPOCH = {'sqlite': "(julianday('now') - 2440587.5) * 86400.0",
+          'mysql': 'UNIX_TIMESTAMP(NOW(6))',
+          'postgresql': 'EXTRACT(EPOCH FROM clock_timestamp())'}
+
+
+#: Seconds after which the database is asked for its time again.
+ASK = 60.0
+
+_asked: tuple[float, float] | None = None
+_asked_lock = threading.Lock()
+
+
+def now() -> float:
+    """Epoch seconds by this machine; it may jump, and differ from others'."""
+    return time.time()
+
+
+def steady() -> float:
+    """Seconds since this machine was started; see ``uptime``."""
+    return uptime.steady()
+
+
+def boot() -> str:
+    """This start of this machine; see ``uptime``."""
+    return uptime.boot()
+
+
+def database() -> float:
+    """Epoch seconds by the clock that all conductors share.
+
+    :raises: an error of the database.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    with db_api._session_for_read() as session:
+        name = session.get_bind().dialect.name
+        return float(session.execute(sqlalchemy.text(
+            f'SELECT {_EPOCH[name]}')).scalar_one())
+
+
+def shared() -> float:
+    """Epoch seconds for values that are stored and compared by any conductor.
+
+    They are the time of the database, advanced by ``steady`` in between, so
+    that reading many nodes queries it once. The clock of a conductor is not
+    used.
+
+    :raises: an error of the database.
+    """
+    global _asked
+    with _asked_lock:
+        tick = steady()
+        if _asked is None or not 0 <= tick - _asked[1] < ASK:
+            _asked = (database(), steady())
+        return _asked[0] + steady() - _asked[1]
+
 
 #: Seconds that the count moves on at most where another machine takes over.
 #: Conductors are missed after a minute, by default.
@@ -43,17 +108,17 @@ STEP = 600.0
 PAUSE = 600.0
 
 
-def now(node: Any) -> float:
+def elapsed(node: Any) -> float:
     """The time of a node, according to its last ``mark`` and this machine.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    mark_ = _of(node)
+    mark_ = _mark_of(node)
     if mark_ is None:
-        return clock.now()
+        return now()
     step = 0.0
-    if mark_['boot'] == clock.boot():
-        step = max(0.0, clock.steady() - float(mark_['steady']))
+    if mark_['boot'] == boot():
+        step = max(0.0, steady() - float(mark_['steady']))
     return float(mark_['at']) + step
 
 
@@ -62,8 +127,8 @@ def is_uncounted(node: Any) -> bool:
 
     The time does not advance on this machine until then.
     """
-    mark_ = _of(node)
-    return mark_ is not None and mark_['boot'] != clock.boot()
+    mark_ = _mark_of(node)
+    return mark_ is not None and mark_['boot'] != boot()
 
 
 def mark(node: Any) -> float:
@@ -72,12 +137,12 @@ def mark(node: Any) -> float:
     :returns: it.
     :raises: an error of the database.
     """
-    there, shared = _of(node), clock.database()
-    at = now(node)
-    if there is not None and there['boot'] != clock.boot():
+    there, shared = _mark_of(node), database()
+    at = elapsed(node)
+    if there is not None and there['boot'] != boot():
         at += min(max(0.0, shared - there['database']), STEP)
     keys.CLOCK.put(node, {
-        'at': at, 'boot': clock.boot(), 'steady': clock.steady(),
+        'at': at, 'boot': boot(), 'steady': steady(),
         'database': shared})
     return at
 
@@ -106,5 +171,5 @@ def pause(now_: float, until: float, kind: str) -> float:
     return min(until, now_ + allowed)
 
 
-def _of(node: Any) -> StoredClock | None:
+def _mark_of(node: Any) -> StoredClock | None:
     return keys.CLOCK.of(node)
