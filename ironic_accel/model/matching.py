@@ -322,6 +322,12 @@ def unaccepted(mode: Mode, item: Item) -> Refusal | None:
         known = ', '.join(str(plain(v)) for v in mode.allowed)
         return Refusal(item, 'the device does not support this value',
                        known, item.wanted)
+    ports = mode.current or mode.pending
+    if not mode.unordered and isinstance(ports, tuple) and (
+            isinstance(item.wanted, tuple) and len(item.wanted) != len(ports)):
+        return Refusal(item, 'the profile does not have one value for each '
+                       'port of the device', f'{len(ports)} values',
+                       item.wanted)
     low, high = mode.minimum, mode.maximum
     if isinstance(item.wanted, int) and (
             (low is not None and item.wanted < low)

@@ -270,8 +270,10 @@ class GroupReader:
         image = None
         if 'image' in raw:
             self.used.add(raw['image'])
+            # Its name is the operator's own: there is one spelling of it.
             image = self._words.read((*path, 'image'), raw['image'],
-                                     tuple(self._images)) or None
+                                     tuple(self._images), lambda _: None
+                                     ) or None
         return Firmware(wanted, raw.get('at_least', False), image)
 
     def _mode(self, path: Path, name: str, raw: Any,

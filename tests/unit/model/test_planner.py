@@ -616,6 +616,18 @@ def test_one_link_type_is_that_of_every_port(current: Any, state: str
                 for i in a.items] == [('eth',) * len(current)]
 
 
+@pytest.mark.parametrize('wanted', [['eth'], ['eth', 'eth', 'eth']])
+def test_a_list_for_another_number_of_ports_is_refused_before_a_write(
+        wanted: list[str]) -> None:
+    made = plan(box(_nic(('ib', 'eth'))), _declared(
+        match={'kind': 'nic'}, modes={'link-type': wanted}))
+    [no] = made.refused
+    assert no.reason == ('the profile does not have one value for each port '
+                         'of the device')
+    assert (no.expected, no.seen) == ('2 values', tuple(wanted))
+    assert not made.stages
+
+
 def test_a_staged_link_type_is_the_same_while_no_port_is_reported() -> None:
     wanted = _declared(match={'kind': 'nic'}, modes={'link-type': 'eth'})
     staged = Staged(Item('nic-1', 'link-type', 'mode', ('eth', 'eth')),

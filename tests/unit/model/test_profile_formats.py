@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 import json
 from typing import Any
 
@@ -31,12 +32,21 @@ from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import FirmwareByProduct
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import strict_yaml
 from tests.unit.model import stored
 
 SHA = '0123456789abcdef' * 4
 #: Every shipped sample and 120 generated profiles, each with the digest that
 #: the last release without format 2 gave it. They never change.
 RECORDED = json.loads((stored.FOLDER / 'profile-digests.json').read_text())
+#: Profiles of format 2, with the digests of the first release that had it.
+RECORDED_2 = json.loads(
+    (stored.FOLDER / 'profile-digests-2.json').read_text())
+SAMPLES = [path for path in (
+    resources.files('ironic_accel') / 'samples').iterdir()
+    if path.name.endswith('.yaml')]
+_SCHEMA = profile_reader.schema()
+_EDITOR = jsonschema.Draft202012Validator(_SCHEMA)
 
 
 def _data(format_: int = 2, **group: Any) -> dict[str, Any]:
@@ -83,6 +93,21 @@ def test_the_same_profile_in_format_2_has_the_same_digest(
     respelled = [n for n in profile.notes if '.version: ' in n]
     assert (profile.digest == row['digest']) is not bool(respelled)
     assert profile.format == 1
+
+
+@pytest.mark.parametrize('row', RECORDED_2, ids=lambda r: r['name'])
+def test_an_upgrade_voids_no_proof_of_a_profile_of_format_2(
+        row: dict[str, Any]) -> None:
+    [profile] = loader.load_text(row['text'])
+    assert profile.digest == row['digest']
+    assert loader.normalise(profile)['profile'] == 2
+    assert loader.load_data(loader.normalise(profile)) == profile
+
+
+@pytest.mark.parametrize('path', SAMPLES, ids=lambda p: p.name)
+def test_an_editor_accepts_every_sample(path: Any) -> None:
+    [document] = strict_yaml.documents(path.read_text())
+    assert list(_EDITOR.iter_errors(document.data)) == []
 
 
 @pytest.mark.parametrize(('group', 'said'), [
@@ -209,6 +234,17 @@ def test_a_product_without_a_version_has_none() -> None:
     assert wanted.of('nvidia-h200-sxm') == Firmware('2')
     # Two patterns match: neither of them is the one.
     assert wanted.of('nvidia-h100-sxm') is None
+
+
+def test_an_image_has_the_name_that_it_was_given() -> None:
+    data = _data(firmware={'gpu': {'version': '1', 'image': 'Bundle'}})
+    data['images'] = {'bundle': {'url': 'https://h/x', 'sha256': SHA,
+                                 'fits': {'board': 'x'}}}
+    with pytest.raises(BadInput, match=r"image: 'Bundle', expected one of "
+                       r'bundle \(did you mean bundle\?\)'):
+        loader.load_data(data)
+    data['devices']['all']['firmware']['gpu']['image'] = 'bundle'
+    assert loader.load_data(data).images.keys() == {'bundle'}
 
 
 def test_one_version_for_any_product_is_just_that_version() -> None:
@@ -397,8 +433,6 @@ def test_no_two_words_of_a_list_differ_by_their_spelling_alone() -> None:
         assert len({*bare}) == len(bare)
 
 
-_SCHEMA = profile_reader.schema()
-_EDITOR = jsonschema.Draft202012Validator(_SCHEMA)
 _PLACES = ['profile', 'devices', 'devices/all', 'devices/all/match',
            'devices/all/match/arch', 'devices/all/match/product',
            'devices/all/match/kind', 'devices/all/firmware',
