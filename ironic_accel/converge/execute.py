@@ -131,8 +131,10 @@ def reset_host(
 
 def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
     """Start an action once every image of the plan is available and fits."""
-    found = image_check.check(
-        decision.plan, run.profile, run.images, inventory)
+    found = image_check.ImageCheck()
+    if run.profile.images:
+        found = image_check.check(
+            decision.plan, run.profile, run.images, inventory)
     if found.fetching:
         image, got = found.fetching[0]
         return run.wait(f'fetching image {image.name}: {got.summary}',
