@@ -196,6 +196,34 @@ class Modes(_Generated):
              in _by_products(each, known.modes(each), known.mode)))
 
 
+class RefusedModes(_Generated):
+    """Every name that is asked for and is no mode: what to use instead."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.model import catalog
+        yield from _table(
+            ('Names', 'Kinds', 'Why, and what to use instead'),
+            ((_words(tuple(row['names'])), _words(tuple(row['kinds'])),
+              row['reason']) for row in catalog.load().refused_modes))
+
+
+class Parameters(_Generated):
+    """Every NV configuration parameter of the allow list."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.model import nv_parameters
+        yield from _table(
+            ('Parameter', 'Values', 'Activation'),
+            ((f'``{row.name}``' + (
+                ' (each port: ``_P1``, ``_P2``)' if row.scope == 'port'
+                else ''), row.expected, ', '.join(
+                    f'{family}: {activation}' for family, activation
+                    in row.activation.items()))
+             for row in nv_parameters.rows()))
+
+
 class Components(_Generated):
     """Every component name: what activates it."""
 
@@ -234,6 +262,8 @@ def setup(app: Any) -> dict[str, Any]:
             ('accelerator-metrics', Metrics),
             ('accelerator-catalogue', Catalogue),
             ('accelerator-modes', Modes),
+            ('accelerator-refused-modes', RefusedModes),
+            ('accelerator-parameters', Parameters),
             ('accelerator-components', Components),
             ('accelerator-keys', Keys)):
         app.add_directive(name, directive)

@@ -91,7 +91,7 @@ class Catalog:
         self._component_names = {kind: self._listed(kind) for kind in {
             row['kind'] for row in self._components}}
         self.defined_architectures = {a.name: a for a in architectures}
-        self._refused = tuple(refused)
+        self.refused_modes = tuple(refused)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -268,13 +268,14 @@ class Catalog:
              for value, others in row.get('spellings', {}).items()},
             row.get('since', 1), row.get('maximum'),
             tuple(row.get('reported', ())), row.get('trait', True),
-            row.get('read_only', ''), row.get('absent', ''))
+            row.get('read_only', ''), row.get('absent', ''),
+            row.get('order', 0))
 
     def refused_mode(self, kind: str, name: str) -> str | None:
         """Why a mode that operators ask for is not one, and what to use
         instead; None for other names."""
         return next((
-            f"{row['reason']} ({row['source']})" for row in self._refused
+            f"{row['reason']} ({row['source']})" for row in self.refused_modes
             if name in row['names'] and kind in row['kinds']), None)
 
     def _lay(self, row: dict[str, Any], part: Mapping[str, Any],

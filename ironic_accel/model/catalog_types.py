@@ -102,6 +102,7 @@ class ModeFacts:
     :ivar trait: whether it makes a trait of its own.
     :ivar read_only: why it is never changed, in one sentence; empty if it is.
     :ivar absent: what may hide it from a device that has it; empty if nothing.
+    :ivar order: the lower, the earlier it is set.
     """
 
     name: str
@@ -121,6 +122,7 @@ class ModeFacts:
     trait: bool = True
     read_only: str = ''
     absent: str = ''
+    order: int = 0
 
     @property
     def is_switch(self) -> bool:

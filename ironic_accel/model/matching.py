@@ -72,6 +72,11 @@ class ModeKnowledge(Protocol):
         ...
 
     @property
+    def order(self) -> int:
+        """Its rank among modes: lower is set first."""
+        ...
+
+    @property
     def read_only(self) -> str:
         """Why it is never changed; empty if it is."""
         ...

@@ -190,6 +190,11 @@ def names(product: Product | str | None) -> tuple[str, ...]:
                  if family in p.activation)
 
 
+def rows() -> tuple[Parameter, ...]:
+    """The whole allow list, for documentation."""
+    return tuple(_load().parameters.values())
+
+
 def facts(kind: str, name: str, product: Product | str | None
           ) -> ModeFacts | None:
     """A parameter as a mode of a device; None if it is not in the list for

@@ -268,6 +268,7 @@ def _mode(
         return late, None
     return [], stages.Todo(
         item, mode.current, transport.name, mode.activation, real,
+        order=stages.mode_order(known.order if known else 0),
         late=mode.persistent is not True and not real.is_host_reset)
 
 

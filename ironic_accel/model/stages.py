@@ -79,6 +79,11 @@ class Todo:
     after: Staged | None = None
 
 
+def mode_order(order: int) -> tuple[int, int]:
+    """The rank of a mode: behind all firmware, by the catalogue's order."""
+    return (1, _LAST + order)
+
+
 def order_of(name: str, facts: ComponentKnowledge | None, profile: Profile
              ) -> tuple[int, int]:
     """The rank of a component: the profile's order before the catalogue's.

@@ -223,7 +223,9 @@ def test_hanging_query_keeps_the_earlier_answers(
     gpu = _at(box.backend.observe(), _address(1, 0))
     assert gpu.serial == '13206200000011'
     assert gpu.component('gpu') is not None
-    assert set(gpu.unread) == {'mode:mig', 'mode:ecc', 'health'}
+    assert set(gpu.unread) == {
+        'mode:mig', 'mode:ecc', 'mode:persistence', 'mode:power-limit',
+        'health'}
 
 
 def test_gpu_without_its_loaded_driver_is_unread(
