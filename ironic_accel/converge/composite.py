@@ -36,8 +36,11 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Warned
 from ironic_accel.model import errors
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import history
 from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
@@ -220,31 +223,53 @@ class CountingBackend(Delegating):
     :ivar writes: as ``model.plan.Counts`` has them.
     :ivar device_resets: those of the writes that reset a device.
     :ivar requests: requests of all inventories.
+    :ivar changes: what was begun to be written, for the history.
     """
 
     def __init__(self, backend: Backend) -> None:
         super().__init__(backend)
+        self.changes: history.Changes = ()
+        self._shown: Inventory | None = None
         self.writes = 0
         self.device_resets = 0
         self.requests = 0
 
     def observe(self, known: Known = NOBODY) -> Inventory:
         """Read the inventory; see ports.Backend."""
-        seen = super().observe(known)
+        seen = self._shown = super().observe(known)
         self.requests += seen.requests
         return seen
+
+    def keep_changes(self) -> None:
+        """Make ``changes`` durable, before a write is sent."""
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Start a write; see ports.Backend."""
+        before = self.changes
+        self.changes = history.begun(
+            before, action, image.sha256 if image else None, self._shown)
+        self.keep_changes()
         self.writes += action.writes
         self.device_resets += action.device_resets
         try:
             return super().start(action, image, spec, force)
-        except (Rejected, Unreachable):
+        except (Rejected, Unreachable) as exc:
             self.writes -= action.writes
             self.device_resets -= action.device_resets
+            if isinstance(exc, Unreachable) or exc.retry_after is not None:
+                # It is begun anew, or never.
+                self.changes = before
+            else:
+                self._note_failure(action, exc.detail)
             raise
+        except OutcomeUnknown as exc:
+            self._note_failure(action, exc.detail)
+            raise
+
+    def _note_failure(self, action: Action, detail: Detail) -> None:
+        self.changes = history.failed(
+            self.changes, dict.fromkeys((i.ref for i in action.items), detail))
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Copy running firmware to the fallback slot; see ports.Backend."""
@@ -258,4 +283,7 @@ class CountingBackend(Delegating):
         if isinstance(found, Ended):
             self.writes -= sum(
                 r.answer == 'not-sent' for r in found.results)
+            self.changes = history.failed(self.changes, {
+                r.ref: r.detail or Detail('not sent')
+                for r in found.results if not r.ok})
         return found

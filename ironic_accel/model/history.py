@@ -307,8 +307,8 @@ def rows(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def cell(value: Any) -> str | float | None:
     """A value as one cell: no list, no line break."""
-    if value is None or isinstance(value, int | float) and not isinstance(
-            value, bool):
+    if value is None or (isinstance(value, int | float) and not isinstance(
+            value, bool)):
         return value
     if isinstance(value, list | tuple):
         return '+'.join(str(cell(v)) for v in value)

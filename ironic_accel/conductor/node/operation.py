@@ -109,6 +109,7 @@ class Operation:
     :ivar outcome: the result, once ``phase`` is ``restore``.
     :ivar changed_before: whether an earlier step of the same service may have
         changed something.
+    :ivar changes: what it began to write (``history.dump``).
     :ivar asked: who requested it, as far as Ironic knows: ``user`` and
         ``project`` (ids), ``request`` (the id in the log of its API).
     """
@@ -149,6 +150,7 @@ class Operation:
     def needs_agent(self) -> bool:
         """Whether it goes on with a ramdisk, or waits for one."""
         return self.ramdisk or self.awaits is not None
+    changes: tuple[Any, ...] = ()
 
     def but(self, **changes: Any) -> Operation:
         """A copy with some fields changed."""
@@ -197,6 +199,7 @@ def load(node: Any) -> Operation | None:
         keys.tell(keys.OPERATION.name, getattr(node, 'uuid', None), why)
         return None
     values['devices'] = tuple(values.get('devices', ()))
+    values['changes'] = tuple(values.get('changes', ()))
     if values.get('ticket') is not None:
         values['ticket'] = earlier_documents.ticket(values['ticket'])
     return Operation(**values)

@@ -195,15 +195,17 @@ def check(node: Any) -> None:
 
 
 def history(node: Any, event: str, *, error: bool = False,
-            user: str | None = None, project: str | None = None) -> None:
+            user: str | None = None, project: str | None = None,
+            event_type: str = keys.EVENT.name) -> None:
     """Add an entry to the history of a node that we still hold.
 
     :param error: whether to set it as ``last_error`` of the node too; the
         caller saves the node.
+    :param event_type: of Ironic, for an entry that Ironic would make itself.
     :raises: NotOurs.
     """
     write(node, lambda: manager_utils.node_history_record(
-        node, event=event, event_type=keys.EVENT.name, error=error, user=user,
+        node, event=event, event_type=event_type, error=error, user=user,
         project=project))
 
 

@@ -39,9 +39,9 @@ from ironic_accel.conductor.access.ipmi_backend import IpmiBackend
 from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import queries
-from ironic_accel.conductor.operation import node_journal
 from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.composite import Both
 from ironic_accel.converge.composite import CountingBackend
@@ -240,6 +240,7 @@ class GuardedBackend(CountingBackend):
         super().__init__(backend)
         self._task = task
         self._current = current
+        self.changes = history.changes_of(task.node, current)
         self.updates = updates
         self.last: Inventory | None = None
         self.polled: Poll | None = None
@@ -279,7 +280,7 @@ class GuardedBackend(CountingBackend):
                 retry_after=5 + zlib.crc32(
                     self._task.node.uuid.encode()) % 11,
                 error_class=ErrorClass.TRANSIENT)
-        node_journal.note_write(self._task.node, self._current, action, image)
+        history.note_write(self._task.node, self._current, action, image)
         # Nothing that takes time comes between this check and the write.
         check_ours(self._task, self._current)
         try:
@@ -288,6 +289,13 @@ class GuardedBackend(CountingBackend):
             if exc.retry_after is not None:
                 exc.retry_after = clock.bounded(exc.retry_after)
             raise
+
+    def keep_changes(self) -> None:
+        """Save what is about to be written; see CountingBackend.
+
+        :raises: NotOurs.
+        """
+        history.keep(self._task.node, self.changes)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Make running firmware the fallback too; see ports.Backend.
@@ -306,6 +314,6 @@ class GuardedBackend(CountingBackend):
             check_ours(self._task, self._current)
         self.polled = super().poll(ticket)
         if isinstance(self.polled, Ended):
-            node_journal.note_not_sent(
+            history.note_not_sent(
                 self._task.node, self._current, self.polled)
         return self.polled

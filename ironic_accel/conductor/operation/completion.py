@@ -30,18 +30,20 @@ from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation.context import profile_of
-from ironic_accel.conductor.operation import node_journal
+
 from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge import outcome as outcomes
 from ironic_accel.converge.outcome import Converged
+from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import word
@@ -60,6 +62,7 @@ class Ending:
     :ivar error: why it failed, or None.
     :ivar plan: the document of the last plan, or None.
     :ivar facts: more for the result.
+    :ivar seen: the last inventory, or None.
     """
 
     operation: Operation
@@ -67,6 +70,7 @@ class Ending:
     plan: Mapping[str, Any] | None = None
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     result: Mapping[str, Any] | None = None
+    seen: Inventory | None = None
 
     @classmethod
     def restored(cls, current: Operation) -> Ending:
@@ -82,7 +86,11 @@ class Ending:
         It releases the task: nothing may be done with it afterwards.
         """
         current = operation.load(task.node) or self.operation
-        result = self.result or _result(task, current, self)
+        result = self.result
+        if result is None:
+            result = _result(task, current, self)
+            history.ended(task.node, current, result, self.error, self.plan,
+                          self.seen)
         _forget_reset(task.node)
         if current.phase != 'restore' and _is_left(task.node, result, current):
             now = clock.elapsed(task.node)
@@ -158,7 +166,8 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
             or not outcome.plan.applies else profile).facts)
     if not outcome.plan.applies:
         facts['no_is'] = plan_mod.NOT_APPLIED
-    return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
+    return Ending(ctx.operation, None, outcome.plan.to_dict(), facts,
+                  seen=seen)
 
 
 def refused(task: Any, current: Operation) -> Ending:
@@ -276,22 +285,7 @@ def _close(task: Any, current: Operation,
             keys.RECORD.drop(node)
         else:
             operation.store_record(node, record)
-    if result['error'] is None:
-        node_journal.note(node, current, _words(current, result))
     saving.save(node)
-
-
-def _words(current: Operation, result: Mapping[str, Any]) -> str:
-    what = f'{current.step} {current.profile}'.strip()
-    return (f"{what}: {result['outcome']} in {result['seconds']} s, "
-            + ', '.join(_counted(result[key], noun) for key, noun in (
-                ('writes', 'write'), ('resets', 'host reset'),
-                ('requests', 'request')))
-            + ' for inventories')
-
-
-def _counted(number: int, noun: str) -> str:
-    return f'{number} {noun}' + ('' if number == 1 else 's')
 
 
 def _resume(task: Any, current: Operation) -> None:
@@ -311,7 +305,8 @@ def _end_in_failure(task: Any, current: Operation, error: Detail,
     node = task.node
     text = word(dataclasses.replace(error, node=node.uuid))
     if current.kind == 'idle':
-        saving.history(node, text, error=True)
+        # The end of the operation is in the history already.
+        node.last_error = text
         saving.save(node)
         return
     if current.step == 'apply_baseline' and current.kind == 'clean' \
@@ -328,5 +323,5 @@ def _quarantine(task: Any, text: str) -> None:
     withdraw.withdraw(task, withdraw.everything())
     node.maintenance = True
     node.maintenance_reason = f'accelerator baseline: {text}'
-    saving.history(node, text, error=True)
+    node.last_error = text
     saving.save(node)

@@ -36,6 +36,7 @@ from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import profile_snapshot
@@ -86,7 +87,8 @@ class Context:
         if 'due' in changes:
             changes['due'] = clock.pause(
                 self.now, changes['due'], self.operation.kind)
-        self.operation = self.operation.but(**changes)
+        self.operation = self.operation.but(
+            changes=tuple(history.dump(self.backend.changes)), **changes)
         operation.store(self.node, self.operation)
 
 

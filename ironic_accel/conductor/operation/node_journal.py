@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The node as journal of the loop, and what its history has for support."""
+"""The node as journal of the loop."""
 
 from __future__ import annotations
 
@@ -28,12 +28,9 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.publication import withdraw
-from ironic_accel.converge.ports import Ended
-from ironic_accel.converge.ports import Ready
 from ironic_accel.converge import write_watch
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import plain
 from ironic_accel.model.record import Intent
@@ -184,60 +181,3 @@ def _withdraw_children(task: Any, kinds: set[str]) -> None:
         raise BmcBusy(f'waiting for a child node: {exc}',
                       error_class=ErrorClass.TRANSIENT,
                       node=task.node.uuid) from exc
-
-
-#: Maximum number of devices that an entry names.
-SHOWN_DEVICES = 8
-
-
-def note_write(node: Any, current: operation.Operation, action: Action,
-               image: Ready | None) -> None:
-    """Write down that a write is about to go out, and who asked for it.
-
-    Ironic adds when, and which conductor. Of settings every device is named:
-    this is what they are put back from.
-    """
-    rows: dict[tuple[str, str, str], list[str]] = {}
-    for change in action.changes:
-        key = (change.item.name, _text(plain(change.seen)),
-               _text(plain(change.item.wanted)))
-        rows.setdefault(key, []).append(change.item.device)
-    every = action.verb == 'set'
-    parts = [f'{name} {before} > {after} on '
-             + (', '.join(devices) if every else _shown(devices))
-             for (name, before, after), devices in rows.items()]
-    text = f"{action.verb} {'; '.join(parts)}"
-    if image is not None:
-        text += f'; image {action.image} sha256 {image.sha256}'
-    text += f' ({current.step} {current.profile}, {current.kind}'
-    if 'request' in current.asked:
-        text += f", {current.asked['request']}"
-    note(node, current, f'{text})')
-
-
-def note_not_sent(node: Any, current: operation.Operation, end: Ended) -> None:
-    """Write down what of a noted write did not go out after all."""
-    names: dict[str, list[str]] = {}
-    for result in end.results:
-        if result.answer == 'not-sent':
-            names.setdefault(result.ref[1], []).append(result.ref[0])
-    if names:
-        note(node, current, 'not sent: ' + '; '.join(
-            f'{name} on {_shown(devices)}'
-            for name, devices in names.items()))
-
-
-def note(node: Any, current: operation.Operation, text: str) -> None:
-    """Put a line into the node's history, with who asked for it."""
-    saving.history(node, text, user=current.asked.get('user'),
-                   project=current.asked.get('project'))
-
-
-def _text(value: object) -> str:
-    return 'unknown' if value is None else str(value)
-
-
-def _shown(devices: list[str]) -> str:
-    shown = ', '.join(devices[:SHOWN_DEVICES])
-    more = len(devices) - SHOWN_DEVICES
-    return f'{shown} and {more} more' if more > 0 else shown

@@ -233,7 +233,7 @@ def _end_run(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
             ctx.task, seen, ctx.backend.all_transports, ctx.wall, plan=plan
         ).facts
     return Ending(ctx.operation, error, plan.to_dict() if plan else None,
-                  facts)
+                  facts, seen=seen)
 
 
 def _with_limit(ctx: Context, error: Detail) -> Detail:

@@ -46,6 +46,10 @@ LOG = log.getLogger(__name__)
 
 _FAULTS = {'clean': faults.CLEAN_FAILURE, 'service': faults.SERVICE_FAILURE}
 
+#: The types of the entries that Ironic's own handlers write.
+_EVENTS = {'clean': states.CLEANING, 'deploy': states.DEPLOYING,
+           'service': states.SERVICING}
+
 
 def changed_before(node: Any, kind: str) -> bool:
     """Whether an earlier step of the same service may have changed anything.
@@ -181,7 +185,7 @@ def _stay_active(task: Any, current: Operation, text: str) -> None:
     node.service_step = step
     LOG.error('Step %(step)s of node %(node)s: %(text)s', {
         'step': current.step, 'node': node.uuid, 'text': text})
-    saving.history(node, text, error=True)
+    saving.history(node, text, error=True, event_type=states.SERVICING)
     saving.save(node)
     saving.resume(task, 'service')
 
@@ -206,7 +210,7 @@ def _fail_in_place(task: Any, kind: str, text: str) -> None:
     async_steps.remove_node_flags(node)
     if flash_guard.lock_of(node) is None:
         manager_utils.wipe_token_and_url(task)
-    saving.history(node, text, error=True)
+    saving.history(node, text, error=True, event_type=_EVENTS[kind])
     saving.save(node)
     if node.provision_state == operation.WAIT_STATES[kind]:
         target = (states.MANAGEABLE if node.target_provision_state

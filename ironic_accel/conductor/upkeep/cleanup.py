@@ -31,6 +31,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeCache
 from ironic_accel.conductor.node import operation
@@ -166,6 +167,9 @@ def _drop_operation(node: Any) -> None:
                 'removing its operation', {
         'node': node.uuid, 'state': node.provision_state,
         'step': current.step if current else 'an operation'})
+    if current is not None:
+        history.stopped(node, current, 'the node is '
+                        f'{node.provision_state}, and its step has ended')
     keys.OPERATION.drop(node)
     keys.PROFILE.drop(node)
     record = operation.load_record(node)

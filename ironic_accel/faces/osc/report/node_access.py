@@ -24,6 +24,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import json
 import time
 from typing import Any
 from typing import TypeVar
@@ -34,6 +35,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc.errors import Missing
+from ironic_accel.model import history
 from ironic_accel.model import serialization
 from ironic_accel.model import traits as grammar
 
@@ -160,10 +162,30 @@ def no_inventory(ref: str) -> CommandError:
 def events(ironic: api.Ironic, ref: str) -> list[dict[str, Any]]:
     """The accelerator events in the history of a node, oldest first.
 
+    The end of an operation has its document too (``document``, see
+    ``model.history``). Of two ends of one operation the later one counts.
+
     :raises: Denied if the caller may not read the history.
     """
-    return [e for e in ironic.history(ref)
-            if e.get('event_type') == keys.EVENT.name]
+    found: dict[Any, dict[str, Any]] = {}
+    for number, event in enumerate(ironic.history(ref)):
+        if event.get('event_type') != keys.EVENT.name:
+            continue
+        text, doc = _document(str(event.get('event') or ''))
+        key = number if doc is None else doc.get('id')
+        found.pop(key, None)
+        found[key] = {**event, 'event': text, 'document': doc}
+    return list(found.values())
+
+
+def _document(text: str) -> tuple[str, dict[str, Any] | None]:
+    """The line of an event, and the document that follows it, or None."""
+    line, _, rest = text.partition('\n')
+    try:
+        doc = history.read(json.loads(rest)) if rest else None
+    except ValueError:
+        return text, None
+    return (text, None) if rest and doc is None else (line, doc)
 
 
 def _stored(data: Document | None,

@@ -32,6 +32,7 @@ import pytest
 import ironic_accel.conductor
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
@@ -298,8 +299,8 @@ def test_taken_over_at_any_call_of_a_run(
                 'sources', 'transports', 'start', 'poll', 'commit')}), \
             mock.patch.object(bmc_session, 'backend', watched(
                 'backend', bmc_session.backend)), \
-            mock.patch.object(node_journal, 'note_write', watched(
-                'evidence', node_journal.note_write)):
+            mock.patch.object(history, 'note_write', watched(
+                'evidence', history.note_write)):
         for _ in range(60):
             task = stage.acquire(stage.node)
             runner.tick(task)
