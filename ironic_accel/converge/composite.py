@@ -223,20 +223,21 @@ class CountingBackend(Delegating):
     :ivar writes: as ``model.plan.Counts`` has them.
     :ivar device_resets: those of the writes that reset a device.
     :ivar requests: requests of all inventories.
+    :ivar shown: the last inventory, or None.
     :ivar changes: what was begun to be written, for the history.
     """
 
     def __init__(self, backend: Backend) -> None:
         super().__init__(backend)
         self.changes: history.Changes = ()
-        self._shown: Inventory | None = None
+        self.shown: Inventory | None = None
         self.writes = 0
         self.device_resets = 0
         self.requests = 0
 
     def observe(self, known: Known = NOBODY) -> Inventory:
         """Read the inventory; see ports.Backend."""
-        seen = self._shown = super().observe(known)
+        seen = self.shown = super().observe(known)
         self.requests += seen.requests
         return seen
 
@@ -248,7 +249,7 @@ class CountingBackend(Delegating):
         """Start a write; see ports.Backend."""
         before = self.changes
         self.changes = history.begun(
-            before, action, image.sha256 if image else None, self._shown)
+            before, action, image.sha256 if image else None, self.shown)
         self.keep_changes()
         self.writes += action.writes
         self.device_resets += action.device_resets

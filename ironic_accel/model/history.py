@@ -39,10 +39,10 @@ from ironic_accel.model.matching import ItemState
 from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import value_of
 from ironic_accel.model.record import Record
-from ironic_accel.model.serialization import plain
-from ironic_accel.model.serialization import value_of
 
 SCHEMA = 'history/1'
 
@@ -52,17 +52,17 @@ BAD = frozenset({'refused', 'failed', 'stopped'})
 #: Maximum size of a document, and number of its changes.
 MOST_BYTES, MOST_CHANGES = 32 * 1024, 256
 #: Characters of a message that are kept.
-_TEXT = 300
+_MOST_TEXT = 300
 
 #: The columns of ``rows``.
-FIELDS = ('time', 'outcome', 'result', 'device', 'serial', 'component',
-          'from', 'to', 'image_sha256', 'step', 'profile', 'user', 'project',
-          'request', 'operation', 'seconds', 'message_id', 'message',
-          'error', 'id')
+FIELDS = ('time', 'system', 'outcome', 'result', 'device', 'serial',
+          'component', 'from', 'to', 'image_sha256', 'step', 'profile',
+          'user', 'project', 'request', 'operation', 'seconds', 'message_id',
+          'message', 'error', 'id')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Change:
+class Written:
     """A component or mode of a device that an operation began to write.
 
     :ivar before: its value when it was first written, or None if unknown.
@@ -87,7 +87,7 @@ class Change:
         return (self.device, self.name)
 
 
-Changes = tuple[Change, ...]
+Changes = tuple[Written, ...]
 
 
 def begun(changes: Changes, action: Action, sha256: str | None,
@@ -103,7 +103,7 @@ def begun(changes: Changes, action: Action, sha256: str | None,
         item = change.item
         known = out.get(item.ref)
         device = seen.device(item.device) if seen else None
-        out[item.ref] = Change(
+        out[item.ref] = Written(
             item.device, device.serial if device else None, item.name,
             item.kind, known.before if known else change.seen, item.wanted,
             sha256)
@@ -115,7 +115,7 @@ def failed(changes: Changes, details: Mapping[Ref, Detail]) -> Changes:
     return tuple(
         c if c.ref not in details else dataclasses.replace(
             c, message_id=details[c.ref].message_id,
-            message=printable(details[c.ref].summary)[:_TEXT])
+            message=printable(details[c.ref].summary)[:_MOST_TEXT])
         for c in changes)
 
 
@@ -133,7 +133,7 @@ def dump(changes: Changes) -> list[list[Any]]:
 def load(raw: Iterable[Sequence[Any]]) -> Changes:
     """Read ``dump`` back."""
     return tuple(
-        Change(device, serial, name, kind, value_of(before),
+        Written(device, serial, name, kind, value_of(before),
                value_of(wanted), sha256, message_id, message)
         for (name, kind, before, wanted, sha256, message_id, message,
              devices) in raw
@@ -141,7 +141,7 @@ def load(raw: Iterable[Sequence[Any]]) -> Changes:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class End:
+class OperationEnd:
     """The end of an operation.
 
     :ivar outcome: ``converged``, ``done``, ``refused``, ``failed`` or
@@ -158,7 +158,7 @@ class End:
     refused: Sequence[Mapping[str, Any]] = ()
 
 
-def changed(changes: Changes, end: End, facts: Knowledge
+def changed(changes: Changes, end: OperationEnd, facts: Knowledge
             ) -> list[dict[str, Any]]:
     """The ``changes`` of a document: each with its result.
 
@@ -179,7 +179,7 @@ def changed(changes: Changes, end: End, facts: Knowledge
     return out + _not_begun(changes, end)
 
 
-def _result(change: Change, end: End, facts: Knowledge
+def _result(change: Written, end: OperationEnd, facts: Knowledge
             ) -> tuple[str, str | None]:
     record = end.record or Record()
     if end.outcome == 'converged':
@@ -204,42 +204,52 @@ def _result(change: Change, end: End, facts: Knowledge
     return 'not verified', None
 
 
-def _not_begun(changes: Changes, end: End) -> list[dict[str, Any]]:
+def _not_begun(changes: Changes, end: OperationEnd) -> list[dict[str, Any]]:
     """Rows for what was refused, or failed, without being written."""
     found: dict[tuple[Any, Any], dict[str, Any]] = {}
     for no in end.refused[:MOST_CHANGES]:
+        detail = Detail(no['reason'], expected=_text(no.get('expected')),
+                        seen=_text(no.get('seen')), device=no['device'],
+                        component=no['name'])
         found[no['device'], no['name']] = _row(
-            end, no['device'], no['name'], no.get('kind'), no.get('seen'),
-            no.get('wanted'), 'refused', no['reason'])
+            end, detail, 'refused', no.get('kind'), no.get('wanted'))
     error = end.error
     if error is not None and error.device and not end.refused:
-        found[error.device, error.component] = _row(
-            end, error.device, error.component, None, error.seen,
-            error.expected, 'failed', error.summary, error.message_id)
+        found[error.device, error.component] = _row(end, error, 'failed')
     known = {c.ref for c in changes}
     return [row for ref, row in found.items() if ref not in known]
 
 
-def _row(end: End, device: str, name: str | None, kind: str | None,
-         before: Any, wanted: Any, result: str, message: str,
-         message_id: str | None = None) -> dict[str, Any]:
-    there = end.seen.device(device) if end.seen else None
-    return {'device': device or None,
+def _row(end: OperationEnd, detail: Detail, result: str,
+         kind: str | None = None, wanted: Any = None) -> dict[str, Any]:
+    there = end.seen.device(detail.device or '') if end.seen else None
+    part = there.component(detail.component or '') if there else None
+    mode = there.mode(detail.component or '') if there else None
+    before = part.running if part else plain(mode.current) if mode else None
+    facts = ', '.join(f'{name} {value}' for name, value in (
+        ('expected', detail.expected), ('seen', detail.seen)) if value)
+    text = detail.summary + (f' ({facts})' if facts else '')
+    return {'device': detail.device or None,
             'serial': there.serial if there else None,
-            'component': name, 'kind': kind, 'from': before, 'to': wanted,
-            'image_sha256': None, 'result': result,
-            'message_id': message_id,
-            'message': printable(message)[:_TEXT]}
+            'component': detail.component or None, 'kind': kind,
+            'from': before, 'to': wanted, 'image_sha256': None,
+            'result': result, 'message_id': detail.message_id,
+            'message': printable(text)[:_MOST_TEXT]}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def document(values: Mapping[str, Any], changes: Sequence[Mapping[str, Any]],
              error: Detail | None) -> dict[str, Any]:
     """The document ``history/1``, within its size.
 
-    :param values: ``id``, ``operation`` (Ironic's, or ``apply`` of the
-        command), ``step``, ``profile``, ``outcome``, ``started`` and
-        ``finished`` (epoch seconds), ``seconds``, ``writes``, ``resets``,
-        ``user``, ``project`` and ``request``; None where unknown.
+    :param values: ``id``, ``system`` (the node's uuid, or BMC and System),
+        ``operation`` (Ironic's, or ``command``), ``step``, ``profile``,
+        ``outcome``, ``started`` and ``finished`` (epoch seconds),
+        ``seconds``, ``writes``, ``resets``, ``user``, ``project`` and
+        ``request``; None where unknown.
     """
     doc = {
         'schema': SCHEMA, **values, 'started': moment(values.get('started')),
@@ -295,8 +305,8 @@ def rows(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = {
         'time': doc.get('finished'), **{
             name: doc.get(name) for name in (
-                'outcome', 'step', 'profile', 'user', 'project', 'request',
-                'operation', 'seconds', 'error', 'id')}}
+                'system', 'outcome', 'step', 'profile', 'user', 'project',
+                'request', 'operation', 'seconds', 'error', 'id')}}
     changes = [c for c in doc['changes'] if isinstance(c, dict)] or [{}]
     return [{name: cell({**shared, **{
         k: v for k, v in change.items() if k in FIELDS},

@@ -40,7 +40,7 @@ from ironic_accel.model import history
 from ironic_accel.model.history import Changes
 from ironic_accel.model.history import dump
 from ironic_accel.model.plan import Action
-from ironic_accel.model.serialization import plain
+from ironic_accel.model.plan import plain
 
 __all__ = ['changes_of', 'dump', 'ended', 'keep', 'note', 'note_not_sent',
            'note_write', 'stopped']
@@ -122,7 +122,7 @@ def ended(node: Any, current: Operation, result: Mapping[str, Any],
     :param plan: the document of the last plan, or None.
     :param seen: the last inventory, or None.
     """
-    end = history.End(
+    end = history.OperationEnd(
         str(result['outcome']), error, operation.load_record(node), seen,
         (plan or {}).get('refused') or ())
     _write(node, current, result, end)
@@ -142,11 +142,11 @@ def stopped(node: Any, current: Operation, why: str) -> None:
         'started': now - seconds, 'finished': now, 'seconds': seconds,
         'writes': current.writes, 'resets': current.resets,
         'requests': current.requests},
-        history.End('stopped', error, operation.load_record(node)))
+        history.OperationEnd('stopped', error, operation.load_record(node)))
 
 
 def _write(node: Any, current: Operation, result: Mapping[str, Any],
-           end: history.End) -> None:
+           end: history.OperationEnd) -> None:
     values = {name: result.get(name) for name in (
         'id', 'operation', 'step', 'profile', 'outcome', 'started',
         'finished', 'seconds', 'writes', 'resets')}
@@ -154,7 +154,8 @@ def _write(node: Any, current: Operation, result: Mapping[str, Any],
              for name in ('user', 'project', 'request')}
     changes = history.changed(
         changes_of(node, current), end, catalogue.catalogue())
-    doc = history.document({**values, **asked}, changes, end.error)
+    doc = history.document({'system': node.uuid, **values, **asked}, changes,
+                           end.error)
     note(node, current, f'{_words(current, result, end.error)}\n'
          + json.dumps(doc, separators=(',', ':')))
 

@@ -32,7 +32,6 @@ from ironic_accel.converge import write_watch
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import plain
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 

@@ -32,6 +32,7 @@ from urllib import parse
 
 from ironic_accel.bounded import files
 from ironic_accel.model import errors
+from ironic_accel.model import history
 from ironic_accel.model.profile import Profile
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
@@ -76,7 +77,7 @@ def _named(shown: str, key: str, ending: str) -> str:
     return f'{words[:60]}-{digest}.{ending}'
 
 
-def _same_url(one: str, other: str) -> bool:
+def same_url(one: str, other: str) -> bool:
     """Whether two URLs have the same scheme, host and port."""
     return one == other or (origin.of(one) is not None
                             and origin.of(one) == origin.of(other))
@@ -145,6 +146,7 @@ class FileJournal:
         inventory. It is stored because a run that was killed in a reset
         leaves the host off too.
     :ivar names: the URLs under which the BMC was reached.
+    :ivar changes: what the run has begun to write, for its history.
     """
 
     path: str
@@ -154,7 +156,9 @@ class FileJournal:
     names: tuple[str, ...] = ()
     time: uptime.Elapsed = dataclasses.field(
         default_factory=uptime.Elapsed)
+    changes: history.Changes = ()
     _loaded: str | None = None
+    _saved: Record | None = None
 
     def load(self) -> Record | None:
         """The record that the last run saved, or None.
@@ -187,7 +191,7 @@ class FileJournal:
         known = raw.get('identity')
         if known is None:
             bmc, system = raw.get('bmc'), raw.get('system')
-            return system == self.identity.system and _same_url(
+            return system == self.identity.system and same_url(
                 str(bmc), self.identity.url)
         return self.identity.is_same(_identity(raw))
 
@@ -201,6 +205,7 @@ class FileJournal:
             self.time = uptime.Elapsed(raw.get('time'))
             self.found = raw['found']
             self.names = tuple(map(str, raw.get('names') or [raw['bmc']]))
+            self.changes = history.load(raw.get('changes') or ())
             return record_mod.load(raw['record'])
         except (AttributeError, LookupError, TypeError,
                 ValueError) as exc:
@@ -224,12 +229,23 @@ class FileJournal:
                          'uuid': self.identity.uuid,
                          'serial': self.identity.serial},
                      'found': self.found, 'time': self.time.mark(),
+                     'changes': history.dump(self.changes),
                      'record': record_mod.dump(record)})
+        self._saved = record
         if self._loaded not in (None, self.path):
             # The one that was taken over must not be found again.
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(str(self._loaded))
             self._loaded = self.path
+
+    def keep(self, changes: history.Changes) -> None:
+        """Save what is about to be written, with the record of its intent.
+
+        :raises: AccelError if that fails.
+        """
+        self.changes = changes
+        if self._saved is not None:
+            self.save(self._saved)
 
     def _write(self, document: dict[str, Any]) -> None:
         folder = os.path.dirname(os.path.abspath(self.path))
@@ -280,7 +296,7 @@ def left_open(bmc: str, profile: Profile, path: str | None = None
         names = raw.get('names') or [raw.get('bmc')]
         if record is not None and record.digest == profile.digest and (
                 record.intent is not None) and any(
-                    _same_url(bmc, str(name)) for name in names):
+                    same_url(bmc, str(name)) for name in names):
             return record
     return None
 

@@ -40,6 +40,7 @@ COMMANDS = {
     'show': 'show all fields of one accelerator of a system',
     'plan': 'show the changes needed to make a system match a profile',
     'apply': 'apply a profile to a system and verify it',
+    'history': 'print what runs wrote to systems, and how they ended',
     'validate': 'check profiles',
     'templates': 'print deploy templates and runbooks of profiles',
     'twin': 'run a simulated BMC',

@@ -47,6 +47,7 @@ from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import planning
+from ironic_accel.faces.cli.run_history import RunHistory
 from ironic_accel.faces.cli.run_progress import RunProgress
 from ironic_accel.faces.cli import session
 from ironic_accel.faces import failure
@@ -86,9 +87,12 @@ def apply(args: argparse.Namespace, profile: Profile) -> dict[str, Any]:
         record = planning.begin(allowed, earlier, journal.time.now())
         store = stack.enter_context(planning.image_store(args))
         agreed = consent.of(args, opened, allowed)
-        document = CommandRun(
+        ends = RunHistory.begin(opened, journal, earlier, record)
+        run = CommandRun(
             opened, journal, store, allowed, record, pace, _rules(args),
-            agreed, limited=allowed is not profile).to_the_end()
+            agreed, limited=allowed is not profile)
+        document = run.to_the_end()
+        ends.end(document, run.record, run.is_interrupted)
         serving.keep = bool((document['error'] or {}).get('running'))
         return document
 
@@ -159,6 +163,7 @@ class CommandRun:
     limited: bool = False
     plan: Plan | None = None
     performed: int = 0
+    is_interrupted: bool = False
     before: Record = dataclasses.field(default_factory=Record)
 
     def __post_init__(self) -> None:
@@ -340,6 +345,7 @@ class CommandRun:
         self.journal.save(self.record)
 
     def _interrupted(self) -> Detail:
+        self.is_interrupted = True
         intent = self.record.intent
         running = None
         if intent is not None:

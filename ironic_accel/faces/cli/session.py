@@ -35,6 +35,7 @@ from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces.cli import request_log
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.history import Changes
 from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
@@ -69,11 +70,16 @@ def _agreed() -> None:
     """Accept every inventory."""
 
 
+def _not_kept(changes: Changes) -> None:
+    """Keep nothing: only a run with a journal does."""
+
+
 class SessionBackend(CountingBackend):
     """The backend of a command, which keeps the last inventory.
 
     :ivar agree: called after each inventory, before it is used; it raises if
         the changes of the run were not agreed to.
+    :ivar keep: called with the changes before each write.
     :ivar seen: the last inventory, or None.
     :ivar requests: requests of all inventories, and one for each write and
         each poll.
@@ -82,6 +88,7 @@ class SessionBackend(CountingBackend):
     def __init__(self, backend: Backend) -> None:
         super().__init__(backend)
         self.agree: Callable[[], None] = _agreed
+        self.keep: Callable[[Changes], None] = _not_kept
         self.seen: Inventory | None = None
 
     def observe(self, known: Known = NOBODY) -> Inventory:
@@ -89,6 +96,10 @@ class SessionBackend(CountingBackend):
         self.seen = super().observe(known)
         self.agree()
         return self.seen
+
+    def keep_changes(self) -> None:
+        """Make the changes durable; see CountingBackend."""
+        self.keep(self.changes)
 
     def take(self) -> Inventory | None:
         """The inventory taken since the last call, or None."""

@@ -16,21 +16,33 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from collections.abc import Sequence
+import datetime
 from typing import Any
 
+from ironic_accel.faces import history_view
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import node_access
+from ironic_accel.model import history
 
-COLUMNS = ('Time', 'Conductor', 'User', 'Severity', 'Event')
+#: The columns of a table: a row for each event.
+LINES = ('Time', 'Conductor', 'User', 'Severity', 'Outcome', 'Event')
+#: The columns of all other formats: a row for each change.
+COLUMNS = (*history_view.COLUMNS, 'Conductor', 'Severity', 'Event')
 
 
 class History(base.Lister):
     """List the accelerator events of a node, oldest first.
 
     There is an event for every write, with its devices, versions and the
-    digest of the image, for the end of every operation and for every alert.
-    Send the output of -f json to the support of a vendor.
+    digest of the image, for the end of every operation (converged, done,
+    refused, failed, stopped) and for every alert. A table has a row for each
+    event; --long and the formats csv, json, yaml and value have a row for
+    each component that an operation changed, with its serial number, values,
+    result and the message of the BMC. Send the output of -f json or -f csv
+    to the support of a vendor. Ironic keeps the last
+    [conductor]node_history_max_entries entries of a node.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -39,6 +51,12 @@ class History(base.Lister):
         base.add_node(parser)
         parser.add_argument('--last', type=base.positive, metavar='<n>',
                             help='Show the last n events only.')
+        parser.add_argument('--failed', action='store_true',
+                            help='Show operations only that were refused, '
+                                 'failed or were stopped.')
+        parser.add_argument('--long', action='store_true',
+                            help='Print a row for each changed component, '
+                                 'with all columns.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -50,11 +68,54 @@ class History(base.Lister):
             self.say(f'node {parsed_args.node} has no accelerator events: '
                      'nothing was written yet, or Ironic stores no history '
                      '([conductor]node_history)')
-        return COLUMNS, [row(e) for e in events[-(parsed_args.last or 0):]]
+        if parsed_args.failed:
+            events = [e for e in events if e['document'] is not None
+                      and history.is_bad(e['document'])]
+        events = events[-(parsed_args.last or 0):]
+        if by_event(parsed_args):
+            return LINES, [line(e) for e in events]
+        found = [row for e in events for row in rows(e)]
+        if parsed_args.formatter == 'csv':
+            found = [tuple(map(history_view.sheet_cell, r)) for r in found]
+        return COLUMNS, [formatters.row(*r) for r in found]
 
 
-def row(event: Mapping[str, Any]) -> tuple[Any, ...]:
+def by_event(args: argparse.Namespace) -> bool:
+    """Whether a row is an event: in a table for people."""
+    asked: Sequence[str] = args.columns or ()
+    return (args.formatter == 'table' and not args.long
+            and all(name in LINES for name in asked))
+
+
+def line(event: Mapping[str, Any]) -> tuple[Any, ...]:
     """The row of an event."""
-    return formatters.row(event.get('created_at'), event.get('conductor'),
-                          event.get('user'), event.get('severity'),
-                          event.get('event'))
+    doc = event['document'] or {}
+    return formatters.row(
+        event.get('created_at'), event.get('conductor'), event.get('user'),
+        event.get('severity'), doc.get('outcome'), event.get('event'))
+
+
+def rows(event: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of the changes of an event; one row without any."""
+    about = [history.cell(event.get(name))
+             for name in ('conductor', 'severity', 'event')]
+    doc = event['document']
+    if doc is not None:
+        return [(*found, *about) for found in history_view.cells(doc)]
+    shared = {'time': iso(event.get('created_at')),
+              'outcome': 'event', 'user': history.cell(event.get('user')),
+              'project': history.cell(event.get('project'))}
+    return [(*map(shared.get, history.FIELDS), *about)]
+
+
+def iso(at: Any) -> str | None:
+    """The time of an event of Ironic's API, in UTC, without fractions."""
+    if not isinstance(at, str):
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    return history.moment(found.timestamp())

@@ -109,7 +109,10 @@ def _node(ironic: api.Ironic, node: Document, site: FleetProfiles,
     denied = list(seen.denied)
     events: list[dict[str, Any]] | None = None
     try:
-        events = node_access.events(ironic, str(node['uuid']))[-EVENTS:]
+        events = [
+            {k: v for k, v in event.items() if k != 'document'}
+            for event in node_access.events(
+                ironic, str(node['uuid']))[-EVENTS:]]
     except Denied as error:
         denied.append(str(error))
     except CommandError as error:

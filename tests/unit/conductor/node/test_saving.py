@@ -36,7 +36,7 @@ from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.operation import node_journal
+
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.publication import traits
