@@ -121,10 +121,10 @@ def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
         return ended(record, intent, end)
     well = {r.ref for r in end.results if r.ok}
     failed = [r for r in end.results if not r.ok]
-    for result in failed:
-        if result.detail is not None:
-            record = dataclasses.replace(
-                record, failure=result.detail.to_dict())
+    # That of the first item, which an error without attempts left names.
+    first = next((r.detail for r in failed if r.detail is not None), None)
+    if first is not None:
+        record = dataclasses.replace(record, failure=first.to_dict())
     gone = {r.ref for r in failed}
     items = tuple(i for i in intent.items
                   if i.ref in well or i.ref not in gone)

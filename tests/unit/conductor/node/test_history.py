@@ -14,6 +14,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+from unittest import mock
+
 from ironic.common import context as ironic_context
 from ironic.common import states
 from ironic import objects
@@ -21,9 +25,14 @@ import pytest
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history as node_history
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import context as contexts
+from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.converge.ports import Pace
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Action
 from tests.unit.conductor.operation.test_runner import stage
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import site_profile
@@ -38,6 +47,12 @@ def history(stage: Stage) -> list[objects.NodeHistory]:
     """What the node's history has of ours."""
     return [e for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id) if e.event_type == 'accelerator']
+
+
+def documents(stage: Stage) -> list[dict[str, Any]]:
+    """The documents of the ends of operations, oldest first."""
+    found = [e.event.partition('\n')[2] for e in history(stage)]
+    return [json.loads(text) for text in found if text]
 
 
 def by(stage: Stage, user: str | None) -> None:
@@ -69,6 +84,119 @@ def test_history_names_the_user(stage: Stage) -> None:
         and e.event.endswith(f'(apply_profile h100-new, clean, {REQUEST})')]
     assert {(e.user, e.project) for e in events} == {
         ('alice', 'operations')}
+
+
+def test_an_end_has_devices_values_images_and_who_asked(stage: Stage) -> None:
+    acquire = stage.acquire
+    by(stage, 'alice')
+    stage.begin(profile='h100-new')
+    stage.acquire = acquire
+    told = stage.run()
+    doc, = documents(stage)
+    assert (doc['outcome'], doc['id'], doc['user'], doc['request']) == (
+        'converged', told['id'], 'alice', REQUEST)
+    assert doc['system'] == stage.node.uuid
+    gpu, = [c for c in doc['changes']
+            if (c['device'], c['component']) == ('gpu-0', 'gpu')]
+    assert (gpu['serial'], gpu['from'], gpu['to'], gpu['result']) == (
+        'gpu-0', sample.OLD, sample.NEW, 'verified')
+    assert len(gpu['image_sha256']) == 64
+    assert {c['component'] for c in doc['changes']} == {'gpu', 'ecc'}
+    line = history(stage)[-1].event.partition('\n')[0]
+    assert line.startswith('apply_profile h100-new: converged in ')
+
+
+def test_a_refused_step_is_in_the_history(stage: Stage) -> None:
+    stage.begin('deploy', profile='h100-strict')
+    assert stage.run()['outcome'] == 'refused'
+    doc, = documents(stage)
+    assert doc['outcome'] == 'refused'
+    assert {c['result'] for c in doc['changes']} == {'refused'}
+    assert (doc['writes'], doc['user']) == (0, None)
+
+
+def test_a_failed_write_has_its_message_and_is_not_verified(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    start = stage.box.start
+    no = Rejected(Detail('the image was rejected',
+                         message_id='Update.1.0.VerificationFailed'))
+
+    def turned_down(action: Action, *args: Any, **more: Any) -> Any:
+        if action.verb == 'update':
+            raise no
+        return start(action, *args, **more)
+
+    with mock.patch.object(stage.box, 'start', side_effect=turned_down,
+                           autospec=True):
+        assert stage.run()['outcome'] == 'failed'
+    doc, = documents(stage)
+    assert doc['outcome'] == 'failed'
+    assert doc['message_id'] == 'Update.1.0.VerificationFailed'
+    rows = [c for c in doc['changes'] if c['component'] == 'gpu']
+    assert {(c['result'], c['message_id'], c['message']) for c in rows} == {
+        ('failed', 'Update.1.0.VerificationFailed',
+         'the image was rejected')}
+    assert 'the image was rejected' in doc['error']
+
+
+def test_a_write_in_progress_at_the_end_is_unknown(stage: Stage) -> None:
+    stage.begin(profile=site_profile('brief', limits={'minutes': 1}))
+    stage.seconds = 30.0
+    stage.box.flash = 4000
+    stage.node.refresh()
+    while stage.node.provision_state == states.CLEANWAIT:
+        stage.tick()
+    doc = documents(stage)[0]
+    assert 'unknown' in {c['result'] for c in doc['changes']}
+    assert 'verified' not in {
+        c['result'] for c in doc['changes'] if c['component'] == 'gpu'}
+
+
+def test_a_process_that_dies_in_a_write_loses_no_change(stage: Stage) -> None:
+    """What is about to be written is saved before it is sent."""
+    stage.begin(profile='h100-new')
+
+    class Died(BaseException):
+        pass
+
+    with mock.patch.object(stage.box, 'start', side_effect=Died,
+                           autospec=True), pytest.raises(Died):
+        stage.run()
+    objects.Node.release(None, 'this-conductor', stage.node.id)
+    stage.node.refresh()
+    current = operation.load(stage.node)
+    assert current is not None
+    assert {c.name for c in node_history.changes_of(
+        stage.node, current)} <= {'gpu', 'ecc'}
+    assert node_history.changes_of(stage.node, current)
+    assert stage.run(200)['outcome'] == 'converged'
+    assert {c['from'] for c in documents(stage)[-1]['changes']
+            if c['component'] == 'gpu'} == {sample.OLD}
+
+
+def test_an_operation_that_ends_from_outside_is_stopped(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    while not stage.box.pushes:
+        stage.tick()
+    task = stage.acquire(stage.node)
+    task.node.provision_state = states.CLEANFAIL
+    task.node.save()
+    cleanup.reap(task)
+    task.release_resources()
+    doc = documents(stage)[-1]
+    assert doc['outcome'] == 'stopped'
+    assert 'the node is clean failed' in doc['error']
+    assert {c['result'] for c in doc['changes']} == {'unknown'}
+
+
+def test_malformed_changes_of_an_operation_are_ignored(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.node.refresh()
+    current = operation.load(stage.node)
+    assert current is not None
+    assert node_history.changes_of(
+        stage.node, current.but(changes=(['x'],))) == ()
 
 
 def test_history_of_an_unrequested_write(stage: Stage) -> None:

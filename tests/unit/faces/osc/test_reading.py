@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import csv
+import io
 import json
 import pathlib
 import time
@@ -240,6 +242,74 @@ def test_a_lessee_sees_traits_without_status(
     assert rows['CUSTOM_ACCEL_IS_H100_NEW']['Status'] == 'not permitted'
 
 
+CHANGE = {'device': 'gpu-1', 'serial': 'S1', 'component': 'gpu',
+          'kind': 'firmware', 'from': '1', 'to': '2', 'image_sha256': 'f' * 64,
+          'result': 'failed', 'message_id': 'Update.1.0.Failed',
+          'message': '=cmd'}
+
+
+def ended(number: int, outcome: str, *changes: dict[str, Any],
+          line: str = 'apply_profile p') -> dict[str, Any]:
+    """An event of the end of an operation."""
+    doc = {'schema': 'history/1', 'id': f'run-{number}', 'outcome': outcome,
+           'step': 'apply_profile', 'profile': 'p', 'user': 'ada',
+           'finished': '2026-01-01T00:00:00Z', 'seconds': 9.5,
+           'error': None, 'changes': list(changes)}
+    return {'event_type': 'accelerator', 'created_at': '2026-01-01',
+            'conductor': 'one', 'user': 'ada', 'severity': 'INFO',
+            'event': f'{line}: {outcome}\n{json.dumps(doc)}'}
+
+
+def test_history_has_a_row_for_each_change_and_one_value_in_each_cell(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud, _history=[
+        ended(1, 'converged', {**CHANGE, 'result': 'verified'}),
+        ended(2, 'failed', CHANGE, {**CHANGE, 'device': 'gpu-2'})])
+    told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a', '-f',
+                        'json')
+    assert [(r['Device'], r['Serial'], r['Component'], r['From'], r['To'],
+             r['Result'], r['Message ID']) for r in told.data] == [
+        ('gpu-1', 'S1', 'gpu', '1', '2', 'verified', 'Update.1.0.Failed'),
+        ('gpu-1', 'S1', 'gpu', '1', '2', 'failed', 'Update.1.0.Failed'),
+        ('gpu-2', 'S1', 'gpu', '1', '2', 'failed', 'Update.1.0.Failed')]
+    failed = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a',
+                          '--failed', '-f', 'csv')
+    heading, *rows = csv.reader(io.StringIO(failed.out))
+    assert len(rows) == 2
+    first = dict(zip(heading, rows[0], strict=True))
+    assert (first['Outcome'], first['Time'], first['User']) == (
+        'failed', '2026-01-01T00:00:00Z', 'ada')
+    assert first['Message'] == "'=cmd"
+    shown = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a',
+                         '--failed')
+    assert 'apply_profile p: failed' in shown.out
+    assert 'history/1' not in shown.out
+
+
+def test_the_later_of_two_ends_of_an_operation_counts(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud, _history=[
+        ended(1, 'stopped', CHANGE), ended(2, 'done'),
+        ended(1, 'converged', {**CHANGE, 'result': 'verified'})])
+    told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a', '-f',
+                        'json')
+    assert [(r['ID'], r['Outcome']) for r in told.data] == [
+        ('run-2', 'done'), ('run-1', 'converged')]
+
+
+@pytest.mark.parametrize('rest', ['{', '[1]', '{"schema": "history/9"}'])
+def test_an_event_that_is_no_document_is_shown_as_it_is(
+        make_cloud: MakeCloud, rest: str) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud, _history=[
+        {**ended(1, 'done'), 'event': f'a line\n{rest}'}])
+    told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a', '-f',
+                        'json')
+    assert [r['Event'] for r in told.data] == [f'a line {rest}']
+
+
 def test_history_lists_accelerator_events_only(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
@@ -255,6 +325,7 @@ def test_history_lists_accelerator_events_only(
     told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a',
                         '--last', '1', '-f', 'json')
     assert [r['Event'] for r in told.data] == ['burn 2']
+    assert [r['Outcome'] for r in told.data] == ['event']
     cloud.may.discard('history')
     told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a')
     assert told.status == 1
