@@ -60,8 +60,9 @@ class Detail:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Detail:
-        """Read ``to_dict`` back."""
-        known = {k: v for k, v in raw.items() if k != 'class'}
+        """Read ``to_dict`` back, without what a later version added."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {k: v for k, v in raw.items() if k in names}
         return cls(**known, error_class=ErrorClass(raw['class']))
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.operation import node_journal
+from ironic_accel.conductor.node import history as node_history
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Action
@@ -33,7 +33,7 @@ def _noted(action: Action) -> str:
     current = operation.Operation(
         'clean', 'apply_profile', profile='roce', asked={'user': 'u1'})
     with mock.patch.object(saving, 'history', autospec=True) as history:
-        node_journal.note_write(
+        node_history.note_write(
             types.SimpleNamespace(uuid='n1'), current, action, None)
     (call,) = history.call_args_list
     assert call.kwargs['user'] == 'u1'
