@@ -206,6 +206,13 @@ def test_a_version_leads_to_its_nodes(
     assert set(names(shown)) == {n['name'] for n in report['nodes'] if any(
         c['running'] == fleet.OLD for d in n['devices']
         for c in d['components'])}
+    assert shown.run("document.getElementById('search').value"
+                     ) == f'"gpu {fleet.OLD}"'
+    # A version that begins or ends as another one is not it.
+    search(shown, f'"gpu {fleet.OLD[:-1]}"')
+    assert names(shown) == []
+    search(shown, f'gpu {fleet.OLD[:-1]}')
+    assert names(shown) != []
 
 
 def test_the_versions_are_those_of_the_devices(
@@ -452,4 +459,7 @@ def test_an_empty_page_names_the_next_command(
         nodes, others=others)), 'utf-8')
     opened.open(path.as_uri(), 390, 844)
     assert command in opened.run("document.getElementById('empty').innerText")
+    # Nodes without an inventory may have failed: they are listed.
+    assert opened.run("document.querySelectorAll('tr.node').length"
+                      ) == len(made)
     assert opened.problems == []

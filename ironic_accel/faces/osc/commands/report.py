@@ -39,8 +39,9 @@ Document = Mapping[str, Any]
 
 COLUMNS = ('Node', 'State', 'Status', 'Devices', 'Health', 'Profiles',
            'Drift', 'Last operation', 'Inventory')
-DEVICE_COLUMNS = ('Node', 'State', 'Device', 'Kind', 'Product', 'Serial',
-                  'Health', 'Firmware', 'Modes', 'Differences', 'Inventory')
+DEVICE_COLUMNS = ('Node', 'State', 'Device', 'Status', 'Kind', 'Product',
+                  'Serial', 'Health', 'Firmware', 'Modes', 'Differences',
+                  'Inventory')
 #: A profile on a node, by its status.
 WORDS = {'compliant': 'compliant', 'differs': 'differs',
          'unread': 'not read', 'can': 'can be applied'}
@@ -214,6 +215,7 @@ def device_row(node: Document, device: Document) -> tuple[Any, ...]:
         node['name'] or node['uuid'],
         node['state'],
         device['id'],
+        device['status'],
         device.get('kind', hidden),
         device.get('product') or device.get('model'),
         device.get('serial'),

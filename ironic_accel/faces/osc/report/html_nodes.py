@@ -28,6 +28,7 @@ from typing import Any
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import next_steps
 from ironic_accel.faces.osc.report import node_status
+from ironic_accel.faces.osc.report.markup import code
 from ironic_accel.faces.osc.report.markup import Content
 from ironic_accel.faces.osc.report.markup import el
 from ironic_accel.faces.osc.report.markup import Element
@@ -157,7 +158,7 @@ def _details(node: Document) -> Content:
              f"power: {node['power']}" if node['power'] else None,
              node['stopped']]
     return [
-        el('p', 'Next: ', el('code', command)) if command else None,
+        el('p', 'Next: ', code(command)) if command else None,
         el('ul', (el('li', el('b', r['status']), ': ', words(r['text']))
                   for r in node['remarks'])) if node['remarks'] else None,
         _devices(node) if node['devices'] else None,
@@ -221,12 +222,13 @@ def _firmware(device: Document, wanted: Mapping[tuple[str, str], Any],
         found.setdefault((
             base_name(str(part['name'])), view.current(part, 'running'),
             str(wanted.get((device['id'], part['name'])))), []).append(part)
-    return [el('div', words(
+    # The script finds a version between blanks.
+    return [el('div', ' ', words(
         name if len(parts) == 1 else f'{len(parts)} {TIMES} {name}'), ' ',
         term(view.current({**parts[0], 'pending': None}, 'running')),
         [' → ', term(parts[0]['pending']), ' pending'] if parts[0][
             'pending'] not in (None, parts[0]['running']) else None,
-        _expected(wanted, device, parts[0]['name']))
+        _expected(wanted, device, parts[0]['name']), ' ')
         for (name, *_rest), parts in found.items()] or view.UNKNOWN
 
 

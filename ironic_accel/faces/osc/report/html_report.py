@@ -64,12 +64,14 @@ def _head() -> Element:
 
 def _sections(report: Document) -> list[Element | None]:
     steps = next_steps.of_fleet(report)
-    if steps:
-        return [html_sections.empty(steps), html_sections.missing(report)]
+    empty = html_sections.empty(steps) if steps else None
+    if not report['nodes']:
+        return [empty, html_sections.missing(report)]
     profile = next((n['change']['profile'] for n in report['nodes']
                     if n['change']), None)
     # The script fills in the picture and the tools, and shows them.
     return [
+        empty,
         html_sections.card('Nodes', el('div', id='tools'), el(
             'div', html_nodes.table(report['nodes'], profile), cls='scroll',
             role='region', tabindex=0, aria_label='Table of nodes'),

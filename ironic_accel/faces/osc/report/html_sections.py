@@ -22,6 +22,7 @@ from typing import Any
 
 from ironic_accel.faces.osc.report.html_nodes import grid
 from ironic_accel.faces.osc.report.html_nodes import slug
+from ironic_accel.faces.osc.report.markup import code
 from ironic_accel.faces.osc.report.markup import Content
 from ironic_accel.faces.osc.report.markup import el
 from ironic_accel.faces.osc.report.markup import Element
@@ -34,6 +35,8 @@ Document = Mapping[str, Any]
 
 CHANGE_COLUMNS = ('Profile', 'Compliant', 'Would change', 'Refused',
                   'Does not apply', 'Not known', 'Digest')
+#: How to see what a profile would change before a conductor has it.
+_PREVIEW = 'baremetal accelerator report --profile FILE --html report.html'
 #: Number of products whose versions are shown without a click.
 _OPEN = 3
 
@@ -77,8 +80,8 @@ def tiles(report: Document) -> Element:
 
 def empty(steps: Iterable[tuple[str, str]]) -> Element:
     """The next commands where there is nothing to report yet."""
-    return card('Nothing to report yet', (
-        el('p', words(text), ' ', el('code', command))
+    return card('Next', (
+        el('p', words(text), ' ', code(command))
         for text, command in steps), name='empty')
 
 
@@ -128,16 +131,13 @@ def changes(report: Document) -> Element:
     if not rows and report['denied']:
         return card(title, el('p', 'The site profiles could not be read; see '
                               'below. A profile of a file can be compared: ',
-                              el('code', 'baremetal accelerator report '
-                                 '--profile FILE --html report.html')),
-                    name='changes')
+                              code(_PREVIEW)), name='changes')
     if not rows:
         return card(title, el(
             'p', 'No site profile is known. Next: write one, check it with ',
-            el('code', 'baremetal accelerator profile validate FILE'),
-            ', and see what it would change: ', el(
-                'code', 'baremetal accelerator report --profile FILE '
-                        '--html report.html')), name='changes')
+            code('baremetal accelerator profile validate FILE'),
+            ', and see what it would change: ', code(_PREVIEW)),
+            name='changes')
     return card(
         title, el('p', 'Number of nodes, by the inventories that are stored. '
                   'What is applied is planned again from a new one.',

@@ -112,6 +112,11 @@ def _is_kept(word: str) -> bool:
         not word or word.translate(_SEPARATORS).isalnum())
 
 
+def code(command: str) -> Element:
+    """A command: its options are not broken."""
+    return el('code', words(command))
+
+
 def page(html: Element) -> str:
     """The document of an ``html`` element."""
     return '<!DOCTYPE html>\n' + ElementTree.tostring(

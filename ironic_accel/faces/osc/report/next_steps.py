@@ -20,6 +20,8 @@ from collections.abc import Sequence
 import shlex
 from typing import Any
 
+from ironic_accel.faces import view
+
 Document = Mapping[str, Any]
 
 _ACCELERATOR = 'baremetal accelerator'
@@ -35,10 +37,9 @@ def of_fleet(report: Document) -> list[tuple[str, str]]:
         return [('This user may read no node. Check cloud and project:',
                  'baremetal node list')]
     if not nodes:
-        return [
-            (f'None of {len(others)} nodes is managed by ironic-accel. Enable '
-             'it on one:', f'{_ACCELERATOR} enable {_names(others[:1])}'),
-            ('Then:', f'{_ACCELERATOR} list {_names(others[:1])}')]
+        return [(f"{view.count(len(others), 'node')}, none managed by "
+                 'ironic-accel. Enable it on one:',
+                 f'{_ACCELERATOR} enable {_names(others[:1])}')]
     if all(n['seen'] == 'never' for n in nodes):
         return [('No node has an inventory yet. Take one of each:',
                  f'{_ACCELERATOR} refresh {_names(nodes[:_NAMED])}'

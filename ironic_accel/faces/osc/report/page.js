@@ -60,11 +60,16 @@ function text(node) {
   node.text ??= node.body.textContent.toLowerCase();
   return node.text;
 }
+// Words between quotes are found one after the other, and whole.
+function has(node, word) {
+  return /^".+"$/.test(word) ? text(node).includes(' ' + word.slice(1, -1) + ' ')
+    : text(node).includes(word);
+}
 function choose() {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = query.toLowerCase().match(/"[^"]+"|\S+/g) || [];
   const sign = order.down ? -1 : 1;
   hits = nodes.filter(node => (!only || node.status === only)
-    && words.every(word => text(node).includes(word)));
+    && words.every(word => has(node, word)));
   const keys = new Map(hits.map(node => [node, value(node)]));
   const compare = (a, b) => typeof a === 'number' ? a - b : names.compare(a, b);
   hits.sort((a, b) => sign * compare(keys.get(a), keys.get(b)) || names.compare(a.name, b.name));
@@ -116,13 +121,14 @@ tiles.forEach(tile => {
   tile.replaceChildren(button);
 });
 document.querySelectorAll('#versions .version').forEach(cell => {
-  const words = cell.textContent;
-  if (words === 'unknown') return;
+  if (cell.textContent === 'unknown') return;
+  const component = cell.closest('tbody').rows[0].cells[0].textContent;
+  const words = component + ' ' + cell.textContent;
   const button = make('button', null, {type: 'button', title: 'Show the nodes with ' + words});
   button.append(...cell.childNodes);
   button.onclick = () => {
     only = null;
-    search(words);
+    search('"' + words + '"');
     find('list').scrollIntoView();
     input.focus();
   };

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.faces import terminal
 from ironic_accel.model.serialization import inventory_to_dict
 from ironic_accel.model import transport_document
 from tests import commands
@@ -235,6 +236,27 @@ def test_nodes_are_counted_by_status(mixed: Cloud) -> None:
             ) in told.err
     told = commands.run(mixed.url, 'accelerator', 'report')
     assert 'clean failed: no space' in told.out
+
+
+def test_devices_have_a_status_of_their_own(mixed: Cloud) -> None:
+    mixed.nodes['due'].update(
+        driver_internal_info={'accel_applied': 'h100-new'})
+    mixed.nodes['done'].update(maintenance=True)
+    told = commands.run(mixed.url, 'accelerator', 'report', '--devices',
+                        '-f', 'json')
+    found = {(r['Node'], r['Status']) for r in told.data}
+    assert {('due', 'drifted'), ('done', 'maintenance'),
+            ('alone', 'no profile')} <= found
+
+
+def test_a_terminal_shows_how_many_nodes_are_read(
+        mixed: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = commands.run(mixed.url, 'accelerator', 'report')
+    assert 'nodes read' not in told.err
+    monkeypatch.setattr(terminal, 'is_live', lambda stream: True)
+    told = commands.run(mixed.url, 'accelerator', 'report')
+    assert '\r1 of 6 nodes read' in told.err
+    assert '\r6 of 6 nodes read\r\x1b[K' in told.err
 
 
 @pytest.mark.parametrize('hours, status', [
