@@ -123,10 +123,7 @@ def test_one_run_at_a_time_writes_to_a_url() -> None:
 
 @pytest.mark.parametrize('other', [
     BmcIdentity('https://192.0.2.1', SYSTEM, UUID, OTHER, 'S1', (OTHER,)),
-    BmcIdentity('https://192.0.2.1', SYSTEM + '0', UUID, None, None, ()),
-    # Another System of a BMC that does not show its own UUID this time.
-    BmcIdentity('https://192.0.2.1', SYSTEM + '0', None, None, None,
-                (OTHER,))])
+    BmcIdentity('https://192.0.2.1', SYSTEM + '0', UUID, None, None, ())])
 def test_one_run_at_a_time_writes_to_a_bmc_whatever_its_name(
         other: BmcIdentity) -> None:
     with (journal.hold_bmc(NODE),
@@ -134,6 +131,21 @@ def test_one_run_at_a_time_writes_to_a_bmc_whatever_its_name(
           journal.hold_bmc(other)):
         raise AssertionError('held twice')
     with journal.hold_bmc(other):
+        pass
+
+
+def test_systems_of_a_bmc_without_its_own_uuid_share_a_lock() -> None:
+    one = BmcIdentity('http://a', SYSTEM, None, OTHER, None, (OTHER, UUID))
+    two = BmcIdentity('http://b', SYSTEM + '0', None, UUID, None,
+                      (OTHER, UUID))
+    with (journal.hold_bmc(one), pytest.raises(AccelError),
+          journal.hold_bmc(two)):
+        raise AssertionError('held twice')
+
+
+def test_bmcs_whose_boards_have_the_same_uuid_are_locked_apart() -> None:
+    other = dataclasses.replace(NODE, service=OTHER)
+    with journal.hold_bmc(NODE), journal.hold_bmc(other):
         pass
 
 

@@ -15,14 +15,17 @@
 from __future__ import annotations
 
 import argparse
-import json
+import shlex
 import signal
 import sys
+from typing import Any
 
 from ironic_accel.converge import outcome
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import plan as plan_command
 from ironic_accel.faces import deprecation
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.profile import Profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              '(default: 60)')
     parser.add_argument('--yes', action='store_true',
                         help='do not ask before the first write; without a '
-                             'terminal it is required for resets')
+                             'terminal it is required for resets, and '
+                             'with --bmc-file always')
+    parser.add_argument('--keep-going', action='store_true',
+                        help='with --bmc-file: start further BMCs after one '
+                             'has failed or was refused')
 
 
 def _seconds(text: str) -> float:
@@ -62,23 +69,30 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.dry_run:
         return plan_command.run(args)
-    from ironic_accel.faces.cli import run as run_mod
+    from ironic_accel.faces.cli import bmcs
+    if args.bmc_file is not None and not args.yes:
+        raise BadInput('--yes: required with --bmc-file; see the plans '
+                       'first: ironic-accel plan --bmc-file '
+                       f'{shlex.quote(args.bmc_file)}')
+    plan_command.check_several(args)
     profile = plan_command.profile_of(args)
     # Handle SIGTERM like Ctrl-C: the journal is complete at any time.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        doc = run_mod.apply(args, profile)
+        return bmcs.run(args, lambda one: _work(one, profile), _show)
     finally:
         signal.signal(signal.SIGTERM, before)
-    if args.json:
-        print(json.dumps(doc))
-    else:
-        _show(doc)
-    return {'converged': 0, outcome.NOT_APPLIED: 0, 'refused': 3}.get(
+
+
+def _work(args: argparse.Namespace, profile: Profile
+          ) -> tuple[dict[str, Any], int]:
+    from ironic_accel.faces.cli import run as run_mod
+    doc = run_mod.apply(args, profile)
+    return doc, {'converged': 0, outcome.NOT_APPLIED: 0, 'refused': 3}.get(
         doc['outcome'], 4)
 
 
-def _show(doc: dict[str, object]) -> None:
+def _show(doc: dict[str, Any], args: argparse.Namespace) -> None:
     from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
     print(plan_view.outcome_headline(doc))

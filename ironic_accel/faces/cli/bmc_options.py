@@ -32,11 +32,26 @@ _LONGEST = 4096
 USER, PASSWORD = 'IRONIC_ACCEL_USER', 'IRONIC_ACCEL_PASSWORD'
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the system and its BMC."""
+def add_arguments(parser: argparse.ArgumentParser,
+                  several: bool = True) -> None:
+    """Add the options of the system and its BMC.
+
+    :param several: whether the subcommand works on several BMCs too.
+    """
     group = parser.add_argument_group('system')
-    group.add_argument('--bmc', required=True, metavar='URL',
+    which = (group.add_mutually_exclusive_group(required=True) if several
+             else group)
+    which.add_argument('--bmc', required=not several, metavar='URL',
                        help='http:// or https:// URL of the BMC')
+    if several:
+        which.add_argument(
+            '--bmc-file', metavar='FILE',
+            help='file with several BMCs: a line "URL [KEY=VALUE...]" for '
+                 'each, or a YAML list; keys: url, user, password-file, '
+                 'system, ca, insecure')
+        group.add_argument(
+            '--max-in-flight', type=_positive, default=8, metavar='N',
+            help='with --bmc-file: number of BMCs at a time (default: 8)')
     group.add_argument('--system', metavar='ID-OR-PATH',
                        help='Id or path of the System, if the BMC has '
                             'several')
@@ -65,6 +80,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              '(default: 30; 0: one inventory is enough)')
     parser.add_argument('--json', action='store_true',
                         help='print a JSON document on standard output')
+
+
+def _positive(text: str) -> int:
+    """Parse a positive integer.
+
+    :raises: ArgumentTypeError for any other text.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected an integer of at least 1')
+    return int(text)
 
 
 def _acceptable(text: str) -> str:

@@ -148,6 +148,14 @@ def _folder(args: argparse.Namespace) -> tuple[str | None, str]:
     return folder, url.rstrip('/')
 
 
+def has_port(args: argparse.Namespace) -> bool:
+    """Whether the images are served at a given port.
+
+    :raises: BadInput for invalid options.
+    """
+    return bool(_address(args)[1])
+
+
 def _address(args: argparse.Namespace) -> tuple[str | None, int]:
     text = args.image_address
     if text is None:

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -51,15 +50,16 @@ def run(args: argparse.Namespace) -> int:
     A host that is off is not an error: the inventory is printed as not
     complete.
 
-    :returns: 0.
+    :returns: 0; of several BMCs the highest exit code.
     """
+    from ironic_accel.faces.cli import bmcs
+    return bmcs.run(args, _work, _show)
+
+
+def _work(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     doc = read(args)
     warn(doc, every=args.long or args.json)
-    if args.json:
-        print(json.dumps(doc))
-    else:
-        _show(doc, args)
-    return 0
+    return doc, 0
 
 
 def read(args: argparse.Namespace) -> dict[str, Any]:

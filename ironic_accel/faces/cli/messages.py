@@ -172,6 +172,11 @@ def about(name: str) -> Generator[None, None, None]:
         _PREFIX.reset(token)
 
 
+def is_about_one() -> bool:
+    """Whether this thread works on one BMC of several."""
+    return bool(_PREFIX.get())
+
+
 def say(text: str) -> None:
     """Print a message, unless ``-q`` is given."""
     if not _MESSAGES.quiet:
@@ -211,8 +216,3 @@ def status(describe: Callable[[], str]
 def hold() -> contextlib.AbstractContextManager[None]:
     """Draw nothing during a block, in which the user is asked."""
     return _MESSAGES.hold()
-
-
-def is_live() -> bool:
-    """Whether a status line is drawn, so that lines can be few."""
-    return terminal.is_live(sys.stderr) and not _MESSAGES.quiet

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
+from typing import Any
 
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import image_serving_options
@@ -25,6 +25,7 @@ from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import deprecation
 from ironic_accel.model.device import Activation
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Profile
 
 
@@ -84,12 +85,35 @@ def run(args: argparse.Namespace) -> int:
     :returns: the exit code (``plan_view.exit_code``).
     :raises: AccelError if the host is off or its inventory is not complete.
     """
+    from ironic_accel.faces.cli import bmcs
+    check_several(args)
+    profile = profile_of(args)
+    return bmcs.run(args, lambda one: _work(one, profile), _show)
+
+
+def check_several(args: argparse.Namespace) -> None:
+    """Check the options that can be given for one BMC only.
+
+    :raises: BadInput.
+    """
+    if args.bmc_file is None:
+        return
+    if args.journal is not None:
+        raise BadInput('--journal: cannot be combined with --bmc-file: each '
+                       'system has its own journal')
+    if image_serving_options.has_port(args):
+        raise BadInput(f'--image-address: {args.image_address!r}: expected '
+                       'HOST with --bmc-file: each BMC is served on a port '
+                       'of its own')
+
+
+def _work(args: argparse.Namespace, profile: Profile
+          ) -> tuple[dict[str, Any], int]:
     from ironic_accel.faces.cli import planning
     from ironic_accel.faces.cli import session
     from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
     from ironic_accel.model import serialization
-    profile = profile_of(args)
     with (
         image_serving_options.Served(args, bmc_options.url(args)) as images,
         session.opened(args, images.uri) as opened,
@@ -99,13 +123,22 @@ def run(args: argparse.Namespace) -> int:
     for line in view.unready_lines(
             serialization.inventory_to_dict(planned.inventory)):
         messages.say(line)
+    args.hint = planned.hint
     if args.json:
-        print(json.dumps(doc))
-    else:
-        print(plan_view.headline(doc))
-        table = plan_view.table(doc)
-        if table.rows:
-            view.write(table, sys.stdout)
-    if planned.hint:
-        messages.say(planned.hint)
-    return plan_view.exit_code(doc, args.detailed_exitcode)
+        _say_hint(args)
+    return doc, plan_view.exit_code(doc, args.detailed_exitcode)
+
+
+def _show(doc: dict[str, Any], args: argparse.Namespace) -> None:
+    from ironic_accel.faces import plan_view
+    from ironic_accel.faces import view
+    print(plan_view.headline(doc))
+    table = plan_view.table(doc)
+    if table.rows:
+        view.write(table, sys.stdout)
+    _say_hint(args)
+
+
+def _say_hint(args: argparse.Namespace) -> None:
+    if args.hint:
+        messages.say(args.hint)

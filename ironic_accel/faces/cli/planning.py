@@ -23,7 +23,6 @@ from collections.abc import Generator
 import contextlib
 import dataclasses
 import os
-import time
 from typing import Any
 
 from ironic_accel.converge import advance as loop
@@ -34,6 +33,7 @@ from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import session
+from ironic_accel.faces.cli import workers
 from ironic_accel.faces import plan_view
 from ironic_accel import images
 from ironic_accel.model.device import Inventory
@@ -156,5 +156,5 @@ def _pause(image: Image, got: Fetching) -> bool:
     """Wait a moment for an image; the store limits its time."""
     with messages.status(lambda: (
             f'fetching image {image.name}: {got.summary}')):
-        time.sleep(_PAUSE)
+        workers.sleep(_PAUSE)
     return True

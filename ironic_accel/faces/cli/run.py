@@ -50,6 +50,7 @@ from ironic_accel.faces.cli import planning
 from ironic_accel.faces.cli.run_history import RunHistory
 from ironic_accel.faces.cli.run_progress import RunProgress
 from ironic_accel.faces.cli import session
+from ironic_accel.faces.cli import workers
 from ironic_accel.faces import failure
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
@@ -123,7 +124,7 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
             else:
                 yield opened
                 return
-        time.sleep(max(pace.look, 0.01))
+        workers.sleep(max(pace.look, 0.01))
 
 
 def _may_pass(exc: Unreachable, left: Record) -> bool:
@@ -255,7 +256,7 @@ class CommandRun:
         self.progress.plan(self.plan, seen)
         doc = self.plan.to_dict()
         messages.say(plan_view.headline(doc))
-        if doc['stages']:
+        if doc['stages'] and not messages.is_about_one():
             messages.say(view.plain(plan_view.table(doc)))
 
     def _power_on(self) -> None:
@@ -269,8 +270,8 @@ class CommandRun:
             if exc.retry_after is None:
                 raise
             messages.say(str(exc))
-            time.sleep(exc.retry_after)
-        time.sleep(self.pace.look)
+            workers.sleep(exc.retry_after)
+        workers.sleep(self.pace.look)
 
     def _reset(self) -> Failed | None:
         """Go one step on with a host reset; the end of the run if it fails.
@@ -377,4 +378,4 @@ class CommandRun:
     def _sleep_until(self, until: float) -> None:
         # A minimum: a run that always has something to do must not keep a
         # core busy.
-        time.sleep(max(until - self.journal.time.now(), 0.01))
+        workers.sleep(max(until - self.journal.time.now(), 0.01))

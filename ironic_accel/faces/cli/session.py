@@ -21,7 +21,6 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
-import time
 
 from ironic_accel.converge.composite import CountingBackend
 from ironic_accel.converge import forecast
@@ -33,6 +32,7 @@ from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces.cli import request_log
+from ironic_accel.faces.cli import workers
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.history import Changes
@@ -175,7 +175,7 @@ class Opened:
             messages.say(
                 'the BMC does not report when its host was last reset: '
                 f'taking a second inventory in {self.warm_up:g} s')
-            time.sleep(self.warm_up)
+            workers.sleep(self.warm_up)
             inventory = self.backend.observe()
         return inventory
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument('device', metavar='DEVICE',
                         help='id, serial number or location of the device')
-    bmc_options.add_arguments(parser)
+    bmc_options.add_arguments(parser, several=False)
     profile_options.add_catalogue(parser)
     # One reading is enough to show a device that is there.
     parser.set_defaults(once=True)

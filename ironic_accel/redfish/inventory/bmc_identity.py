@@ -57,9 +57,12 @@ class BmcIdentity:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The UUIDs by which the BMC is known."""
-        return tuple(dict.fromkeys(
-            name for name in (self.service, *self.others) if name))
+        """The UUIDs by which the BMC is known.
+
+        Those of its Systems only if the service has none: boards with the
+        same UUID are more frequent than BMCs with the same.
+        """
+        return (self.service,) if self.service else self.others
 
     def is_same(self, other: BmcIdentity) -> bool:
         """Whether both are the same System of the same BMC.

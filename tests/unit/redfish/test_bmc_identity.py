@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -50,7 +51,8 @@ def test_a_bmc_is_known_by_its_service_and_its_systems() -> None:
     assert None not in (found.service, found.uuid, found.serial)
     assert found.uuid in found.others
     assert len(found.others) == 2
-    assert found.names == (found.service, *found.others)
+    assert found.names == (found.service,)
+    assert dataclasses.replace(found, service=None).names == found.others
 
 
 def test_two_systems_of_a_bmc_share_its_names() -> None:

@@ -22,8 +22,8 @@ from typing import Protocol
 
 from osc_lib.exceptions import CommandError
 
-from ironic_accel.faces.osc.jobs.board import NodeProgress
-from ironic_accel.faces.osc.jobs.board import State
+from ironic_accel.faces.board import NodeProgress
+from ironic_accel.faces.board import State
 from ironic_accel.faces.osc.jobs.progress_display import ProgressDisplay
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
@@ -179,7 +179,8 @@ def _progress(one: NodeRun) -> NodeProgress:
     if _failed(one) and status.error:
         text = f'{status.state or status.text}: {status.error}'
     state: State = 'running' if status.outcome is None else (
-        'failed' if _failed(one) else 'done')
+        'done' if not _failed(one) else
+        'refused' if status.outcome == 'refused' else 'failed')
     return NodeProgress(
         job.ref, state, text, status.percent, one.seconds, changes,
         tuple((device, _device(device, status, one.touched))

@@ -19,9 +19,9 @@ import re
 import time
 from typing import Any, Protocol, TextIO
 
-from ironic_accel.faces.osc.jobs import board
-from ironic_accel.faces.osc.jobs.board import NodeProgress
-from ironic_accel.faces.osc.jobs.board import BoardRow
+from ironic_accel.faces import board
+from ironic_accel.faces.board import BoardRow
+from ironic_accel.faces.board import NodeProgress
 from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.model.errors import printable
@@ -34,8 +34,8 @@ _HEARTBEAT = 60.0
 #: Lines of a terminal that the board leaves: two of totals, headings, the
 #: cursor.
 _OTHER_LINES = 4
-_COLOURS = {'failed': 'red', 'running': 'bold', 'done': 'green',
-            'waiting': 'dim'}
+_COLOURS = {'failed': 'red', 'refused': 'yellow', 'running': 'bold',
+            'waiting': 'dim', 'done': 'green'}
 
 
 class ProgressDisplay(Protocol):
@@ -110,7 +110,7 @@ class _Plain:
 
 def _phase(node: NodeProgress, every: bool) -> object:
     """What a new line is printed for; None for what needs none."""
-    if node.state in ('failed', 'done'):
+    if node.state in board.ENDED:
         return node.state
     if not every:
         return None

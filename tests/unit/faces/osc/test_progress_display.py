@@ -25,17 +25,17 @@ from unittest import mock
 
 import pytest
 
+from ironic_accel.faces import board
+from ironic_accel.faces.board import NodeProgress
 from ironic_accel.faces.osc import api
-from ironic_accel.faces.osc.jobs import board
-from ironic_accel.faces.osc.jobs.board import NodeProgress
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Intent
-from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
+from ironic_accel.model.record import Staged
 from tests import terminals
 
 

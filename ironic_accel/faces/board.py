@@ -22,9 +22,12 @@ from typing import Literal
 from ironic_accel.faces import ranges
 from ironic_accel.faces import view
 
-State = Literal['failed', 'running', 'waiting', 'done']
+State = Literal['failed', 'refused', 'running', 'waiting', 'done']
 #: What the operator has to see comes first.
-ORDER: tuple[State, ...] = ('failed', 'running', 'waiting', 'done')
+ORDER: tuple[State, ...] = (
+    'failed', 'refused', 'running', 'waiting', 'done')
+#: The states of nodes whose operation has ended.
+ENDED = frozenset({'failed', 'refused', 'done'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,17 +61,19 @@ class BoardRow:
     state: State | None = None
 
 
-def totals(nodes: Sequence[NodeProgress], elapsed: float) -> str:
+def totals(nodes: Sequence[NodeProgress], elapsed: float,
+           noun: str = 'node') -> str:
     """``40 nodes: 3 done, 4 running, 1 failed, 32 waiting; 10 %, 12 min,
     about 25 min left``.
 
     :param elapsed: seconds since the start of the command.
+    :param noun: what the nodes are.
     """
     parts = [f'{sum(n.state == state for n in nodes)} {state}'
-             for state in ('done', 'running', 'failed', 'waiting')]
+             for state in ('done', 'running', 'failed', 'refused', 'waiting')]
     shown = ', '.join(part for part in parts if not part.startswith('0 '))
-    ended = sum(n.state in ('done', 'failed') for n in nodes)
-    line = (f"{view.count(len(nodes), 'node')}: {shown}; "
+    ended = sum(n.state in ENDED for n in nodes)
+    line = (f"{view.count(len(nodes), noun)}: {shown}; "
             f'{100 * ended // max(len(nodes), 1)} %, '
             f'{view.duration(elapsed)}')
     left = remaining(nodes)
@@ -89,7 +94,7 @@ def remaining(nodes: Sequence[NodeProgress]) -> float | None:
             usual[changes] = statistics.mean(times)
     left: list[float] = []
     for node in nodes:
-        if node.state in ('running', 'waiting'):
+        if node.state not in ENDED:
             known = usual.get(node.changes)
             if known is None or (node.seconds or 0.0) > known:
                 return None
@@ -101,8 +106,8 @@ def remaining(nodes: Sequence[NodeProgress]) -> float | None:
 def rows(nodes: Sequence[NodeProgress], most: int) -> list[BoardRow]:
     """The rows that fit, the nodes in the order of ``ORDER``.
 
-    Failed nodes leave at least half of the rows to the others. Devices of
-    running nodes are shown if all nodes fit.
+    Failed and refused nodes leave at least half of the rows to the others.
+    Devices of running nodes are shown if all nodes fit.
 
     :param most: the number of rows.
     """
@@ -110,7 +115,7 @@ def rows(nodes: Sequence[NodeProgress], most: int) -> list[BoardRow]:
     if len(ordered) <= most:
         return _with_devices(ordered, most)
     most = max(most - 1, 1)
-    failed = [n for n in ordered if n.state == 'failed']
+    failed = [n for n in ordered if n.state in ('failed', 'refused')]
     others = ordered[len(failed):]
     room = max(most - len(others), most // 2)
     shown = [*failed[:room], *others[:most - min(len(failed), room)]]

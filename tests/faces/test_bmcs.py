@@ -1,0 +1,301 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One command on the BMCs of a file, several at a time."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from unittest import mock
+
+import pytest
+
+from ironic_accel.faces.cli import workers
+from tests.faces.conftest import Boot
+from tests.faces.conftest import MakeProfile
+from tests.faces.conftest import Run
+
+QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0',
+         '--allow-disruption', '--yes')
+#: Nobody listens there.
+NOBODY = 'http://127.0.0.1:1'
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ('IRONIC_ACCEL_USER', 'IRONIC_ACCEL_PASSWORD'):
+        monkeypatch.delenv(name, raising=False)
+
+
+def hosts(tmp_path: pathlib.Path, *lines: str) -> pathlib.Path:
+    file = tmp_path / 'hosts'
+    file.write_text('\n'.join(lines) + '\n')
+    return file
+
+
+def test_the_results_come_in_the_order_of_the_file(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    slow, fast = boot('hgx-h100'), boot('pcie-a100')
+    slow.box.faults.parse('slow=0.02')
+    said = run('inventory', '--bmc-file', hosts(
+        tmp_path, '# rack 1', slow.url, '', f'{fast.url} system=1  # second'))
+    assert said.code == 0, said.err
+    assert said.out.index(slow.url) < said.out.index(fast.url)
+    assert '  8 gpu' in said.out
+    assert '  4 gpu' in said.out
+    assert '2 BMCs: 2 done; 100 %' in said.err
+
+
+def test_the_exit_code_is_the_highest_and_others_go_on(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    url = boot('plain').url
+    said = run('inventory', '--json', '--bmc-file',
+               hosts(tmp_path, NOBODY, url))
+    assert said.code == 4
+    document = said.document
+    assert (document['schema'], document['command'],
+            document['exit_code']) == ('bmcs/1', 'inventory', 4)
+    first, second = document['bmcs']
+    assert (first['bmc'], first['exit_code'],
+            first['document']['schema']) == (NOBODY, 4, 'error/1')
+    assert (second['bmc'], second['exit_code'],
+            second['document']['schema']) == (url, 0, 'inventory/3')
+    assert f'{NOBODY}: the BMC at 127.0.0.1:1 does not answer' in said.err
+
+
+def test_a_refused_plan_of_one_bmc_is_exit_code_3(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    file = hosts(tmp_path, boot('hgx-h100').url, boot('plain').url)
+    said = run('plan', '--bmc-file', file, '--profile', profile(), '--json',
+               '--allow-disruption')
+    assert said.code == 3, said.err
+    assert [b['exit_code'] for b in said.document['bmcs']] == [0, 3]
+    assert '2 BMCs: 1 done, 1 refused' in said.err
+
+
+def test_entries_have_options_of_their_own(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    secured = boot('plain', user='root', password='s3cret')
+    open_, two = boot('pcie-a100'), boot('two-nodes')
+    (tmp_path / 'password').write_text('s3cret\n')
+    file = tmp_path / 'hosts.yaml'
+    file.write_text(f"""\
+# A rack.
+bmcs:
+- url: {secured.url}
+  user: root
+  password-file: password
+- {open_.url}
+- {{url: '{two.url}/', system: Node0}}
+- {{url: {two.url}, system: Node1}}
+""")
+    said = run('inventory', '--bmc-file', file, '--json', '--once')
+    assert said.code == 0, said.err
+    assert [b['document']['system'].rpartition('/')[2]
+            for b in said.document['bmcs']] == ['1', '1', 'Node0', 'Node1']
+    assert 's3cret' not in said.out + said.err
+
+
+@pytest.mark.parametrize('text, words', [
+    ('', 'no BMC in this file'),
+    ('ftp://host', "line 1: --bmc: expected http://HOST"),
+    ('http://h\nhttp://u:secret@h', 'line 2: --bmc: expected'),
+    ('http://h user', "'user': expected URL [KEY=VALUE...]"),
+    ('http://h user=a user=b', "'user': expected"),
+    ("http://h user='a", 'No closing quotation'),
+    ('http://h pasword-file=x', "'pasword-file': unknown; expected one of"),
+    ('http://h password=secret', "'password': not accepted; expected "
+                                 'password-file'),
+    ('- http://h\n- {user: a}', 'entry 2: url: required'),
+    ('- [http://h]', 'entry 1: expected a URL, or a mapping'),
+    ('- {url: http://h, insecure: maybe}', 'insecure: \'maybe\': expected '
+                                           'true or false'),
+    ('- {url: http://h, system: 1}', 'system: 1: expected a text'),
+    ('- {url: http://h, insecure: true, ca: x}', 'cannot be combined'),
+    ('- {url: https://h, ca: none.pem}', 'none.pem is not a file'),
+    ('- {url: http://h, user: a}', 'http://h: --password-file: required'),
+    ('bmcs: 5', 'expected a list of BMCs'),
+    ('- http://h\n- http://H:80/', 'is listed twice'),
+    ('- {', 'hosts')])
+def test_a_wrong_entry_is_named_before_any_bmc_is_contacted(
+        run: Run, tmp_path: pathlib.Path, text: str, words: str) -> None:
+    said = run('inventory', '--bmc-file', hosts(tmp_path, text))
+    assert (said.code, said.out) == (2, '')
+    assert '--bmc-file: ' in said.err or 'hosts' in said.err
+    assert words in said.err
+    assert 'secret' not in said.err
+
+
+@pytest.mark.parametrize('words, expected', [
+    (('--bmc', NOBODY), 'not allowed with'),
+    (('--max-in-flight', '0'), 'expected an integer of at least 1')])
+def test_options_that_do_not_fit_are_refused(
+        run: Run, tmp_path: pathlib.Path, words: tuple[str, ...],
+        expected: str) -> None:
+    said = run('inventory', '--bmc-file', hosts(tmp_path, NOBODY), *words)
+    assert said.code == 2
+    assert expected in said.err
+
+
+@pytest.mark.parametrize('words, expected', [
+    (('--journal', 'j'), '--journal: cannot be combined with --bmc-file'),
+    (('--image-address', 'host:80'), '--image-address: '),
+    ((), '--yes: required with --bmc-file; see the plans first: '
+         'ironic-accel plan --bmc-file ')])
+def test_apply_on_several_bmcs_needs_fitting_options(
+        run: Run, tmp_path: pathlib.Path, profile: MakeProfile,
+        words: tuple[str, ...], expected: str) -> None:
+    yes = ('--yes',) if words else ()
+    said = run('apply', '--bmc-file', hosts(tmp_path, NOBODY), '--profile',
+               profile(), *words, *yes)
+    assert (said.code, said.out) == (2, '')
+    assert expected in said.err
+
+
+def test_apply_stops_after_a_failure_unless_it_shall_go_on(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    machine = boot('hgx-h100')
+    words = ('apply', '--bmc-file', hosts(tmp_path, NOBODY, machine.url),
+             '--profile', profile(), '--json', '--max-in-flight', '1',
+             *QUICK)
+    said = run(*words)
+    assert said.code == 4
+    assert said.document['bmcs'][1] == {
+        'bmc': machine.url, 'system': None, 'exit_code': None,
+        'document': None}
+    assert f'not started: {machine.url}' in said.err
+    assert machine.box.ledger.requests == []
+    said = run(*words, '--keep-going')
+    assert said.code == 4
+    assert said.document['bmcs'][1]['document']['outcome'] == 'converged'
+    assert f'{machine.url}:' in said.err
+    assert machine.box.ledger.violations == []
+
+
+def test_two_names_of_a_bmc_in_a_file_do_not_write_at_the_same_time(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    machine = boot('hgx-h100')
+    other = machine.url.replace('127.0.0.1', 'localhost')
+    said = run('apply', '--bmc-file', hosts(tmp_path, machine.url, other),
+               '--profile', profile(), '--json', '--keep-going', *QUICK)
+    assert said.code == 4
+    assert sorted(b['exit_code'] for b in said.document['bmcs']) == [0, 4]
+    assert 'another run' in said.err
+    assert len(machine.box.ledger.pushes) == 1
+
+
+def test_a_shared_password_is_asked_for_once(
+        boot: Boot, run: Run, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = [boot(name, user='root', password='s3cret').url
+            for name in ('plain', 'pcie-a100')]
+    monkeypatch.setattr(sys.stdin, 'isatty', lambda: True)
+    with mock.patch.object(sys.stderr, 'isatty', return_value=True), \
+            mock.patch.object(getpass, 'getpass', autospec=True,
+                              return_value='s3cret') as asked:
+        said = run('inventory', '--user', 'root', '--bmc-file',
+                   hosts(tmp_path, *urls))
+    assert said.code == 0, said.err
+    asked.assert_called_once()
+
+
+def test_an_interrupted_apply_ends_each_run_and_can_be_continued(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    machine = boot('hgx-h100')
+    file = hosts(tmp_path, machine.url, NOBODY)
+    words = ('apply', '--bmc-file', str(file), '--profile', str(profile()),
+             '--json', '--keep-going', *QUICK)
+    machine.going.clear()
+    child = subprocess.Popen(
+        ['env', '--default-signal=INT', sys.executable, '-m',
+         'ironic_accel.faces.cli.main', *words], text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    timer = threading.Timer(60, child.kill)
+    timer.start()
+    try:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if 'Update' in line:
+                break
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    finally:
+        timer.cancel()
+        child.kill()
+        child.wait()
+    assert child.returncode == 4, err
+    [document, _] = json.loads(out)['bmcs']
+    assert document['document']['error']['summary'] == 'interrupted'
+    assert 'run the same command again' in err
+    machine.going.set()
+    said = run(*words)
+    assert 'continuing the interrupted run' in said.err
+    assert said.document['bmcs'][0]['document']['outcome'] == 'converged'
+    assert len(machine.box.ledger.pushes) == 1
+
+
+def test_no_more_jobs_run_than_allowed() -> None:
+    lock, at_once, most = threading.Lock(), 0, 0
+
+    def job() -> int:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.02)
+        with lock:
+            at_once -= 1
+        return 0
+    pool = workers.Pool([job] * 12, 3, lambda result: True)
+    assert [number for number, _ in pool.results()] == [*range(12)]
+    assert most == 3
+
+
+def test_an_interruption_reaches_jobs_that_wait() -> None:
+    ended: list[str] = []
+
+    def job() -> str:
+        try:
+            workers.sleep(60)
+        except KeyboardInterrupt:
+            ended.append('interrupted')
+            return 'interrupted'
+        return 'slept'
+    pool = workers.Pool([job] * 5, 2, lambda result: True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    try:
+        assert [*pool.results()] == [(0, 'interrupted'), (1, 'interrupted')]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert pool.interrupted
+    assert (pool.started, ended) == (2, ['interrupted'] * 2)
+    workers.sleep(0)  # The next command is not interrupted.
+
+
+def test_an_error_of_a_job_is_raised() -> None:
+    def job() -> None:
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        list(workers.Pool([job], 1, lambda result: True).results())
