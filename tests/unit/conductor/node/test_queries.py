@@ -46,7 +46,7 @@ OF_NODE = frozenset({'list', 'get_by_id', 'get_by_uuid', 'get', 'get_by_name'})
 QUERIES = 'conductor/node/queries.py'
 #: Where else one of these names stands, and why it may.
 ALLOWED = {
-    ('conductor/config/clock.py', '_session_for_read'):
+    ('conductor/node/clock.py', '_session_for_read'):
         'the time of the database',
     ('conductor/node/guard_copy.py', '_session_for_write'):
         "the row in the history of the task's own node",
