@@ -245,6 +245,55 @@ def test_a_name_that_the_kind_has_not_is_left_out(
     assert any(name in w.message for w in seen.warnings)
 
 
+def adapter(**modes: Any) -> dict[str, Any]:
+    """The answer of an agent about a BlueField-3."""
+    said = answer()
+    device = said['inventory']['devices'][0]
+    device |= {'id': 'dpu-1', 'kind': 'dpu', 'model': None,
+               'product': 'nvidia-bluefield-3', 'components': [],
+               'modes': {name: {'current': value, 'pending': None,
+                                'status': 'reported'}
+                         for name, value in modes.items()}}
+    device['pci'] |= {'vendor_id': '15b3', 'device_id': 'a2dc'}
+    said['transports'] = []
+    return said
+
+
+@pytest.mark.parametrize(('name', 'value', 'current'), [
+    ('CNP_DSCP_P1', 26, 26), ('CNP_DSCP_P1', 64, None),
+    ('ATS_ENABLED', 'true', 'true'), ('ATS_ENABLED', 'True(1)', None),
+    ('mode', 'separated-host', 'separated-host'), ('mode', 'mixed', None),
+    ('relaxed-ordering', 'mixed', 'mixed')])
+def test_a_parameter_has_the_values_of_the_allow_list(
+        name: str, value: Any, current: Any) -> None:
+    (mode,) = look(adapter(**{name: value})).devices[0].modes
+    facts = FACTS.mode('dpu', name, 'nvidia-bluefield-3')
+    assert facts is not None
+    assert (mode.current, mode.activation, mode.persistent) == (
+        current, facts.activation, facts.persistent)
+
+
+@pytest.mark.parametrize('name', [
+    'NON_PREFETCHABLE_PF_BAR', 'CNP_DSCP', 'CNP_DSCP_P9', 'X' * 60])
+def test_a_parameter_that_the_allow_list_has_not_is_left_out(
+        name: str) -> None:
+    assert look(adapter(**{name: 1})).devices[0].modes == ()
+
+
+@pytest.mark.parametrize('bound', [-1, 'x', 2**40, 1.5, True, [1]])
+def test_a_bound_that_is_none_is_an_error(bound: Any) -> None:
+    said = answer()
+    modes = said['inventory']['devices'][0]['modes']
+    modes['power-limit'] = {
+        **modes['ecc'], 'current': 700, 'minimum': 200, 'maximum': 700}
+    seen = look(said).devices[0].mode('power-limit')
+    assert seen is not None
+    assert (seen.minimum, seen.maximum, seen.read_only) == (200, 700, False)
+    modes['power-limit']['maximum'] = bound
+    with pytest.raises(Unreachable):
+        look(said)
+
+
 def test_it_does_not_speak_for_the_bmc() -> None:
     said = answer()
     said['inventory'] |= {'seen_via': ['redfish'], 'requests': 10**9}

@@ -34,12 +34,18 @@ MAKERS: dict[str, tuple[tuple[str, ...], str, str]] = {
     '10ee': (('xbmgmt',), 'xclmgmt', '120000'),
 }
 #: Additional facts of a card's tool, which no BMC reports.
+_ADAPTER = {'PCI_WR_ORDERING': 0, 'ROCE_CONTROL': 2, 'ATS_ENABLED': 0,
+            'ADVANCED_PCI_SETTINGS': 0, 'CNP_DSCP_P1': 48,
+            'QOS_TRUST_STATE_P1': 1}  # fmt: skip
 _MORE: dict[str, dict[str, Any]] = {
     'nic': {'SRIOV_EN': 0, 'NUM_OF_VFS': 8,
-            'LINK_TYPE_P1': 2, 'LINK_TYPE_P2': 2},
+            'LINK_TYPE_P1': 2, 'LINK_TYPE_P2': 2, **_ADAPTER},
     'dpu': {'SRIOV_EN': 0, 'NUM_OF_VFS': 16, 'INTERNAL_CPU_MODEL': 1,
-            'INTERNAL_CPU_OFFLOAD_ENGINE': 0},
+            'INTERNAL_CPU_OFFLOAD_ENGINE': 0, **_ADAPTER},
 }  # fmt: skip
+#: Of each GPU of NVIDIA: persistence, and the power limit and its range in
+#: milliwatts (those of an H200).
+_POWER = (200000, 700000)
 #: Modes of the system to the names of the tools.
 SETTINGS = {'mig': 'mig', 'ecc': 'ecc', 'sriov': 'SRIOV_EN'}
 
@@ -121,6 +127,13 @@ def card_of(box: Box, device: Device) -> Document:
                       else 'power-cycle', default=value)
         for name, value in _MORE.get(device.kind, {}).items()
     }  # fmt: skip
+    if device.kind == 'gpu' and said['Manufacturer'] == 'NVIDIA':
+        facts['power'] = list(_POWER)
+        settings |= {
+            'persistence': setting(0, 'none', 'warm-reboot', default=0),
+            'power-limit': setting(
+                _POWER[1], 'none', 'warm-reboot', default=_POWER[1]),
+        }
     for mode in modes_of(box, device):
         settings[SETTINGS[mode.name]] = setting(
             int(mode.current), _WORD[mode.activation],

@@ -131,7 +131,8 @@ class Mellanox(common.BaseFamily):
             unread: list[Unread] = []
             query = self._query(host, at, unread)
             settings = Config() if host.which(CONFIG) is None else (
-                _settings(host, at))
+                _settings(host, at, [f.address for f in functions
+                                     if f.card == function.card]))
             product = common.product_of(function)
             found, more = modes.read(
                 settings.parameters, settings.lacking,
@@ -239,7 +240,8 @@ class Mellanox(common.BaseFamily):
         failure for all of them only.
         """
         assert device.address is not None  # noqa: S101 - see sets
-        before = _settings(host, device.address)
+        together = _functions(host, device.address)
+        before = _settings(host, device.address, together)
         if not before.parameters:
             return common.failures(device, items, before.lacking or '')
         product = common.product_named(device.product)
@@ -257,8 +259,8 @@ class Mellanox(common.BaseFamily):
         values = {k: v for some in wanted.values() for k, v in some.items()}
         if not values:
             return tuple(out)
-        said = _write(host, device.address, values, progress)
-        after = _settings(host, device.address)
+        said = _write(host, device.address, together, values, progress)
+        after = _settings(host, device.address, together)
         for item in items:
             if item.name in wanted:
                 out += _taken(device, item, wanted[item.name], after, said)
@@ -279,15 +281,19 @@ class Mellanox(common.BaseFamily):
         return common.reset_failed(device, common.said(FWRESET, ran))
 
 
-def _settings(host: Machine, address: str) -> Config:
+def _settings(host: Machine, address: str, together: Sequence[str]
+              ) -> Config:
     """The configuration of a card, with that of its other physical functions
-    for the parameters that each has for itself."""
+    for the parameters that each has for itself.
+
+    :param together: the addresses of all of them.
+    """
     first = config.query(host, address)
     if not any(name in first.parameters for name in modes.PER_FUNCTION):
         return first
     return config.joined(first, {
         other: config.query(host, other)
-        for other in _functions(host, address) if other != address},
+        for other in together if other != address},
         modes.PER_FUNCTION)
 
 
@@ -312,15 +318,15 @@ def _check_writable(values: Mapping[str, int], before: Config) -> None:
             'the card\'s maker fixed)')
 
 
-def _write(host: Machine, address: str, values: Mapping[str, int],
-           progress: Progress) -> str:
+def _write(host: Machine, address: str, together: Sequence[str],
+           values: Mapping[str, int], progress: Progress) -> str:
     """Set parameters, those of a function on each; what the tool printed
     last, or where it failed."""
     progress(f'setting {", ".join(sorted(values))}', None)
     own = {k: v for k, v in values.items() if k in modes.PER_FUNCTION}
     said = ''
-    for at in (address, *(f for f in (
-            _functions(host, address) if own else ()) if f != address)):
+    for at in (address, *(f for f in (together if own else ())
+                          if f != address)):
         ran = host.run((CONFIG, '-d', at, '-y', 'set', *(
             f'{name}={value}' for name, value in sorted(
                 (values if at == address else own).items()))), common.CHANGE)
