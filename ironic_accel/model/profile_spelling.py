@@ -53,8 +53,9 @@ _BETWEEN = re.compile(r'\s*[;,]\s*')
 
 
 def _squeezed(text: str) -> str:
-    """A name as it is compared: case, hyphens and blanks aside."""
-    return re.sub(r'[\s_-]+', '', text).lower()
+    """A name as it is compared: case aside, blanks and underscores as
+    hyphens. None is left out: ``nvidia-l4-0`` is no L40."""
+    return re.sub(r'[\s_-]+', '-', text).lower()
 
 
 def word(text: str, known: Collection[str]) -> str | None:
@@ -115,7 +116,7 @@ class Words:
         """A word of a closed list; empty where it is none.
 
         :param spelled: the word that is spelled so; by default the word that
-            differs by case, hyphens and blanks at most.
+            differs by case, or has blanks or underscores for hyphens.
         """
         if isinstance(raw, str) and raw in known:
             return raw

@@ -187,6 +187,8 @@ def test_a_pattern_selects_products_by_name() -> None:
     ({'kind': 'nic', 'product': 'nvidia-h100-*'},
      'expected a pattern of known products'),
     ({'kind': 'gpu', 'product': 'nvidia-h100-?xm'}, 'expected a known name'),
+    ({'kind': 'gpu', 'product': 'nvidia-l4-0'}, '(did you mean nvidia-l40'),
+    ({'kind': 'gpu', 'arch': 'CDNA 3'}, '(did you mean cdna3?)'),
     ({'kind': 'gpu', 'product': 'nvidia-[ha]100-*'},
      'expected a pattern of known products'),
     ({'kind': 'gpu', 'arch': 'hopper', 'product': 'nvidia-a100-*'},
@@ -429,8 +431,9 @@ def test_no_two_words_of_a_list_differ_by_their_spelling_alone() -> None:
         lists += [known.architectures([kind]), known.components(kind),
                   known.modes(kind)]
     for words in lists:
-        bare = [w.replace('-', '') for w in words]
+        bare = [w.replace('_', '-') for w in words]
         assert len({*bare}) == len(bare)
+        assert bare == [b.lower() for b in bare]
 
 
 _PLACES = ['profile', 'devices', 'devices/all', 'devices/all/match',
