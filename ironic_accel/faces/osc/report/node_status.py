@@ -47,6 +47,9 @@ STATUSES: Mapping[str, str] = {
 #: Statuses of a whole node, which its healthy and compliant devices share.
 _OF_NODE = frozenset({'failed', 'updating', 'not seen', 'maintenance',
                       'no profile'})
+#: What has to be read of each device. Firmware and modes that could not be
+#: read matter where a profile declares them.
+_NEEDED = frozenset({'presence', 'identity', 'health', 'state'})
 #: Number of devices that a remark names.
 _NAMED = 3
 
@@ -66,7 +69,8 @@ def marked(node: Document, max_age: float | None = None) -> dict[str, Any]:
     status = found[0][0] if found else 'compliant'
     own = [_of_device(node, d) for d in node['devices']]
     # A node without a device of its status (a missing one) has all in it.
-    rest = status if status in _OF_NODE or status not in own else 'compliant'
+    rest = status if status not in own else next(
+        (s for s, _ in found if s in _OF_NODE), 'compliant')
     return {
         **node, 'status': status,
         'remarks': [{'status': s, 'text': view.value(t)} for s, t in found],
@@ -153,9 +157,8 @@ def _problem(device: Document) -> Remark | None:
         seen = serialization.device_from_dict(device)
         if not condition.usable(seen):
             return 'unhealthy', f"state {device['state']}"
-    if device.get('unread'):
-        return 'not seen', f"not read: {', '.join(device['unread'])}"
-    return None
+    unread = [f for f in device.get('unread') or () if f in _NEEDED]
+    return ('not seen', f"not read: {', '.join(unread)}") if unread else None
 
 
 def _operations(node: Document) -> Iterator[str]:

@@ -111,6 +111,17 @@ def test_a_failed_or_maintained_node_has_no_compliant_device() -> None:
         assert {d['status'] for d in made['devices']} == {made['status']}
 
 
+@pytest.mark.parametrize('made', ['unhealthy', 'drifted'])
+@pytest.mark.parametrize('changes, rest', [
+    ({'maintenance': True}, 'maintenance'), ({'complete': False}, 'not seen'),
+    ({'lock': 'gpu'}, 'updating'), ({}, 'compliant')])
+def test_other_devices_of_a_node_share_what_is_so_of_it(
+        made: str, changes: dict[str, Any], rest: str) -> None:
+    rng = random.Random(3)  # noqa: S311 - no secret
+    one = node_status.marked({**fleet.node(0, rng, made), **changes})
+    assert {d['status'] for d in one['devices']} == {made, rest}
+
+
 def test_devices_of_a_drifted_node_are_drifted_one_by_one() -> None:
     rng = random.Random(3)  # noqa: S311 - no secret
     made = node_status.marked(fleet.node(0, rng, 'drifted'))
@@ -151,6 +162,8 @@ def test_a_value_that_was_not_read_is_no_drift() -> None:
 @pytest.mark.parametrize('changes, status', [
     ({'health': 'Warning'}, 'unhealthy'), ({'health': None}, 'compliant'),
     ({'health': None, 'unread': ['health']}, 'not seen'),
+    ({'unread': ['presence']}, 'not seen'),
+    ({'unread': ['mode:mig', 'firmware:*']}, 'compliant'),
     ({'health': 'Sehr schlecht'}, 'unhealthy')])
 def test_the_health_of_a_device_counts(changes: dict[str, Any],
                                        status: str) -> None:
