@@ -61,6 +61,22 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
         last, stable=True, counts=hidden)), both=False)
 
 
+def seen_outside(seen: Inventory) -> Inventory:
+    """An inventory without what was read inside of the host alone.
+
+    It is what a run without the ramdisk reads.
+    """
+    inside, outside = _sides(seen)
+    if not (inside and outside):
+        return seen
+    return dataclasses.replace(
+        seen, seen_via=tuple(t for t in seen.seen_via if t not in INSIDE),
+        devices=tuple(dataclasses.replace(
+            d, components=tuple(c for c in d.components if c.uri is not None),
+            modes=tuple(m for m in d.modes if m.uri is not None))
+            for d in seen.devices if d.uri is not None))
+
+
 def missing(seen: Inventory, stored: Inventory) -> tuple[Device, ...]:
     """The stored devices that an inventory of the same node lacks.
 

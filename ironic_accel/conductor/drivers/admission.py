@@ -14,30 +14,33 @@
 
 The request fails with the reason, the state of the node does not change, and
 no ramdisk is booted for a step that would be refused later. What can only be
-decided from a new inventory is decided by the step.
+decided from a new inventory is decided by the step. The passthru method
+``accel_plan`` tells beforehand what is refused here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
-import dataclasses
 from typing import Any
 
 from ironic.common import exception
+from ironic.common import states
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.declared_steps import DeclaredStep
+from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import requested_steps
 from ironic_accel.conductor.drivers import steps
-from ironic_accel.conductor.node import clock
-from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node.operation import Operation
-from ironic_accel.conductor.operation import context
+from ironic_accel.conductor.operation import node_plan
+from ironic_accel.conductor.operation.node_plan import Request
 from ironic_accel.model.errors import AccelError
-from ironic_accel.model.planner import make_plan
 
 
 def check(task: Any) -> None:
@@ -61,9 +64,7 @@ def check(task: Any) -> None:
 
 def _check_step(task: Any, kind: str, declared: DeclaredStep,
                 args: Mapping[str, Any], first: bool) -> None:
-    why = operation.later_version(task.node)
-    if why:
-        raise exception.InvalidState(f'node {task.node.uuid}: {why}')
+    _check_known(task.node)
     bmc_session.check(task.node)
     if declared.writes:
         steps.check_stopped(task, declared.name)
@@ -74,46 +75,126 @@ def _check_step(task: Any, kind: str, declared: DeclaredStep,
         return
     planned = declared.check(task, kind, args)
     if first and planned is not None:
-        _check_plan(task, kind, *planned)
+        profile, (limit, why) = planned
+        _check_plan(task, Request(
+            kind, profile, limit, args.get('allow_disruption') is True,
+            declared.name == agent_steps.STEP), why)
 
 
-def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
-    """Refuse what the stored inventory refuses.
+def _check_plan(task: Any, request: Request, why: str) -> None:
+    """Refuse what a plan from the stored data refuses.
 
+    :param why: why the reset of the step is limited, or empty.
     :raises: InvalidParameterValue.
     """
-    stored = inventory_store.load(task)
-    if stored is None or not stored.inventory.complete or (
-            stored.inventory.host == 'off'):
-        return
-    transports = stored.transports
-    hint = ''
-    if kind == 'deploy' and 'burn_at_deploy' not in profile.allow:
-        transports = tuple(
-            dataclasses.replace(w, updates={}) for w in transports)
-        hint = ('; firmware updates in a deploy step require allow: '
-                '[burn_at_deploy] in the profile')
     try:
-        record = operation.load_record(task.node)
-        plan = make_plan(
-            stored.inventory, context.limited(profile, Operation(
-                kind=kind, step='', activation=str(activation[0]))),
-            record.staged if record else (), transports, catalogue.catalogue())
+        found = node_plan.make(task, request)
     except AccelError as exc:
         raise steps.invalid(str(exc)) from exc
-    told = [r for r in plan.refused if not r.unread]
-    if not told:
+    if found is None or not found.refused:
         return
-    one = told[0]
+    one, *more = found.refused
     text = f'refused, nothing was changed: {one.item.device} {one.item.name}: '
     text += one.reason
     if one.expected is not None:
         text += f' (expected {one.expected}, seen {one.seen})'
-    if activation[1]:
-        text += f' ({activation[1]})'
-    if len(told) > 1:
-        text += f'; {len(told) - 1} more refused'
-    age = max(0, round(clock.shared() - stored.at))
+    if why:
+        text += f' ({why})'
+    if more:
+        text += f'; {len(more)} more refused'
+    if not request.updates:
+        text += ('; firmware updates in a deploy step require allow: '
+                 '[burn_at_deploy] in the profile')
     raise steps.invalid(
-        f'{text}{hint}. The plan is based on the inventory of {age} s ago; if '
-        'the node changed since, refresh it first (accel_refresh)')
+        f'{text}. The plan is based on the inventory of {round(found.age)} s '
+        'ago; if the node changed since, refresh it first (accel_refresh)')
+
+
+#: What has to be done before a profile can be applied in a provision state.
+_NEXT = {
+    states.ENROLL: 'baremetal node manage {node}',
+    states.CLEANFAIL: 'check its last_error, then baremetal node maintenance '
+                      'unset {node} and baremetal node manage {node}',
+    states.SERVICEFAIL: 'check its last_error, then baremetal node abort '
+                        '{node}',
+    states.DEPLOYFAIL: 'baremetal node undeploy {node}',
+    states.ERROR: 'baremetal node undeploy {node}',
+    states.INSPECTFAIL: 'baremetal node manage {node}',
+    states.RESCUE: 'baremetal node unrescue {node}'}
+
+#: The states in which each operation can be requested. An available node has
+#: to be managed first, which ``baremetal accelerator apply --wait`` does.
+STATES = {'clean': (states.MANAGEABLE, states.AVAILABLE),
+          'service': (states.ACTIVE,)}
+
+
+def kind_for(node: Any) -> str:
+    """The operation that applies a profile to a node in its present state."""
+    return 'service' if node.instance_uuid or node.provision_state in (
+        states.ACTIVE, states.SERVICEFAIL, states.RESCUE) else 'clean'
+
+
+def blocked(task: Any, kind: str, in_band: bool) -> list[dict[str, str]]:
+    """Why a profile cannot be applied to a node now, whatever its plan is.
+
+    :returns: for each reason ``item`` (what stands in the way), ``reason``
+        and ``next`` (what to do); empty if nothing does.
+    """
+    node, name = task.node, task.node.name or task.node.uuid
+    found = [*_by_state(node, name, kind)]
+    checks: tuple[tuple[str, Callable[[], None], str], ...] = (
+        ('record', lambda: _check_known(node), 'upgrade this conductor'),
+        ('hold', lambda: steps.check_stopped(task, 'apply_profile'),
+         f'baremetal accelerator unhold {name}' if flash_guard.writes_allowed()
+         else 'set [accelerator]allow_writes and send SIGHUP'),
+        ('parent', lambda: related_nodes.refuse_child(node),
+         f'plan the profile for node {node.parent_node}'),
+        ('driver_info', lambda: bmc_session.check(node),
+         f'baremetal node set {name} --driver-info'),
+        ('driver_info', lambda: None if in_band
+         else steps.check_out_of_band(node), 'use the agent (--via agent)'),
+        ('ramdisk', lambda: agent_steps.check_ramdisk(node, kind)
+         if in_band else None, f'baremetal node set {name} '
+                               '--enable-ramdisk'))
+    for item, made, todo in checks:
+        try:
+            made()
+        except exception.IronicException as exc:
+            found.append({'item': item, 'reason': str(exc), 'next': todo})
+    return found
+
+
+def _by_state(node: Any, name: str, kind: str) -> Iterator[dict[str, str]]:
+    """Provision state, maintenance, and what is in progress."""
+    current = operation.load(node)
+    if current is not None and current.work != 'watch' and not (
+            current.kind == 'idle' and current.step in keys.UNASKED_STEPS
+            and current.restore is None) and (
+                operation.is_current(node, current)):
+        yield {'item': 'operation', 'reason': f'{current.step} is in progress',
+               'next': 'wait until it has ended'}
+    elif node.provision_state not in STATES.get(kind, (
+            node.provision_state,)):
+        allowed = ' or '.join(STATES[kind])
+        other = next((k for k, s in STATES.items()
+                      if node.provision_state in s), None)
+        todo = (f'use --{other}' if other else _NEXT.get(
+            node.provision_state, 'wait until its state is ' + allowed))
+        yield {'item': 'state', 'next': todo.format(node=name), 'reason':
+               f'the node is {node.provision_state}, and a {kind} is '
+               f'started in {allowed}'}
+    if node.maintenance and kind in STATES:
+        why = node.maintenance_reason or 'no reason given'
+        yield {'item': 'maintenance',
+               'reason': f'the node is in maintenance ({why})',
+               'next': f'baremetal node maintenance unset {name}'}
+
+
+def _check_known(node: Any) -> None:
+    """Make sure that no later version manages a node.
+
+    :raises: InvalidState.
+    """
+    why = operation.later_version(node)
+    if why:
+        raise exception.InvalidState(f'node {node.uuid}: {why}')

@@ -30,6 +30,8 @@ from oslo_log import log
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.drivers import steps
+from ironic_accel.model.device import Activation
+from ironic_accel.model.profile import Profile
 
 LOG = log.getLogger(__name__)
 
@@ -41,8 +43,9 @@ STEP = 'apply_profile_in_band'
 DEPLOY_PRIORITIES = range(81, 100)
 
 
-def _request(task: Any, kind: str, args: Mapping[str, Any]) -> None:
-    steps.check_apply(task, kind, **args)
+def _request(task: Any, kind: str, args: Mapping[str, Any]
+             ) -> tuple[Profile, tuple[Activation, str]]:
+    return steps.check_apply(task, kind, **args)
 
 
 _DECLARED = declared_steps.declare(STEP, steps.APPLY, check=_request)
@@ -162,14 +165,22 @@ def _arguments(node: Any, step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return args['profile'], asked, args.get('allow_disruption', False)
 
 
+def check_ramdisk(node: Any, kind: str) -> None:
+    """Check that an operation of a node may use the ramdisk.
+
+    :raises: InvalidParameterValue.
+    """
+    if deploy_utils.is_ramdisk_disabled(node):
+        raise steps.invalid(f'{STEP} requires the ramdisk, but '
+                            f'disable_ramdisk is set for this {kind}')
+
+
 def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:
     """Refuse where and when the step cannot run.
 
     :raises: InvalidParameterValue.
     """
-    if deploy_utils.is_ramdisk_disabled(task.node):
-        raise steps.invalid(f'{STEP} requires the ramdisk, but '
-                            f'disable_ramdisk is set for this {kind}')
+    check_ramdisk(task.node, kind)
     priority = step.get('priority')
     if kind == 'deploy' and priority is not None \
             and priority not in DEPLOY_PRIORITIES:

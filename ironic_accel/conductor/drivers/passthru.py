@@ -26,9 +26,11 @@ from ironic.drivers import base
 from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.drivers import activation_limit
+from ironic_accel.conductor.drivers import admission
+from ironic_accel.conductor.drivers import steps
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
@@ -37,11 +39,10 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import baseline
-from ironic_accel.conductor.publication import compliance
+from ironic_accel.conductor.operation import node_plan
 from ironic_accel.conductor.publication import release
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model import loader
-from ironic_accel.model.planner import make_plan
 from ironic_accel.model import serialization
 
 LOG = log.getLogger(__name__)
@@ -52,7 +53,8 @@ OURS = frozenset({'accel_inventory', 'accel_progress', 'accel_refresh',
 _KNOWN = {'accel_inventory': frozenset[str](),
           'accel_progress': frozenset[str](),
           'accel_refresh': frozenset({'power_on'}),
-          'accel_plan': frozenset({'profile'}),
+          'accel_plan': frozenset({'profile', 'kind', 'via', 'max_activation',
+                                   'allow_disruption'}),
           'accel_profiles': frozenset[str](),
           'accel_disable': frozenset[str](),
           'accel_release': frozenset[str]()}
@@ -169,41 +171,71 @@ class Passthru:
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
                    description='Plan a profile from the stored inventory. '
-                               'Optional argument: profile, the name of a '
-                               'site profile or an inline profile. Default: '
+                               'Optional arguments: profile, the name of a '
+                               'site profile or an inline profile (default: '
                                'the baseline profile of the node; the '
                                'response contains the reason for its '
-                               'selection.')
+                               'selection); kind (clean, deploy or service; '
+                               'default: by the state of the node); via '
+                               '(redfish or agent); max_activation and '
+                               'allow_disruption as of the step '
+                               'apply_profile.')
     def accel_plan(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """Plan a profile from the stored inventory.
+        """Plan what a step that applies a profile would do.
 
         :raises: InvalidParameterValue; NodeInventoryNotFound if no inventory
             is stored.
         """
         given = kwargs.get('profile')
         chosen: dict[str, Any] = {}
-        try:
-            if given is None:
+        if given is None:
+            try:
                 given, tried = baseline.explain(task)
-                chosen = {'baseline': tried}
-                if given is None:
-                    return {'profile': None, 'plan': None, **chosen}
-            if isinstance(given, Mapping):
-                profile = loader.load_data(
-                    given, catalog=catalogue.catalogue())
-            else:
-                profile = profiles.site_profiles().get(str(given))
+            except AccelError as exc:
+                raise exception.InvalidParameterValue(str(exc)) from exc
+            chosen = {'baseline': tried}
+            if given is None:
+                return {'profile': None, 'plan': None, **chosen}
+        request, why = _plan_request(task, given, kwargs)
+        try:
+            found = node_plan.make(task, request)
         except AccelError as exc:
-            raise exception.InvalidParameterValue(str(exc)) from exc
-        stored = _stored(task)
-        record = operation.load_record(task.node)
-        plan = make_plan(
-            stored.inventory, compliance.possible(task.node, profile),
-            record.staged if record else (), stored.transports,
-            catalogue.catalogue())
-        return {'age': _age(stored.at), 'profile': profile.name,
-                'digest': profile.digest, 'plan': plan.to_dict(),
+            raise exception.InvalidState(str(exc)) from exc
+        if found is None:
+            raise exception.NodeInventoryNotFound(node=task.node.uuid)
+        profile = request.profile
+        return {'age': found.age, 'profile': profile.name,
+                'digest': profile.digest, 'kind': request.kind,
+                'via': 'agent' if request.in_band else 'redfish',
+                'limit': {'activation': str(request.limit), 'why': why},
+                'plan': {**found.to_dict(), 'blocked': admission.blocked(
+                    task, request.kind, request.in_band)},
                 'stopped': flash_guard.why_held(task), **chosen}
+
+
+def _plan_request(task: Any, given: object, args: Mapping[str, Any]
+                  ) -> tuple[node_plan.Request, str]:
+    """The step that a plan is made for, and why its reset is limited.
+
+    :raises: InvalidParameterValue.
+    """
+    kind = args.get('kind') or admission.kind_for(task.node)
+    via = args.get('via') or (
+        'agent' if steps.without_redfish(task.node) else 'redfish')
+    disruption = args.get('allow_disruption', False)
+    for name, value, known in (
+            ('kind', kind, ('clean', 'deploy', 'service')),
+            ('via', via, ('redfish', 'agent')),
+            ('allow_disruption', disruption, (True, False))):
+        if value not in known or isinstance(value, int) is not isinstance(
+                known[0], bool):
+            raise steps.invalid(f'{name}: {value!r}: expected ' + ' or '.join(
+                str(k).lower() for k in known))
+    profile, _inline = steps.given_profile(given)
+    limit, why = activation_limit.strongest(
+        task, kind, args.get('max_activation'), disruption)
+    return node_plan.Request(
+        kind, profile, limit, disruption, via == 'agent'), why
 
 
 def _check_refresh(task: Any, power_on: object) -> None:
