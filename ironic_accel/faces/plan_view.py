@@ -29,6 +29,8 @@ Document = Mapping[str, Any]
 
 def headline(doc: Document) -> str:
     """A line about a plan."""
+    if doc.get('blocked'):
+        return f"refused: {doc['blocked'][0]['reason']}; nothing is changed"
     if doc.get('undecided'):
         return (f"undecided: {view.count(len(doc['refused']), 'item')} could "
                 'not be read; nothing is changed')
@@ -159,8 +161,13 @@ def _item_rows(action: str, items: Iterable[Document]) -> list[PlanRow]:
 
 
 def _refused_rows(doc: Document) -> list[PlanRow]:
-    return [PlanRow(None, 'refused', [i['device']], i['name'], i['seen'],
-                    i['expected'], note=i['reason']) for i in doc['refused']]
+    """What stands in the way of any run, and the refused items."""
+    return [*(PlanRow(None, 'refused', ['node'], one['item'],
+                      note=f"{one['reason']}; next: {one['next']}")
+              for one in doc.get('blocked') or ()),
+            *(PlanRow(None, 'refused', [i['device']], i['name'], i['seen'],
+                      i['expected'], note=i['reason'])
+              for i in doc['refused'])]
 
 
 def _merged(rows: Iterable[PlanRow]) -> list[PlanRow]:

@@ -222,15 +222,13 @@ def _plan_request(task: Any, given: object, args: Mapping[str, Any]
     kind = args.get('kind') or admission.kind_for(task.node)
     via = args.get('via') or (
         'agent' if steps.without_redfish(task.node) else 'redfish')
-    disruption = args.get('allow_disruption', False)
+    disruption = steps.boolean(args.get('allow_disruption', False))
     for name, value, known in (
             ('kind', kind, ('clean', 'deploy', 'service')),
-            ('via', via, ('redfish', 'agent')),
-            ('allow_disruption', disruption, (True, False))):
-        if value not in known or isinstance(value, int) is not isinstance(
-                known[0], bool):
-            raise steps.invalid(f'{name}: {value!r}: expected ' + ' or '.join(
-                str(k).lower() for k in known))
+            ('via', via, ('redfish', 'agent'))):
+        if value not in known:
+            raise steps.invalid(
+                f'{name}: {value!r}: expected ' + ' or '.join(known))
     profile, _inline = steps.given_profile(given)
     limit, why = activation_limit.strongest(
         task, kind, args.get('max_activation'), disruption)

@@ -286,7 +286,7 @@ def check_apply(task: Any, kind: str, profile: object,
     :raises: InvalidParameterValue.
     """
     related_nodes.refuse_child(task.node)
-    disruption = _boolean(allow_disruption)
+    disruption = boolean(allow_disruption)
     found, _inline = given_profile(profile)
     asked = activation_limit.asked(max_activation, max_effect)
     return found, activation_limit.strongest(task, kind, asked, disruption)
@@ -304,7 +304,7 @@ def check_reset(node: Any, kind: str | None,
             isinstance(devices, list)
             and all(isinstance(d, str) for d in devices)):
         raise invalid(f'devices: {devices!r}: expected a list of device ids')
-    if kind == 'service' and not _boolean(allow_disruption):
+    if kind == 'service' and not boolean(allow_disruption):
         raise invalid('a service step that resets devices requires '
                       'allow_disruption: true')
 
@@ -350,7 +350,11 @@ def given_profile(given: object) -> tuple[Profile, bool]:
                   'site profile, or a mapping')
 
 
-def _boolean(value: object) -> bool:
+def boolean(value: object) -> bool:
+    """The argument ``allow_disruption``.
+
+    :raises: InvalidParameterValue where it is neither true nor false.
+    """
     if isinstance(value, bool):
         return value
     raise invalid(f'allow_disruption: {value!r}: expected true or false')

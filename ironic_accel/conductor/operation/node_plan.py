@@ -108,17 +108,17 @@ class NodePlan:
 
 
 def make(task: Any, request: Request) -> NodePlan | None:
-    """Plan a step from the stored inventory; None if there is none.
-
-    :raises: AccelError for a record of a later version.
-    """
+    """Plan a step from the stored inventory; None if there is none."""
     stored = inventory_store.load(task)
     if stored is None:
         return None
     seen, transports = _as_seen(task, stored, request)
     profile = context.limited(request.profile, Operation(
         kind=request.kind, step='', activation=str(request.limit)))
-    record = converge.begin(profile, operation.load_record(task.node), 0.0)
+    # What a later version keeps is not known; nothing is begun then.
+    known = None if operation.later_version(
+        task.node) else operation.load_record(task.node)
+    record = converge.begin(profile, known, 0.0)
 
     def planned(can: Sequence[Transport]) -> Plan:
         return forecast.plan(

@@ -15,15 +15,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 from ironicclient.osc import command
+from osc_lib.exceptions import CommandError
 
+from ironic_accel.faces import failure
 from ironic_accel.faces.osc import api
+from ironic_accel.faces.osc import errors
+from ironic_accel.model import errors as model_errors
 
 #: Exit codes besides 0 (success) and 1 (error, as for all commands of the
 #: client), the same as those of ``ironic-accel``.
 REFUSED, FAILED = 3, 4
+#: The exit code of the client after Ctrl-C (cliff/app.py).
+INTERRUPTED = 130
 
 
 class Command(command.Command):
@@ -46,10 +53,27 @@ class Command(command.Command):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command.
 
+        With ``-f json`` an error is printed as a document too.
+
         :returns: 0, 3 if a profile was refused, or 4 if a node failed.
+        :raises: CommandError, which the client prints.
         """
-        status = super().run(parsed_args)
+        try:
+            status = super().run(parsed_args)
+        except (CommandError, model_errors.AccelError) as error:
+            self._document(parsed_args, errors.as_model_error(error), 1)
+            raise
+        except KeyboardInterrupt:
+            self._document(parsed_args, model_errors.AccelError(
+                failure.INTERRUPTED), INTERRUPTED)
+            raise
         return status or self.status
+
+    def _document(self, args: argparse.Namespace,
+                  error: model_errors.AccelError, code: int) -> None:
+        if getattr(args, 'formatter', None) == 'json':
+            print(json.dumps(failure.document(
+                error, str(self.cmd_name or ''), code)), file=self.app.stdout)
 
 
 class Lister(Command, command.Lister):

@@ -23,6 +23,8 @@ from ironicclient.common.apiclient import exceptions as api_exc
 from keystoneauth1 import exceptions as keystone_exc
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.model import errors
+
 _REQUEST = re.compile(r' \(Request-ID: \S+\)')
 _LOCKED = re.compile(r'is locked by host (\S+)')
 
@@ -37,6 +39,10 @@ class Missing(CommandError):
 
 class NodeBusy(CommandError):
     """The node is locked, or an operation is in progress on it."""
+
+
+class Unavailable(CommandError):
+    """The Bare Metal API does not respond."""
 
 
 class UnknownMethod(CommandError):
@@ -68,7 +74,7 @@ def worded(what: str, node: str = '') -> Iterator[None]:
             '--os-baremetal-api-version or request a later version') from error
     except (exc.ConnectionRefused, keystone_exc.ConnectFailure,
             keystone_exc.ConnectionError) as error:
-        raise CommandError(
+        raise Unavailable(
             f'{where}cannot {what}: the Bare Metal API does not respond: '
             f'{_text(error)}; check --os-cloud, --os-endpoint and the '
             'network') from error
@@ -79,6 +85,26 @@ def worded(what: str, node: str = '') -> Iterator[None]:
                 f'{where}cannot {what}: {text}; upgrade ironic-accel on its '
                 'conductor') from error
         raise CommandError(f'{where}cannot {what}: {text}') from error
+
+
+def as_model_error(error: Exception) -> errors.AccelError:
+    """An error of a command as one of ours, for its document.
+
+    Our messages say after ``next:`` what to do.
+    """
+    if isinstance(error, errors.AccelError):
+        return error
+    if isinstance(error.__cause__, errors.BadInput):
+        return error.__cause__
+    summary, _, todo = str(error).partition('; next: ')
+    kind = (errors.ErrorClass.TRANSIENT
+            if isinstance(error, NodeBusy | Unavailable)
+            else errors.ErrorClass.NEEDS_OPERATOR
+            if isinstance(error, Denied | UnknownMethod)
+            else errors.ErrorClass.PERMANENT)
+    if summary.startswith('--'):
+        return errors.BadInput(summary, error_class=kind, todo=todo or None)
+    return errors.AccelError(summary, error_class=kind, todo=todo or None)
 
 
 def _text(error: Exception) -> str:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import sys
 from typing import Any
 
-from ironic_accel.faces import deprecation
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import plan as plan_module
@@ -33,8 +33,8 @@ from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces import plan_view
+from ironic_accel.faces import ranges
 from ironic_accel.faces import view
-from ironic_accel.model.device import Activation
 
 COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
            'Verified', 'Note')
@@ -45,7 +45,8 @@ class Apply(base.Lister):
 
     Manageable nodes are cleaned, active nodes are serviced. With --wait an
     available node is managed, cleaned and provided again. All nodes are
-    checked before any of them is changed. If the profile is being applied
+    checked before any of them is changed, and their plans are shown; on a
+    terminal the command then asks. If the profile is being applied
     to a node already, the command waits for that operation. The exit code
     is 3 if the profile was refused, and 4 if a node failed.
     """
@@ -55,31 +56,18 @@ class Apply(base.Lister):
         parser = super().get_parser(prog_name)
         base.add_nodes(parser)
         profile_module.add_profile(parser)
+        plan_module.add_step_options(parser)
         parser.add_argument(
-            '--via', choices=sorted(STEPS),
-            help='Transport: redfish to use the BMC only (default for nodes '
-                 'with Redfish), agent to boot the ramdisk and use both.')
-        kind = parser.add_mutually_exclusive_group()
-        kind.add_argument(
-            '--clean', action='store_const', const='clean', dest='kind',
-            help='Clean the nodes; accepts manageable and available nodes.')
-        kind.add_argument(
-            '--service', action='store_const', const='service', dest='kind',
-            help='Service the nodes; accepts active nodes.')
-        deprecation.add_renamed(
-            parser, '--max-effect', '--max-activation',
-            choices=[e.value for e in Activation],
-            help='The strongest reset that may be performed (default: the '
-                 'limit of the profile; none for active nodes).')
-        parser.add_argument(
-            '--allow-disruption', action='store_true',
-            help='Allow a service step to interrupt the instance.')
+            '--yes', action='store_true',
+            help='Do not ask on a terminal before the first operation is '
+                 'started.')
         _add_waiting(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Check all nodes, then apply the profile."""
         profile = profile_module.profile(parsed_args)
+        self._plans: list[tuple[str, api.Document]] = []
         jobs = [self._job(ref, profile, parsed_args)
                 for ref in dict.fromkeys(parsed_args.nodes)]
         refused = [j for j in jobs if j.refused is not None]
@@ -87,6 +75,11 @@ class Apply(base.Lister):
             self.status = base.REFUSED
             return COLUMNS, [row_refused(j) if j in refused
                              else row(parallel.NodeRun(j)) for j in jobs]
+        self._show_plans()
+        if not self._agreed(parsed_args):
+            self.say('declined; nothing was started')
+            self.status = base.REFUSED
+            return COLUMNS, [row(parallel.NodeRun(j)) for j in jobs]
         if parsed_args.wait or parsed_args.max_in_flight:
             runs = parallel.run(jobs, progress_display.of(self.app),
                              parsed_args.max_in_flight,
@@ -115,7 +108,10 @@ class Apply(base.Lister):
                       'args': _args(profile, args)},
                   node['provision_state'] == 'available')
         try:
-            plan = plan_module.ask(self.ironic, ref, profile)['plan']
+            plan = plan_module.ask(
+                self.ironic, ref, profile, **{
+                    **plan_module.step_options(args), 'via': via,
+                    'kind': job.kind})['plan']
         except Denied as error:
             # A caller who may clean may not be allowed to call passthru.
             self.say(f'{error}; the conductor makes the plan when the step '
@@ -123,7 +119,33 @@ class Apply(base.Lister):
             return job
         job.planned(plan, via)
         self.say(f'node {ref}: {plan_view.headline(plan)}')
+        self._plans.append((ref, plan))
         return job
+
+    def _show_plans(self) -> None:
+        """Print the plans; nodes with the same one share a table."""
+        alike: dict[str, list[str]] = {}
+        for ref, plan in self._plans:
+            if plan['stages']:
+                alike.setdefault(view.plain(plan_view.table(plan)),
+                                 []).append(ref)
+        for table, refs in alike.items():
+            self.say(f'{view.count(len(refs), "node")} '
+                     f'({ranges.words(refs)}):\n{table}')
+
+    def _agreed(self, args: argparse.Namespace) -> bool:
+        """Ask on a terminal whether to start; without one, go on."""
+        writes = sum(p['counts']['writes'] for _, p in self._plans)
+        resets = sum(p['counts']['resets'] for _, p in self._plans)
+        stream = self.app.stderr
+        if args.yes or not (writes or resets) or not (
+                sys.stdin.isatty() and stream.isatty()):
+            return True
+        print(f'{view.count(len(self._plans), "node")}: '
+              f'{view.count(writes, "write")}, '
+              f'{view.count(resets, "host reset")}. Continue? [y/N] ',
+              end='', file=stream, flush=True)
+        return sys.stdin.readline().strip().lower() in ('y', 'yes')
 
 
 def _add_waiting(parser: argparse.ArgumentParser) -> None:
@@ -177,9 +199,10 @@ def row(run: parallel.NodeRun) -> tuple[Any, ...]:
 def row_refused(job: ApplyJob) -> tuple[Any, ...]:
     """The row of a node for which the plan is refused."""
     first, *more = job.refused or ()
-    text = (f"{first['device']} {first['name']}: {first['reason']} "
-            f"(expected {view.value(first['expected'])}, seen "
-            f"{view.value(first['seen'])})")
+    text = f"{first['device']} {first['name']}: {first['reason']}"
+    if first['expected'] is not None or first['seen'] is not None:
+        text += (f" (expected {view.value(first['expected'])}, seen "
+                 f"{view.value(first['seen'])})")
     if more:
         text += (f'; {len(more)} more, see: baremetal accelerator plan '
                  f'{job.ref}')

@@ -27,6 +27,7 @@ from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import profile as profile_module
 from ironic_accel.faces.osc.errors import Missing
 from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.jobs.apply_job import STEPS
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
@@ -34,17 +35,19 @@ from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report.node_access import no_inventory
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import ranges
+from ironic_accel.model.device import Activation
 from ironic_accel.model import plan as plan_mod
 
 Document = Mapping[str, Any]
 
 
 class PlanNode(base.Lister):
-    """Show the changes needed to make a node match a profile (dry run).
+    """Show what applying a profile to a node would do (dry run).
 
-    The plan is made from the last inventory. Without --profile it is made
-    for the baseline of the node. The exit code is 3 if the profile is
-    refused.
+    The plan is made from the last inventory, for a step with the same options
+    as of apply. What it refuses, apply refuses. Without --profile it is made
+    for the baseline of the node. The exit code is 3 if apply would be refused,
+    and 4 if that cannot be told from the last inventory.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -52,55 +55,120 @@ class PlanNode(base.Lister):
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         profile_module.add_profile(parser, required=False)
+        add_step_options(parser)
         deprecation.add_renamed(
             parser, '--fresh', '--refresh', action='store_true',
             help='Take a new inventory of the node first.')
+        parser.add_argument(
+            '--detailed-exitcode', action='store_true',
+            help='Exit with 1 if there are changes to make, and with 0 if '
+                 'there is nothing to do.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Make the plan."""
         profile = (profile_module.profile(parsed_args) if parsed_args.profile
                    else None)
-        node = self.ironic.node(parsed_args.node)
-        api.check_managed(node, parsed_args.node)
+        ref = parsed_args.node
+        node = self.ironic.node(ref)
+        api.check_managed(node, ref)
         if parsed_args.refresh:
-            refresh(self, parsed_args.node)
-        answer = ask(self.ironic, parsed_args.node, profile)
+            refresh(self, ref)
+        answer = ask(self.ironic, ref, profile, **step_options(parsed_args))
         for one in answer.get('baseline') or ():
             self.say(f"baseline {one['profile']}: {one['why']}")
         doc = answer['plan']
         if doc is None:
             raise CommandError(
-                f'node {parsed_args.node} has no baseline profile; next: set '
+                f'node {ref} has no baseline profile; next: set '
                 f'driver_info/{keys.BASELINE.name} or [accelerator]'
                 'baseline_profile, or use --profile')
         self.say(
-            f"node {parsed_args.node}, profile {answer['profile']}, inventory "
+            f"node {ref}, profile {answer['profile']}, inventory "
             f"of {formatters.age(answer['age'])} ago: "
             f'{plan_view.headline(doc)}')
-        if answer.get('stopped'):
-            self.say(f"no operation is started: {answer['stopped']}")
-        if doc['refused']:
-            self.status = base.REFUSED
+        for line in notes(answer, node, ref):
+            self.say(line)
+        self.status = plan_view.exit_code(doc, parsed_args.detailed_exitcode)
         return plan_view.COLUMNS, rows(doc)
 
 
-def ask(ironic: api.Ironic, ref: str,
-        profile: str | Document | None) -> dict[str, Any]:
+def add_step_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a step, which plan and apply share."""
+    parser.add_argument(
+        '--via', choices=sorted(STEPS),
+        help='Transport: redfish to use the BMC only (default for nodes '
+             'with Redfish), agent to boot the ramdisk and use both.')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        '--clean', action='store_const', const='clean', dest='kind',
+        help='Clean the nodes; accepts manageable and available nodes.')
+    kind.add_argument(
+        '--service', action='store_const', const='service', dest='kind',
+        help='Service the nodes; accepts active nodes.')
+    deprecation.add_renamed(
+        parser, '--max-effect', '--max-activation',
+        choices=[e.value for e in Activation],
+        help='The strongest reset that may be performed (default: the '
+             'limit of the profile; none for active nodes).')
+    parser.add_argument(
+        '--allow-disruption', action='store_true',
+        help='Allow a service step to interrupt the instance.')
+
+
+def step_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of ``accel_plan`` for the options that were given."""
+    given = {'via': args.via, 'kind': args.kind,
+             'max_activation': args.max_activation,
+             'allow_disruption': args.allow_disruption}
+    return {name: value for name, value in given.items() if value}
+
+
+def notes(answer: Document, node: Document, ref: str) -> list[str]:
+    """What has to be known of a plan besides its table, a line each."""
+    found = []
+    limit = answer.get('limit') or {}
+    if limit.get('why'):
+        found.append(f"resets up to {limit['activation']}: {limit['why']}")
+    if answer.get('stopped') and not answer['plan'].get('blocked'):
+        found.append(f"no operation is started: {answer['stopped']}")
+    if node['provision_state'] == 'available':
+        found.append(f'node {ref} is available; next: use apply --wait, '
+                     'which manages, cleans and provides it')
+    return found + [f'not checked: {what}' for what in
+                    answer['plan'].get('not_checked') or ()]
+
+
+def ask(ironic: api.Ironic, ref: str, profile: str | Document | None,
+        **options: Any) -> dict[str, Any]:
     """Have the conductor make a plan from the last inventory.
 
     :param profile: None for the baseline of the node.
+    :param options: of the step. A conductor of an earlier release does not
+        know them; then the plan is made without them, and says so.
     :raises: CommandError if the node has no inventory.
     """
     args = {} if profile is None else {'profile': profile}
+    left: list[str] = []
     try:
-        answer = ironic.post(ref, 'accel_plan', **args)
+        try:
+            answer = ironic.post(ref, 'accel_plan', **args, **options)
+        except CommandError as error:
+            if not options or ': unknown argument; supported arguments: ' \
+                    'profile' not in str(error):
+                raise
+            answer = ironic.post(ref, 'accel_plan', **args)
+            left = [f'{name.replace("_", "-")}: the conductor is of an '
+                    'earlier release' for name in options]
     except Missing as error:
         if 'nventory' in str(error):
             raise no_inventory(ref) from error
         raise
-    plan = answer['plan']
-    return {**answer, 'plan': plan and plan_mod.current(plan)}
+    if not answer['plan']:
+        return answer
+    plan = plan_mod.current(answer['plan'])
+    return {**answer, 'plan': {**plan, 'not_checked': [
+        *left, *(plan.get('not_checked') or ())]}}
 
 
 def refresh(command: base.Command, ref: str,

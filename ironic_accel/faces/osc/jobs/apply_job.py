@@ -68,11 +68,17 @@ class ApplyJob:
     def planned(self, plan: api.Document, via: str) -> None:
         """Store the refused items and the devices of the plan.
 
-        The plan knows the transports of the last inventory. It refuses what
-        the agent alone can do, so a refusal counts for Redfish only.
+        What the last inventory cannot tell is decided by the step. A
+        conductor of an earlier release does not say what that is: its plan
+        refuses what the agent alone can do.
         """
-        if plan['refused'] and via == 'redfish':
-            self.refused = plan['refused']
+        blocked = [{'device': 'node', 'name': b['item'], 'expected': None,
+                    'seen': None, 'reason': f"{b['reason']}; next: {b['next']}"
+                    } for b in plan.get('blocked') or ()]
+        decided = (via == 'redfish' if 'blocked' not in plan
+                   else not plan['undecided'])
+        if blocked or (plan['refused'] and decided):
+            self.refused = [*blocked, *plan['refused']]
         self.devices = list(dict.fromkeys(
             i['device'] for stage in plan['stages']
             for action in stage['actions'] for i in action['items']))

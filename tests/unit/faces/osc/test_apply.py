@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -284,3 +286,75 @@ def test_a_clean_that_never_ran_its_step_counts_as_failed(
                'json')
     assert told.status == 4
     assert 'the operation ended without a result' in told.data[0]['Note']
+
+
+def test_what_stands_in_the_way_of_one_node_starts_nothing(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    cloud.add('two')
+    cloud.passthru['accel_plan'] = lambda node, body: (200, {
+        'age': 1.0, 'profile': 'p', 'digest': 'd', 'plan': {
+            **PLAN, 'undecided': False, 'blocked': [] if node[
+                'name'] == 'one' else [{
+                    'item': 'hold', 'reason': 'it is held: audit',
+                    'next': 'baremetal accelerator unhold two'}]}})
+    told = run(cloud, 'apply', 'one', 'two', '--profile', 'ecc-on', '-f',
+               'json')
+    assert told.status == 3
+    assert [r['Outcome'] for r in told.data] == ['not started', 'refused']
+    assert told.data[1]['Note'] == (
+        'node hold: it is held: audit; next: baremetal accelerator unhold '
+        'two')
+    assert begun(cloud) == []
+
+
+@pytest.mark.parametrize('undecided, code', [(True, 0), (False, 3)])
+def test_what_the_inventory_cannot_tell_is_left_to_the_step(
+        make_cloud: MakeCloud, undecided: bool, code: int) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, {**REFUSED, 'blocked': [], 'undecided': undecided})
+    for via in ('redfish', 'agent'):
+        told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--via',
+                   via)
+        assert told.status == code
+
+
+def test_the_plans_are_shown_before_anything_is_started(
+        make_cloud: MakeCloud) -> None:
+    """Nodes with the same plan share a table."""
+    cloud = make_cloud()
+    for name in ('gpu-1', 'gpu-2', 'gpu-3'):
+        cloud.add(name)
+    planning(cloud, PLAN)
+    told = run(cloud, 'apply', 'gpu-1', 'gpu-2', 'gpu-3', '--profile',
+               'ecc-on')
+    assert told.status == 0
+    assert '3 nodes (3: gpu-1 .. gpu-3):' in told.err
+    assert told.err.count('8: gpu-0 .. gpu-7') == 1
+    assert len(begun(cloud)) == 3
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+@pytest.mark.parametrize('answer, words, started', [
+    ('y', (), 1), ('n', (), 0), ('', (), 0), ('n', ('--yes',), 1)])
+def test_a_terminal_is_asked_before_the_first_operation(
+        make_cloud: MakeCloud, monkeypatch: pytest.MonkeyPatch, answer: str,
+        words: tuple[str, ...], started: int) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, PLAN)
+    monkeypatch.setattr(sys, 'stdin', _Terminal(answer + '\n'))
+    monkeypatch.setattr('tests.commands.io.StringIO', _Terminal)
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', *words)
+    assert len(begun(cloud)) == started
+    assert told.status == (0 if started else 3)
+    assert ('Continue? [y/N]' in told.err) is (words == ())
+    if not started:
+        assert 'declined; nothing was started' in told.err

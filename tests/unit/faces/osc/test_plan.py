@@ -18,6 +18,9 @@ from collections.abc import Callable
 import pathlib
 from typing import Any
 
+import pytest
+
+from tests import commands
 from tests.unit.conductor import sample
 from tests.unit.faces.osc import cloud as clouds
 from tests.unit.faces.osc.cloud import Cloud
@@ -29,6 +32,9 @@ from tests.unit.faces.osc.operations import result
 from tests.unit.faces.osc.operations import run
 
 MakeCloud = Callable[..., Cloud]
+
+BLOCKED = {'item': 'state', 'reason': 'the node is enroll',
+           'next': 'baremetal node manage one'}
 
 
 def test_plan_prints_the_plan_and_starts_nothing(
@@ -116,3 +122,122 @@ def test_plan_with_refresh_takes_an_inventory_first(
     told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--refresh')
     assert told.status == 1
     assert 'baremetal node maintenance unset one' in told.err
+
+
+@pytest.mark.parametrize('plan, words, code', [
+    (PLAN, (), 0), (PLAN, ('--detailed-exitcode',), 1),
+    ({**PLAN, 'stages': [], 'converged': True}, ('--detailed-exitcode',), 0),
+    ({**PLAN, 'stages': [], 'applies': False}, ('--detailed-exitcode',), 0),
+    (REFUSED, ('--detailed-exitcode',), 3),
+    ({**REFUSED, 'undecided': True}, (), 4),
+    ({**PLAN, 'blocked': [BLOCKED]}, ('--detailed-exitcode',), 3)])
+def test_the_exit_code_is_that_of_apply(
+        make_cloud: MakeCloud, plan: dict[str, Any], words: tuple[str, ...],
+        code: int) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, plan)
+    assert run(cloud, 'plan', 'one', '--profile', 'ecc-on', *words
+               ).status == code
+
+
+def test_plan_passes_the_options_of_the_step(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, {**PLAN, 'blocked': []})
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--via', 'agent',
+               '--service', '--max-activation', 'warm-reboot',
+               '--allow-disruption')
+    assert told.status == 0
+    assert cloud.asked[-1][2] == {
+        'profile': 'ecc-on', 'via': 'agent', 'kind': 'service',
+        'max_activation': 'warm-reboot', 'allow_disruption': True}
+
+
+def test_a_conductor_of_the_release_before_plans_without_the_options(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+
+    def old(node: dict[str, Any], body: Any) -> tuple[int, Any]:
+        more = sorted({*body} - {'profile'})
+        if more:
+            return clouds.error(
+                400, f"accel_plan: {', '.join(more)}: unknown argument; "
+                'supported arguments: profile')
+        return 200, {'age': 1.0, 'profile': 'p', 'digest': 'd', 'plan': PLAN}
+
+    cloud.passthru['accel_plan'] = old
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--via',
+               'redfish')
+    assert told.status == 0
+    assert 'not checked: via: the conductor is of an earlier' in told.err
+    assert run(cloud, 'plan', 'one', '--profile', 'ecc-on').status == 0
+    assert run(cloud, 'apply', 'one', '--profile', 'ecc-on').status == 0
+
+
+def test_plan_says_what_it_could_not_check(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one', provision_state='available')
+    cloud.passthru['accel_plan'] = lambda node, body: (200, {
+        'age': 7200.0, 'profile': 'p', 'digest': 'd',
+        'limit': {'activation': 'warm-reboot', 'why': 'disable_power_off'},
+        'plan': {**PLAN, 'blocked': [], 'not_checked': ['the weather']}})
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on')
+    assert told.status == 0
+    assert 'inventory of 2 h ago' in told.err
+    assert 'not checked: the weather' in told.err
+    assert 'resets up to warm-reboot: disable_power_off' in told.err
+    assert 'node one is available; next: use apply --wait' in told.err
+
+
+def test_what_stands_in_the_way_is_a_row(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, {**PLAN, 'blocked': [BLOCKED]})
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '-f', 'json')
+    assert told.data[-1]['Devices'] == ['node']
+    assert told.data[-1]['Note'] == (
+        'the node is enroll; next: baremetal node manage one')
+    assert 'refused: the node is enroll' in told.err
+
+
+@pytest.mark.parametrize('words, error', [
+    (('plan', 'two', '--profile', 'ecc-on'),
+     {'class': 'permanent', 'field': None}),
+    (('plan', 'one', '--profile', '/nowhere.yaml'),
+     {'class': 'permanent'}),
+    (('apply', 'one', '--profile', './bad.yaml'),
+     {'class': 'permanent', 'field': 'devices.g.count', 'value': "'many'"}),
+    (('plan', 'ours', '--profile', 'ecc-on'),
+     {'class': 'permanent', 'next': 'baremetal accelerator enable ours'}),
+    (('apply', 'busy', '--profile', 'ecc-on'), {'class': 'transient'})])
+def test_an_early_failure_is_a_document(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...],
+        error: dict[str, Any]) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath('bad.yaml').write_text(
+        'profile: 1\nname: x\ndevices:\n  g:\n    match: {kind: gpu}\n'
+        '    count: many\n    modes: {ecc: enabled}\n')
+    cloud = make_cloud()
+    cloud.add('one')
+    cloud.add('ours', driver='redfish', vendor_interface='redfish')
+    cloud.add('busy', driver_internal_info={'accel_operation': {
+        'work': 'apply', 'step': 'apply_profile', 'kind': 'clean'}})
+    planning(cloud, PLAN)
+    told = run(cloud, *words, '-f', 'json')
+    assert told.status == 1
+    assert told.data['schema'] == 'error/1'
+    assert told.data['command'] == f'accelerator {words[0]}'
+    assert {name: told.data['error'][name] for name in error} == error
+    assert told.data['error']['summary'][:20] in told.err
+    assert run(cloud, *words).out == ''
+
+
+def test_an_api_that_does_not_respond_is_a_document(
+        make_cloud: MakeCloud) -> None:
+    told = commands.run('http://127.0.0.1:1', 'accelerator', 'plan', 'one',
+                        '--profile', 'ecc-on', '-f', 'json')
+    assert told.status == 1
+    assert told.data['error']['class'] == 'transient'
