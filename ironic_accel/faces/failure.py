@@ -29,8 +29,10 @@ SCHEMA = 'error/1'
 
 #: Text that begins with the option that it is about, as argparse and our own
 #: checks of options word it.
-_OPTION = re.compile(r'(?:argument )?(?P<field>--?[a-z][a-z-]*)[^:]*: ')
-_MISSING = re.compile(r'the following arguments are required: (?P<field>.+)')
+_OPTION = re.compile(
+    r'(?:argument )?(?P<field>--?[a-z][a-z-]*)(?P<choice>)[^:]*: ')
+_MISSING = re.compile(r'the following arguments are required: (?P<field>.+)|'
+                      r'one of the arguments (?P<choice>.+) is required')
 _CHOICE = re.compile(r"invalid choice: (?P<value>'[^']*'|\S+) "
                      r'\(choose from (?P<expected>.+)\)')
 
@@ -71,10 +73,10 @@ def _of_text(summary: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pattern in (_OPTION, _MISSING):
         if match := pattern.match(summary):
-            found = match.groupdict()
+            found = {'field': match['field'] or match['choice']}
             break
     if match := _CHOICE.search(summary):
         found |= match.groupdict()
-    if found and summary.startswith('the following'):
+    if _MISSING.match(summary):
         found['expected'] = 'a value'
     return found

@@ -217,7 +217,7 @@ def early(boot: Boot, tmp_path: pathlib.Path, what: str) -> tuple[
     ('profile', 'devices.gpus.count', "'many'", 'number'),
     ('file', None, None, None),
     ('option', '--max-activation', "'gentle'", 'warm-reboot'),
-    ('missing', '--bmc', None, 'a value'),
+    ('missing', '--bmc --bmc-file', None, 'a value'),
     ('ca', '--ca', None, None),
     ('away', None, None, None), ('tls', None, None, None),
     ('login', None, None, None), ('off', None, None, None),
