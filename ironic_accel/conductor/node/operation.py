@@ -209,7 +209,8 @@ def store(node: Any, operation: Operation) -> None:
     """Put the operation onto the node; the caller saves."""
     raw: Any = dataclasses.asdict(operation)
     raw[_BEFORE] = operation.activation
-    raw['ticket'] = earlier_documents.ticket_before(operation.ticket)
+    if operation.ticket is not None:
+        raw['ticket'] = earlier_documents.ticket_before(operation.ticket)
     keys.OPERATION.put(node, cast(StoredOperation, raw))
 
 
