@@ -38,6 +38,8 @@ from ironic_accel.inband.tools import common
 from ironic_accel.model.nv_parameters import MIXED
 
 TOOL = 'mstconfig'
+#: What it prints of a value that the card did not tell.
+NONE = 'N/A'
 
 _HEADER = re.compile(r'^Configurations:\s+(?P<columns>.*\S)\s*$',
                      re.MULTILINE)
@@ -101,11 +103,13 @@ def joined(first: Config, others: Mapping[str, Config], names: Iterable[str]
 
 
 def _same(mine: object, theirs: object) -> object:
-    """One value of two functions: the value itself, ``mixed``, or None."""
+    """One value of two functions: the value itself, ``mixed``, or none."""
     if theirs is None or mine is None:
         return None
     if isinstance(mine, bool):
         return mine or theirs is True
+    if NONE in (mine, theirs):
+        return NONE
     return mine if mine == theirs else MIXED
 
 

@@ -28,6 +28,7 @@ import re
 from typing import Any
 
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.mellanox.config import NONE
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
@@ -63,8 +64,6 @@ _OFFLOAD = 'INTERNAL_CPU_OFFLOAD_ENGINE'
 #: Set besides on BlueField-2, which has them; 0 the Arm side, 1 the host.
 _OWNERS = ('INTERNAL_CPU_PAGE_SUPPLIER', 'INTERNAL_CPU_ESWITCH_MANAGER',
            'INTERNAL_CPU_IB_VPORT0')
-#: What the tool prints of a value that the card did not tell.
-_NONE = 'N/A'
 _NUMBER = re.compile(r'(?:.*\()?([0-9]{1,10})\)?')
 
 Config = Mapping[str, Any]
@@ -191,7 +190,7 @@ def read(config: Config, lacking: str | None,
         then = None if why else reader(config, 'next_value')
         standing = Standing.UNTOLD
         if now is None and mark in config and not why and (
-                said.get('current_value', _NONE) == _NONE):
+                said.get('current_value', NONE) == NONE):
             # Firmware that cannot read what is active.
             standing = Standing.ABSENT
         elif now is None:

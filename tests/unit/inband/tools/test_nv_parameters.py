@@ -28,6 +28,8 @@ import pytest
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.tools.mellanox import config
+from ironic_accel.inband.tools.mellanox import modes
 from ironic_accel.inband.tools.mellanox import tool as mellanox
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Activation
@@ -90,17 +92,18 @@ def _backend(tmp_path: Path) -> tuple[Machine, LocalBackend, Device]:
     return host, backend, backend.observe().devices[0]
 
 
-def _set(host: Machine, card: Device, **modes: Value) -> list[Result]:
+def _set(host: Machine, card: Device, **wanted: Value) -> list[Result]:
     return list(mellanox.Mellanox().set(
         host, card, [Item(card.id, n if n.isupper() else n.replace('_', '-'),
-                          'mode', v) for n, v in modes.items()], bench.quiet))
+                          'mode', v) for n, v in wanted.items()],
+        bench.quiet))
 
 
-def _plan(backend: LocalBackend, **modes: Value) -> Plan:
+def _plan(backend: LocalBackend, **wanted: Value) -> Plan:
     seen = backend.observe()
     profile = Profile('p', (Group('nics', {'kind': ('nic',)}, modes={
         n if n.isupper() else n.replace('_', '-'): v
-        for n, v in modes.items()}),))
+        for n, v in wanted.items()}),))
     return planner.make_plan(seen, profile, (), backend.transports(seen),
                              catalog.load())
 
@@ -125,12 +128,12 @@ def test_card_reports_its_modes_and_what_the_allow_list_has(
         'ADVANCED_PCI_SETTINGS': 'false', 'CNP_DSCP_P1': 48,
         'CNP_DSCP_P2': 48, 'LLDP_NB_RX_MODE_P1': 'OFF'}
     assert card.unread == ()
-    modes = {m.name: (m.activation, m.persistent) for m in card.modes}
-    assert modes['relaxed-ordering'] == (Activation.DEVICE_RESET, True)
-    assert modes['ATS_ENABLED'] == (Activation.DEVICE_RESET, True)
+    facts = {m.name: (m.activation, m.persistent) for m in card.modes}
+    assert facts['relaxed-ordering'] == (Activation.DEVICE_RESET, True)
+    assert facts['ATS_ENABLED'] == (Activation.DEVICE_RESET, True)
     # BARs and expansion ROMs are the host's, which sees them as it boots.
-    assert modes['pf-log-bar-size'] == (Activation.WARM_REBOOT, True)
-    assert modes['option-rom-pxe'] == (Activation.WARM_REBOOT, True)
+    assert facts['pf-log-bar-size'] == (Activation.WARM_REBOOT, True)
+    assert facts['option-rom-pxe'] == (Activation.WARM_REBOOT, True)
 
 
 @pytest.mark.parametrize(('fault', 'table'), [(None, 0), ('no-json', 1)])
@@ -189,6 +192,22 @@ def test_functions_that_differ_are_mixed_and_both_are_set(
         True]
     assert {c[2] for c in _calls(state, 'set', 'PCI_WR_ORDERING=1')} == {
         AT, SECOND}
+
+
+def test_value_that_one_function_did_not_tell_is_none() -> None:
+    """N/A of the second port is no other value than the first one's."""
+    first, second = (config.Config({'PCI_WR_ORDERING': {
+        'current_value': current, 'next_value': 'force_relax(1)',
+        'read_only': read_only}}) for current, read_only in (
+            ('force_relax(1)', False), ('N/A', True)))
+    found = config.joined(first, {SECOND: second}, ['PCI_WR_ORDERING'])
+    assert found.parameters['PCI_WR_ORDERING'] == {
+        'current_value': 'N/A', 'next_value': 'force_relax(1)',
+        'read_only': True}
+    ((mode,), unread) = modes.read(
+        found.parameters, None, ['relaxed-ordering'])
+    assert (mode.current, mode.pending, mode.standing, unread) == (
+        None, 'forced', Standing.ABSENT, ())
 
 
 def test_function_that_cannot_be_read_or_set_is_no_success(
