@@ -273,10 +273,11 @@ class Catalog:
 
     def refused_mode(self, kind: str, name: str) -> str | None:
         """Why a mode that operators ask for is not one, and what to use
-        instead; None for other names."""
+        instead; None for other names. Case, blanks and underscores aside."""
+        plain = _squeeze(name).replace(' ', '-')
         return next((
             f"{row['reason']} ({row['source']})" for row in self.refused_modes
-            if name in row['names'] and kind in row['kinds']), None)
+            if plain in row['names'] and kind in row['kinds']), None)
 
     def _lay(self, row: dict[str, Any], part: Mapping[str, Any],
              product: Product | str | None, vendor: str | None) -> None:

@@ -294,7 +294,8 @@ class GroupReader:
         """Why a name is not a mode of a kind."""
         no = f'{name!r} is not a mode of kind {kind}'
         reason = self._catalog.refused_mode(kind, name)
-        if reason is None and nv_parameters.is_name(name):
+        if reason is None and (nv_parameters.is_name(name)
+                               or nv_parameters.spelled(name)):
             reason = 'an NV configuration parameter is written below raw'
         return f'{no}: {reason}' if reason else (
             f'{no} ({suggest(name, self._catalog.modes(kind))})')
