@@ -23,10 +23,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
-import itertools
-import textwrap
 from typing import TextIO
 
+from ironic_accel.faces import fit
 from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.faces.view import Document
@@ -41,8 +40,6 @@ LEGEND = (f'{MARK} unhealthy, or different from the row above it (only '
 _MOST_LINES = 6
 #: Devices that a row names.
 _MOST_NAMES = 3
-#: Columns that a column of the table keeps if the terminal is narrow.
-_NARROWEST = 8
 #: What is compared, by (section, name), with its text.
 Facts = dict[tuple[str, str], str]
 
@@ -190,52 +187,15 @@ def _section(facts: Facts, section: str) -> tuple[str, ...]:
 def fitted(found: Sequence[Row], width: int) -> list[Row]:
     """The rows with their lines wrapped, so that the table is narrow enough.
 
-    Of all widths of the columns it takes those that make the fewest lines.
-
-    :param width: of all cells together, in characters.
+    :param width: of the table, with gaps of two spaces.
     """
-    natural = [max(len(line) for line in (name, *(
-        line for row in found for line in row.cells[at])))
-        for at, name in enumerate(COLUMNS)]
-    if sum(natural) <= width:
-        return list(found)
     # The id of a device is what the next command needs: it wraps last.
-    least = [min(n, _NARROWEST) for n in natural]
-    least[0] = min(natural[0], max(width // 3 + 2, _NARROWEST))
-    heights = [
-        {size: [sum(len(_wrap(line, size)) for line in row.cells[at])
-                for row in found]
-         for size in range(least[at], natural[at] + 1)}
-        for at in range(len(COLUMNS))]
-    fitting = [
-        sizes for sizes in itertools.product(*(
-            range(least[at], natural[at] + 1) for at in (0, 1, 2)))
-        if least[3] <= width - sum(sizes)]
-    widths = min(
-        ((*sizes, min(natural[3], width - sum(sizes))) for sizes in fitting),
-        key=lambda sizes: _lines([heights[at][size] for at, size in
-                                  enumerate(sizes)]),
-        default=tuple(least))
+    _, *wrapped = fit.fitted(
+        COLUMNS, [['\n'.join(cell) for cell in row.cells] for row in found],
+        width, [width // 3])
     return [dataclasses.replace(row, cells=tuple(
-        tuple(part for line in cell for part in _wrap(line, size))
-        for cell, size in zip(row.cells, widths, strict=True)))
-        for row in found]
-
-
-def _lines(heights: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Lines of the table, and lines of all its cells.
-
-    :param heights: of the cells, by column and row.
-    """
-    return (sum(max(row) for row in zip(*heights, strict=True)),
-            sum(map(sum, heights)))
-
-
-def _wrap(line: str, width: int) -> list[str]:
-    text = line.lstrip(f'{MARK} ')
-    lead = line[:len(line) - len(text)]
-    return textwrap.wrap(text, width, initial_indent=lead,
-                         subsequent_indent=' ' * (len(lead) + 1)) or ['']
+        tuple(cell.split('\n')) for cell in cells))
+        for row, cells in zip(found, wrapped, strict=True)]
 
 
 def table(doc: Document, width: int) -> tuple[view.Table, tuple[bool, ...]]:
@@ -243,7 +203,7 @@ def table(doc: Document, width: int) -> tuple[view.Table, tuple[bool, ...]]:
 
     :returns: the table, and which of its rows have to stand out.
     """
-    found = fitted(rows(doc), width - 2 * (len(COLUMNS) - 1))
+    found = fitted(rows(doc), width)
     return view.Table('Accelerators', COLUMNS, tuple(
         tuple('\n'.join(cell) for cell in row.cells) for row in found)), tuple(
             row.marked for row in found)

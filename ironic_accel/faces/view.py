@@ -25,6 +25,8 @@ import dataclasses
 from typing import Any, TextIO
 
 from ironic_accel.faces import ranges
+from ironic_accel.faces import fit
+from ironic_accel.faces import terminal
 from ironic_accel.model.errors import printable
 from ironic_accel.model import serialization
 
@@ -258,38 +260,52 @@ def table(title: str, columns: Iterable[str],
 
 
 def write(table: Table, stream: TextIO) -> None:
-    """Print a table: with borders on a terminal, otherwise as text."""
-    if stream.isatty():
-        _write_rich(table, stream)
-    else:
-        stream.write(plain(table))
+    """Print a table; on a terminal it is as narrow as that."""
+    stream.write(shown(table, stream))
 
 
-def plain(table: Table) -> str:
-    """A table as text, columns separated by two spaces."""
-    lines = [table.columns]
-    for row in table.rows:
+def shown(table: Table, stream: TextIO) -> str:
+    """A table as text, on a terminal wrapped to its width.
+
+    Columns without any value are left out if that is needed.
+    """
+    if not stream.isatty():
+        return plain(table)
+    width = terminal.width(stream)
+    if _natural(table) > width:
+        used = [at for at in range(len(table.columns))
+                if any(row[at] != UNKNOWN for row in table.rows)]
+        table = Table(table.title, tuple(table.columns[at] for at in used),
+                      tuple(tuple(row[at] for at in used)
+                            for row in table.rows))
+    return plain(table, width)
+
+
+def _natural(table: Table) -> int:
+    columns = zip(table.columns, *table.rows, strict=True)
+    return sum(fit.natural(cells) + fit.GAP for cells in columns) - fit.GAP
+
+
+def plain(table: Table, width: int | None = None) -> str:
+    """A table as text, columns separated by two spaces.
+
+    :param width: of the table, in characters; None for any.
+    """
+    rows = [table.columns, *table.rows]
+    if width is not None:
+        rows = fit.fitted(table.columns, table.rows, width)
+    lines: list[tuple[str, ...]] = []
+    for number, row in enumerate(rows):
         cells = [cell.split('\n') for cell in row]
         lines += [tuple(cell[at] if at < len(cell) else '' for cell in cells)
                   for at in range(max(map(len, cells)))]
-    widths = [max(len(line[at]) for line in lines)
+        if number == 0:
+            lines.append(table.columns)
+            rule = len(lines) - 1
+    widths = [max(len(line[at]) for line in lines[:rule] + lines[rule + 1:])
               for at in range(len(table.columns))]
-    lines.insert(1, tuple('-' * width for width in widths))
-    body = '\n'.join('  '.join(
+    lines[rule] = tuple('-' * width for width in widths)
+    body = '\n'.join((' ' * fit.GAP).join(
         cell.ljust(width) for cell, width in zip(line, widths, strict=True)
     ).rstrip() for line in lines)
     return f'{table.title}\n{body}\n'
-
-
-def _write_rich(table: Table, stream: TextIO) -> None:
-    from rich import console
-    from rich import table as rich_table
-    from rich import text
-    shown = rich_table.Table(title=text.Text(table.title),
-                             title_justify='left')
-    for name in table.columns:
-        shown.add_column(name, overflow='fold')
-    for row in table.rows:
-        # Text, not markup: a model name may contain brackets.
-        shown.add_row(*(text.Text(cell) for cell in row))
-    console.Console(file=stream).print(shown)

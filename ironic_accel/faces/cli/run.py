@@ -22,6 +22,7 @@ import argparse
 from collections.abc import Generator
 import contextlib
 import dataclasses
+import sys
 import time
 from typing import Any
 import uuid
@@ -257,7 +258,7 @@ class CommandRun:
         doc = self.plan.to_dict()
         messages.say(plan_view.headline(doc))
         if doc['stages'] and not messages.is_about_one():
-            messages.say(view.plain(plan_view.table(doc)))
+            messages.say(view.shown(plan_view.table(doc), sys.stderr))
 
     def _power_on(self) -> None:
         self._say('powering on the host to list its devices')

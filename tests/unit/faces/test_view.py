@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
-import pty
 from typing import Any
 
 import pytest
@@ -32,6 +30,7 @@ from ironic_accel.model.device import Warned
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model.serialization import inventory_to_dict
+from tests import terminals
 
 
 def gpu(number: int, **known: Any) -> Device:
@@ -154,15 +153,35 @@ def test_a_table_is_plain_text_without_a_terminal() -> None:
         'plain  -\n')
 
 
-def test_a_table_on_a_terminal_has_borders_and_no_markup() -> None:
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, 'w') as terminal:
-        view.write(view.Table('T', ('Model',), (('[bold]x[/bold]',),)),
-                   terminal)
-        text = os.read(ours, 4096).decode()
-    os.close(ours)
-    assert '[bold]x[/bold]' in text
-    assert '\N{BOX DRAWINGS LIGHT HORIZONTAL}' in text
+def on_terminal(table: view.Table, columns: int) -> list[str]:
+    text = terminals.shown(lambda stream: view.write(table, stream), columns)
+    return text.replace('\r\n', '\n').splitlines()
+
+
+def test_a_table_on_a_terminal_has_no_markup() -> None:
+    assert on_terminal(view.Table('T', ('Model',), (('[bold]x[/bold]',),)),
+                       80) == ['T', 'Model', '-' * 14, '[bold]x[/bold]']
+
+
+PLAN = view.Table('Plan', ('Stage', 'Devices', 'Item', 'Current', 'Note'), (
+    ('1', '8: gpu-1653223000001 .. gpu-1653223000008', 'gpu',
+     '96.00.68.00.01', '-'),
+    ('1', 'host', 'aux-cycle', '-', '-')))
+
+
+def test_a_wide_table_fits_the_terminal_without_empty_columns() -> None:
+    assert on_terminal(PLAN, 52) == [
+        'Plan',
+        'Stage  Devices                Item       Current',
+        '-----  ---------------------  ---------  ---------',
+        '1      8: gpu-1653223000001   gpu        96.00.68.',
+        '        .. gpu-1653223000008              00.01',
+        '1      host                   aux-cycle  -']
+    assert 'Note' in on_terminal(PLAN, 100)[1]
+    stream = io.StringIO()
+    view.write(PLAN, stream)
+    assert 'Note' in stream.getvalue()
+
 
 
 def test_a_progress_line_has_seconds_and_percent() -> None:

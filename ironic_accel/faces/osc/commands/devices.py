@@ -93,7 +93,7 @@ class List(base.Lister):
         columns = device_table.COLUMNS
         found = device_table.fitted(
             device_table.rows(doc),
-            terminal.width(self.app.stdout) - 3 * len(columns) - 1)
+            terminal.width(self.app.stdout) - len(columns) - 3)
         if any(row.marked for row in found):
             self.say(device_table.LEGEND)
         return columns, [tuple(formatters.Cell(cell, '\n'.join(cell))
