@@ -60,6 +60,8 @@ from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import inventory as inventory_module
 from ironic_accel.redfish.inventory.inventory import SystemReading
+from ironic_accel.redfish.inventory import recent_readings
+from ironic_accel.redfish.inventory.recent_readings import Reuse
 from ironic_accel.redfish.inventory import topology
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.vendors import registry
@@ -129,6 +131,9 @@ class RedfishBackend(Backend):
         self._writer = Writer(connector, self._settings)
         self._waits = WaitTimes(self._settings.history.now)
         self._seen: SystemReading | None = None
+        self._seen_at: float | None = None
+        # What the next inventory need not read again.
+        self._reuse: Reuse | None = None
         # The devices of the last inventory, by the ids of the caller.
         self._devices: dict[str, Device] = {}
 
@@ -157,8 +162,11 @@ class RedfishBackend(Backend):
         :raises: Unreachable if the BMC does not respond or rejects the
             credentials; BadInput if there is no such System.
         """
+        reuse, self._reuse = self._reuse, None
+        began = self._settings.history.now()
         self._seen = inventory_module.read_inventory(
-            self._reader, self._system, self._catalog, self._settings)
+            self._reader, self._system, self._catalog, self._settings, reuse)
+        self._seen_at = began if reuse is None else None
         return (Source(self._seen.inventory),)
 
     def observe(self, known: Known = NOBODY) -> Inventory:
@@ -172,8 +180,16 @@ class RedfishBackend(Backend):
 
         :raises: as ``sources``.
         """
-        return inventory_module.starting(
+        self._reuse = None
+        told = inventory_module.booting(
             self._reader, self._system, self._settings)
+        if told is None:
+            return inventory_module.starting(
+                self._reader, self._system, self._settings)
+        scope, why = told
+        if why is None:
+            self._reuse = recent_readings.after_check(scope)
+        return why
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
                    ) -> tuple[Transport, ...]:
@@ -235,9 +251,7 @@ class RedfishBackend(Backend):
         """
         seen = self._reading()
         if action.verb == 'set':
-            return mode_setter.set_modes(self._reader, self._writer,
-                                     self._devices, action,
-                                     seen.scope.levels)
+            return self._set(seen, action)
         if action.verb == 'reset':
             return device_reset.start(self._reader, self._writer,
                                 self._devices, action)
@@ -261,6 +275,17 @@ class RedfishBackend(Backend):
                          firmware_update.apply_time(seen, asked)),
             update_methods.start_uri(seen.service) if (
                 asked.choice.style.start and seen.service) else None)
+
+    def _set(self, seen: SystemReading, action: Action) -> Ticket:
+        now = self._settings.history.now()
+        recent = self._seen_at is not None and (
+            0 <= now - self._seen_at <= recent_readings.VALUES)
+        self._seen_at = None
+        if action.activation.is_host_reset:
+            self._reuse = recent_readings.before_reset(seen.inventory)
+        return mode_setter.set_modes(
+            self._reader, self._writer, self._devices, action,
+            seen.scope.levels, recent)
 
     def _check_collateral(self, asked: UpdateRequest, action: Action) -> None:
         """Refuse a request that would write more than the plan lists.

@@ -69,8 +69,8 @@ _SHOWS_WITHIN = 30.0
 
 
 def set_modes(reader: Reader, writer: Writer, devices: Devices,
-              action: Action, levels: Mapping[str, int]
-              ) -> dict[str, Any]:
+              action: Action, levels: Mapping[str, int],
+              recent: bool = False) -> dict[str, Any]:
     """Set modes, one request after another; returns the ticket.
 
     A transient rejection fails only its own device. A permanent rejection, a
@@ -79,6 +79,7 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
 
     :param devices: the devices of the service, by the ids of the action.
     :param levels: ``$expand`` levels of a collection, by its name.
+    :param recent: whether the reader has read them a moment ago.
     :raises: Rejected, Unreachable if nothing was set; OutcomeUnknown if the
         result of the only request is unknown.
     """
@@ -87,7 +88,8 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
     uris = [uri for c in action.changes if (uri := _uri(devices, c.item))]
     deep = max((levels.get(last(_parent(uri)), 1) for uri in uris),
                default=1)
-    read_again(reader, uris, deep)
+    if not recent:
+        read_again(reader, uris, deep)
     until = time.monotonic() + _RECENT
     for change in action.changes:
         uri = _uri(devices, change.item)

@@ -97,6 +97,40 @@ def _error(value: Any) -> str:
     return str(text)[:120]
 
 
+def shape(doc: Mapping[str, Any]) -> frozenset[str]:
+    """The names of a resource's properties, without annotations."""
+    return frozenset(name for name in doc if '@' not in name)
+
+
+def samples(members: Mapping[str, Mapping[str, Any]], most: int,
+            enough: float) -> list[str]:
+    """The members that stand for all in a test of an expanded collection.
+
+    A member stands for those that have a part of its properties: a service
+    that returns these for it returns them for the others too. Those that
+    stand for most come first.
+
+    :param members: as expanded, by path.
+    :param most: the maximum number.
+    :param enough: the share of the members for which those in front stand,
+        from which on no more are needed.
+    """
+    alike: dict[frozenset[str], list[str]] = {}
+    for uri, doc in members.items():
+        alike.setdefault(shape(doc), []).append(uri)
+    richest = [one for one in alike if not any(one < o for o in alike)]
+    of = {one: [u for other, uris in alike.items() if other <= one
+                for u in uris] for one in richest}
+    out: list[str] = []
+    stood: set[str] = set()
+    for one in sorted(richest, key=lambda k: -len(of[k]))[:most]:
+        if stood and len(stood) >= enough * len(members):
+            break
+        out.append(alike[one][0])
+        stood.update(of[one])
+    return out
+
+
 def dropped(whole: Mapping[str, Any], member: Mapping[str, Any]
             ) -> str | None:
     """The first property that a member of an expanded collection lacks.

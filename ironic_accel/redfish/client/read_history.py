@@ -58,7 +58,7 @@ class _Bmc:
     missing: OrderedDict[str, tuple[int, float]]
     there: OrderedDict[str, None]
     steady: dict[str, tuple[Hashable, float]]
-    expands: OrderedDict[str, tuple[bool, float]]
+    expands: OrderedDict[tuple[str, frozenset[str]], tuple[bool, float]]
     links: OrderedDict[tuple[str, str], float]
     notes: OrderedDict[str, tuple[Any, float]]
 
@@ -160,24 +160,32 @@ class ReadHistory:
             return not told and when is not None and (
                 when <= now <= when + _LINKED)
 
-    def expands_whole(self, bmc: str, kind: str) -> bool | None:
+    def expands_whole(self, bmc: str, kind: str, shape: frozenset[str]
+                      ) -> bool | None:
         """Whether ``$expand`` returns resources of a type completely.
 
         None if it was not checked within the last hour.
+
+        :param shape: the names of the properties of one as expanded; it was
+            checked with another one that has at least these.
         """
         with self._lock:
-            good, when = self._of(bmc).expands.get(kind, (False, None))
             now = self.now()
-            if when is None or not when <= now <= when + _TRIED:
-                return None
-            return good
+            told = [whole for (of, names), (whole, when)
+                    in self._of(bmc).expands.items()
+                    if of == kind and when <= now <= when + _TRIED
+                    and (shape <= names if whole else shape == names)]
+            return all(told) if told else None
 
-    def tried_expand(self, bmc: str, kind: str, whole: bool) -> None:
-        """Record whether ``$expand`` returned a type completely."""
+    def tried_expand(self, bmc: str, kind: str, shape: frozenset[str],
+                     whole: bool) -> None:
+        """Record whether ``$expand`` returned a resource completely."""
         with self._lock:
             known = self._of(bmc).expands
-            known[kind] = (whole, self.now())
-            _bound(known)
+            known[kind, shape] = (whole, self.now())
+            known.move_to_end((kind, shape))
+            while len(known) > _RESOURCES:
+                known.popitem(last=False)
 
     def remember(self, bmc: str, name: str, value: Any) -> None:
         """Cache a reading that is too expensive for each inventory."""

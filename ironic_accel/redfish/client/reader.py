@@ -23,8 +23,7 @@ inventory is complete.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
@@ -39,10 +38,10 @@ from ironic_accel.redfish.client.getter import Getter
 from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.read_failures import NOTHING
+from ironic_accel.redfish.client.readings import Readings
 from ironic_accel.redfish.client import session
 
 #: Number of wrong responses to ``$expand`` after which it is not used.
@@ -50,9 +49,14 @@ _EXPAND_FAULTS = 2
 #: Properties of which each service root has at least one.
 _ROOTS = ('Systems', 'Chassis', 'Managers', 'SessionService', 'Links',
           'RedfishVersion')
-#: Maximum number of Id forms in one collection that are checked with a
-#: direct read.
+#: Maximum number of members of one collection that are checked with a direct
+#: read, and the share of the members that is enough.
 _SAMPLES = 3
+_ENOUGH = 0.9
+
+#: Whether an expanded member needs no check: the caller uses only properties
+#: that it has, or reads it by ``whole``.
+Sufficient = Callable[[Doc], bool]
 
 
 class Reader:
@@ -71,18 +75,29 @@ class Reader:
         self._settings = settings
         self.address = session.address(connector)
         self._expand_levels = 0
+        self._docs = Readings(settings.history.now)
+        self._expanded: set[str] = set()
         self.begin()
 
-    def begin(self) -> None:
-        """Forget all readings: a new inventory starts."""
-        self._docs: dict[str, Doc] = {}
+    def begin(self, age: Callable[[str], float] | None = None) -> None:
+        """Forget all readings: a new inventory starts.
+
+        :param age: readings that are not older than so many seconds, by
+            their path, are kept; None keeps none.
+        """
+        self._docs.begin(age)
+        self._expanded &= self._docs.keys()
         self.failures: dict[str, Failure] = {}
         self.open: dict[str, Impact] = {}
         self.read_well: dict[str, None] = {}
-        self._expanded: set[str] = set()
         self._warned: dict[tuple[str, str], None] = {}
         self._expand_faults = 0
         self._getter.begin()
+
+    def forget_kept(self) -> None:
+        """Forget what this inventory has from an earlier one."""
+        for uri in self._docs.kept():
+            self.forget(uri)
 
     @property
     def options(self) -> OptionNames:
@@ -257,13 +272,14 @@ class Reader:
         return self.read(uri, impact=impact)
 
     def members(self, uri: str | None, levels: int = 1,
-                steady: bool = False) -> list[Fields]:
+                sufficient: Sufficient | None = None) -> list[Fields]:
         """The members of a collection whose failure leaves nothing unknown.
         """
-        return self.listing(uri, NOTHING, levels, steady)[0]
+        return self.listing(uri, NOTHING, levels, sufficient=sufficient)[0]
 
     def listing(self, uri: str | None, impact: Impact, levels: int = 1,
-                steady: bool = False) -> tuple[list[Fields], list[str]]:
+                steady: bool = False, sufficient: Sufficient | None = None
+                ) -> tuple[list[Fields], list[str]]:
         """The members of a collection: those that were read, and the paths
         of those that were not.
 
@@ -272,6 +288,7 @@ class Reader:
         :param impact: what is unknown without the collection; unless that
             is nothing, the number of members must equal its count.
         :param levels: ``$expand`` levels, if supported.
+        :param sufficient: of which members nothing else is used.
         """
         if not uri:
             return [], []
@@ -284,7 +301,7 @@ class Reader:
         found, unread = [], []
         links = self._member_links(uri, whole, impact is not NOTHING)
         if whole is not None:
-            self._distrust(uri, whole, links)
+            self._distrust(uri, whole, links, sufficient)
         for link in links:
             member = self.read(link, steady)
             wrong = None if member is None or whole is None else (
@@ -331,21 +348,21 @@ class Reader:
                 self.warn(uri, f'$expand: {wrong}: reading the members one '
                           'by one instead')
             return None
-        self._keep(doc)
+        self._expanded.update(self._docs.add_all(doc))
         return doc
 
-    def _distrust(self, uri: str, doc: Doc, links: list[str]) -> None:
+    def _distrust(self, uri: str, doc: Doc, links: list[str],
+                  sufficient: Sufficient | None) -> None:
         """Forget members of a type of which ``$expand`` omits properties.
 
-        One member of each form of Id is also read directly, once an hour.
+        Those with the most properties are also read directly, once an hour.
         """
-        given = [u for u in map(normal, links) if u in self._expanded]
-        alike: dict[str, list[str]] = {}
-        for one in given:
-            alike.setdefault(f'{doc.get("@odata.type")} {stem(one)}',
-                             []).append(one)
-        most = sorted(alike, key=lambda k: -len(alike[k]))[:_SAMPLES]
-        if all(self._comes_whole(kind, alike[kind][0]) for kind in most):
+        given = {u: self._docs[u] for u in map(normal, links)
+                 if u in self._expanded
+                 and not (sufficient and sufficient(self._docs[u]))}
+        kind = str(doc.get('@odata.type'))
+        if all(self._comes_whole(kind, one) for one in documents.samples(
+                given, _SAMPLES, _ENOUGH)):
             return
         self.warn(uri, '$expand drops properties: reading the members one '
                   'by one instead')
@@ -356,8 +373,9 @@ class Reader:
 
     def _comes_whole(self, kind: str, uri: str) -> bool:
         """Whether ``$expand`` returns a type with all its properties."""
-        history = self._settings.history
-        known = history.expands_whole(self.address, kind)
+        history, shape = self._settings.history, documents.shape(
+            self._docs[uri])
+        known = history.expands_whole(self.address, kind, shape)
         if known is not None:
             return known
         member = self._docs.pop(uri)
@@ -366,22 +384,8 @@ class Reader:
         if alone is None:
             return True
         whole = documents.dropped(alone, member) is None
-        history.tried_expand(self.address, kind, whole)
+        history.tried_expand(self.address, kind, shape, whole)
         return whole
-
-    def _keep(self, value: Any) -> None:
-        """Keep every complete resource within a response."""
-        if isinstance(value, Mapping):
-            uri = value.get('@odata.id')
-            if isinstance(uri, str) and '@odata.type' in value and (
-                    normal(uri) not in self._docs):
-                self._docs[normal(uri)] = value
-                self._expanded.add(normal(uri))
-            for inner in value.values():
-                self._keep(inner)
-        elif isinstance(value, list):
-            for inner in value:
-                self._keep(inner)
 
     def _fail(self, uri: str, failure: Failure) -> None:
         self.failures[uri] = failure

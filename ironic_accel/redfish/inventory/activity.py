@@ -94,7 +94,9 @@ def _managers(reader: Reader, scope: Scope) -> Iterator[Fields]:
     uris = _manager_uris(scope)
     if len(uris) > 1 and reader.expands:
         # One request for all managers.
-        reader.members(scope.root.link('Managers'))
+        reader.members(scope.root.link('Managers'), sufficient=(
+            None if any(q.jobs for q in scope.quirks)
+            else lambda doc: 'Status' in doc))
     for uri in uris:
         # A manager that does not exist counts as absent in the end, like
         # other sub-resources.

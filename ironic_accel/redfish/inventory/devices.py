@@ -113,7 +113,8 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
     if listed_at is None and reader.probe(f'{system.uri}/Processors'):
         listed_at = f'{system.uri}/Processors'
     shown, lost = reader.listing(listed_at, impact,
-                                 scope.levels.get('Processors', 1))
+                                 scope.levels.get('Processors', 1),
+                                 sufficient=processor_kinds.is_cpu)
     found = []
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')

@@ -37,6 +37,8 @@ from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.inventory import oem_devices
 from ironic_accel.redfish.inventory import pcie
 from ironic_accel.redfish.inventory import products
+from ironic_accel.redfish.inventory import recent_readings
+from ironic_accel.redfish.inventory.recent_readings import Reuse
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.inventory import slots
 from ironic_accel.redfish.inventory import staged_changes
@@ -67,14 +69,18 @@ class SystemReading:
 
 
 def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
-                   settings: BmcSettings) -> SystemReading:
+                   settings: BmcSettings, reuse: Reuse | None = None
+                   ) -> SystemReading:
     """Read the inventory of a system; its devices have their URIs as ids.
 
+    :param reuse: the readings of a moment ago that it does not repeat.
     :raises: Unreachable if the BMC does not respond; BadInput if there is no
         such System.
     """
-    reader.begin()
+    reader.begin(reuse.age if reuse else None)
     scope = scopes.find(reader, system)
+    if reuse is not None and not reuse.holds(scope):
+        reader.forget_kept()
     # Read before any version: if a task ends meanwhile, the inventory must
     # not have both the old version and an idle system.
     doing = activity.read(reader, scope)
@@ -115,6 +121,8 @@ def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
     inventory = dataclasses.replace(
         inventory, complete=not lacking, lacking=lacking,
         requests=reader.requests, warnings=reader.warnings)
+    if not inventory.busy and not inventory.held:
+        _note_idle(reader, system, settings)
     return SystemReading(scope, service, tuple(entries), inventory, simple)
 
 
@@ -148,6 +156,33 @@ def _complete(reader: Reader, scope: Scope, found: list[FoundDevice],
     return entries, bare
 
 
+def _note_idle(reader: Reader, system: str | None, settings: BmcSettings
+               ) -> None:
+    settings.history.remember(reader.address, f'idle {system}', True)
+
+
+def booting(reader: Reader, system: str | None, settings: BmcSettings
+            ) -> tuple[Scope, str | None] | None:
+    """Why the host is still booting, by its System alone.
+
+    That is enough if the BMC was seen idle a short while ago.
+
+    :returns: the Systems, and the reason or None; None where this is not
+        enough.
+    :raises: as ``read_inventory``.
+    """
+    if not settings.history.recall(reader.address, f'idle {system}',
+                                   recent_readings.IDLE):
+        return None
+    reader.begin(recent_readings.root)
+    scope = scopes.without_chassis(reader, system)
+    if reader.failures:
+        return None
+    host = system_state.power(scope.system)
+    return scope, None if host == 'off' else system_state.starting(
+        scope.system, host, None, settings)
+
+
 def starting(reader: Reader, system: str | None, settings: BmcSettings
              ) -> str | None:
     """Why the host is still booting, or None; see ports.Backend.
@@ -166,6 +201,7 @@ def starting(reader: Reader, system: str | None, settings: BmcSettings
                              (), scope.systems))
     if busy or reader.failures:
         return None
+    _note_idle(reader, system, settings)
     return system_state.starting(
         scope.system, host,
         system_state.since_reset(doing.service, scope.system), settings)

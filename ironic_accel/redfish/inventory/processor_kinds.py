@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import re
+from typing import Any
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish.client.json_document import Fields
@@ -45,6 +47,12 @@ _IDS: tuple[tuple[str, str | None], ...] = (
 #: Values of Processor.InstructionSet of host CPUs.
 _CPU_SETS = ('x86', 'x86-64', 'IA-64', 'ARM-A32', 'ARM-A64', 'MIPS32',
              'MIPS64', 'PowerISA')
+
+
+def is_cpu(doc: Mapping[str, Any]) -> bool:
+    """Whether a Processor says that it is a CPU, of which nothing else is
+    used."""
+    return doc.get('ProcessorType') == 'CPU'
 
 
 def hint(reader: Reader, shown: Fields, others: list[Fields],
