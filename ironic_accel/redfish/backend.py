@@ -283,9 +283,12 @@ class RedfishBackend(Backend):
         self._seen_at = None
         if action.activation.is_host_reset:
             self._reuse = recent_readings.before_reset(seen.inventory)
-        return mode_setter.set_modes(
-            self._reader, self._writer, self._devices, action,
-            seen.scope.levels, recent)
+        try:
+            return mode_setter.set_modes(
+                self._reader, self._writer, self._devices, action,
+                seen.scope.levels, recent)
+        finally:
+            mode_setter.forget_written(self._reader, self._devices, action)
 
     def _check_collateral(self, asked: UpdateRequest, action: Action) -> None:
         """Refuse a request that would write more than the plan lists.

@@ -112,6 +112,15 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
     return {'kind': 'set', 'at': time.time(), 'levels': deep, 'items': done}
 
 
+def forget_written(reader: Reader, devices: Devices, action: Action) -> None:
+    """Forget what was read before modes were written: their resources, and
+    the others of the same collections."""
+    for change in action.changes:
+        uri = _uri(devices, change.item)
+        if uri:
+            reader.forget_below(_parent(uri))
+
+
 def read_again(reader: Reader, uris: Sequence[str], levels: int) -> None:
     """Read resources and their settings objects again; several of one
     collection by one request if the service supports ``$expand``.

@@ -207,6 +207,12 @@ class Reader:
         self._docs.pop(normal(uri), None)
         self._expanded.discard(normal(uri))
 
+    def forget_below(self, uri: str) -> None:
+        """Read a collection and all below it again."""
+        for one in [u for u in self._docs if u == uri
+                    or u.startswith(f'{uri}/')]:
+            self.forget(one)
+
     def read(self, uri: str | None, steady: bool = False,
              impact: Impact = NOTHING) -> Fields | None:
         """The properties of a linked resource; None without a link."""

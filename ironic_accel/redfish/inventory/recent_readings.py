@@ -16,7 +16,8 @@ the BMC is idle is ever reused, and nothing that proves a value: a run ends
 with an inventory that reuses no device.
 
 - Before a host reset an inventory shows that the values are pending and that
-  the BMC is idle. The values were read a moment ago, after the writes. Which
+  the BMC is idle. The values were read a moment ago, after the writes: what
+  was read before them is forgotten (``mode_setter.forget_written``). Which
   card is where (PCIeDevices, Memory) cannot have changed while the boot mark
   is the same, and is read again after the reset.
 - While the host boots its System alone shows how far it is. Once it is up,

@@ -90,13 +90,40 @@ def test_update_that_began_meanwhile_is_seen(hgx: Machine) -> None:
     assert observed(hgx)[0].busy
 
 
+def test_values_from_before_the_write_are_not_reused(hgx: Machine) -> None:
+    """No poll has read them since."""
+    set_ecc(hgx)
+    inventory, read = observed(hgx)
+    assert GPU.rpartition('/')[0] in read
+    assert {m.pending for d in inventory.devices if d.kind == 'gpu'
+            for m in d.modes if m.name == 'ecc'} == {'disabled'}
+
+
+@pytest.mark.parametrize('status', ['400', '500'])
+def test_values_are_read_again_where_a_write_was_rejected(
+        hgx: Machine, status: str) -> None:
+    gpus = plans.gpus(hgx.backend.observe())
+    hgx.box.faults.add('status', status, '/Settings', 'PATCH', skip=1)
+    hgx.backend.start(plans.set_mode(
+        dict.fromkeys(gpus, 'disabled'), 'ecc', Activation.WARM_REBOOT))
+    inventory, _ = observed(hgx)
+    assert sorted(str(m.pending) for d in inventory.devices
+                  if d.kind == 'gpu' for m in d.modes if m.name == 'ecc') == (
+        ['None'] * 7 + ['disabled'])
+
+
 def test_values_that_are_older_than_a_moment_are_read_again(
         hgx: Machine) -> None:
-    set_ecc(hgx)
-    hgx.clock.advance(11)
-    read = observed(hgx)[1]
-    assert GPU.rpartition('/')[0] in read
-    assert not [p for p in read if 'PCIeDevices' in p]
+    gpus = plans.gpus(hgx.backend.observe())
+    for pause, again in ((1, False), (11, True)):
+        ticket = hgx.backend.start(plans.set_mode(
+            dict.fromkeys(gpus, 'disabled'), 'ecc', Activation.WARM_REBOOT))
+        hgx.backend.poll(ticket)
+        hgx.clock.advance(pause)
+        read = observed(hgx)[1]
+        assert (GPU.rpartition('/')[0] in read) is again
+        assert not [p for p in read if 'PCIeDevices' in p]
+        hgx.backend.observe()
     set_ecc(hgx)
     hgx.clock.advance(121)
     assert sum('PCIeDevices' in p for p in observed(hgx)[1]) == 8
