@@ -161,11 +161,17 @@ def summary(inventory: Inventory, at: float) -> StoredSummary:
 
 
 def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:
-    """The inventory with the ids that devices had in the stored one."""
+    """The inventory with the ids that devices had in the stored one.
+
+    Devices are matched only if one of the stored ones has another id, or is
+    missing: on a system on which nothing changed all have theirs already.
+    """
     if stored is None:
         return inventory
-    return unite.inventory((Source(inventory, stable=True),),
-                           device_marks.identities(stored.inventory))
+    known = device_marks.identities(stored.inventory)
+    if known.items() <= device_marks.identities(inventory).items():
+        return inventory
+    return unite.inventory((Source(inventory, stable=True),), known)
 
 
 def whole(
@@ -179,17 +185,16 @@ def whole(
     Their state is kept only if no tenant can have changed it.
 
     :param stored: the last stored inventory of the node, or None.
-    :returns: the inventory, with the previous ids of devices, and the
-        transports, including those that this inventory did not use.
+    :param inventory: with the ids of that one (``known_ids``).
+    :returns: the inventory and the transports, including those that this
+        inventory did not use.
     """
     transports = tuple(transports)
     state = not verification.had_tenant(node) and not (
         keys.INSIDE_VOID.of(node))
     if stored is None:
         return inventory, transports
-    seen = unite.inventory((Source(inventory, stable=True),),
-                           device_marks.identities(stored.inventory))
-    seen = carry_over.carried(seen, stored.inventory, state)
+    seen = carry_over.carried(inventory, stored.inventory, state)
     return seen, carry_over.transports(transports, stored.transports, seen)
 
 

@@ -100,8 +100,9 @@ def select(ctx: Context) -> Ending | None:
         return host_reset.power_on(ctx)
     if seen.busy or not seen.complete:
         return observe.wait(ctx, seen)
+    stored = inventory_store.load(ctx.task)
     seen, _transports = inventory_store.whole(
-        ctx.node, inventory_store.load(ctx.task), seen)
+        ctx.node, stored, inventory_store.known_ids(stored, seen))
     choice = choose(seen)
     profile = choice.profile
     if choice.untold:

@@ -88,7 +88,8 @@ def _lacks_devices(ctx: Context, seen: Inventory) -> bool:
     stored = inventory_store.load(ctx.task)
     if stored is None or ctx.operation.progress == _LOST:
         return False
-    whole, _transports = inventory_store.whole(ctx.node, stored, seen)
+    whole, _transports = inventory_store.whole(
+        ctx.node, stored, inventory_store.known_ids(stored, seen))
     return bool(carry_over.missing(whole, stored.inventory))
 
 

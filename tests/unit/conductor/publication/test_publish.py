@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import pathlib
 from typing import Any
 from unittest import mock
@@ -29,6 +30,7 @@ from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.upkeep import audit_result
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import identity
 from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
 from tests.unit.conductor import sample
@@ -68,6 +70,43 @@ def test_the_stored_inventory_is_read_and_parsed_once(task: Any) -> None:
         assert (read.call_count, parsed.call_count) == (1, 1)
         assert audit_result.settle(task, ecc('disabled'), transports, T0 + 2)
         assert (read.call_count, parsed.call_count) == (2, 2)
+
+
+def identified(task: Any, seen: Inventory, at: float) -> int:
+    """How often devices are matched while an inventory is published."""
+    with mock.patch.object(identity, 'identify', autospec=True,
+                           side_effect=identity.identify) as identify:
+        publish.publish(task, seen, transports, at)
+    return int(identify.call_count)
+
+
+def test_devices_are_matched_once_at_most(task: Any) -> None:
+    assert identified(task, ecc('disabled'), T0) == 0
+    # All have their ids.
+    assert identified(task, ecc('enabled'), T0 + 1) == 0
+    before = ecc('enabled')
+    renamed = dataclasses.replace(before, devices=tuple(
+        dataclasses.replace(d, id=f'other-{d.id}') for d in before.devices))
+    assert identified(task, renamed, T0 + 2) == 1
+    stored = inventory_store.load(task)
+    assert stored is not None
+    assert [d.id for d in stored.inventory.devices] == [
+        d.id for d in before.devices]
+
+
+def test_device_that_another_one_took_the_id_of_is_matched(task: Any) -> None:
+    """The same ids are not the same devices."""
+    before = ecc('disabled')
+    publish.publish(task, before, transports, T0)
+    one, two = before.devices
+    swapped = dataclasses.replace(before, devices=(
+        dataclasses.replace(one, id=two.id),
+        dataclasses.replace(two, id=one.id)))
+    assert identified(task, swapped, T0 + 1) == 1
+    stored = inventory_store.load(task)
+    assert stored is not None
+    assert {d.id: d.serial for d in stored.inventory.devices} == {
+        d.id: d.serial for d in before.devices}
 
 
 def test_publish_returns_previous_and_new_inventory(
