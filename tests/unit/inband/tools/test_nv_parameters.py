@@ -149,6 +149,31 @@ def test_parameters_are_the_same_from_the_json_and_from_the_table(
                  if '-j' not in c]) is bool(table)
 
 
+#: Three columns as printSingleParam and printValue write them: a value that
+#: is wider than its column has one blank behind it, an array has no values.
+TABLE = f"""
+Configurations:                             Default             Current{' '*13}Next Boot
+        PF_LOG_BAR_SIZE                     5                   5{' '*19}6
+        PCI_DOWNSTREAM_PORT_OWNER           Array[0..15]        Array[0..15]{' '*8}Array[0..15]
+        PCI_ATOMIC_MODE                     PCI_ATOMIC_DISABLED_EXT_ATOMIC_ENABLED(0) PCI_ATOMIC_DISABLED_EXT_ATOMIC_ENABLED(0) PCI_ATOMIC_DISABLED_EXT_ATOMIC_ENABLED(0)
+*RO     LLDP_NB_RX_MODE_P1                  OFF(0)              ALL(2){' '*14}OFF(0)
+*       ROCE_CONTROL                        ROCE_ENABLE(2)      DEVICE_DEFAULT(0)   ROCE_ENABLE(2)
+"""  # noqa: E501
+
+
+def test_table_has_marks_long_values_and_arrays() -> None:
+    found = config.parse_table(TABLE)
+    product = catalog.load().product('nvidia-connectx-6-dx')
+    (seen, unread) = modes.read(found, None, modes.names(found, product))
+    assert {m.name: (m.current, m.pending, m.read_only) for m in seen} == {
+        'roce': ('default', 'enabled', False),
+        'pf-log-bar-size': (5, 6, False),
+        'PCI_ATOMIC_MODE': (
+            'PCI_ATOMIC_DISABLED_EXT_ATOMIC_ENABLED', None, False),
+        'LLDP_NB_RX_MODE_P1': ('ALL', 'OFF', True)}
+    assert unread == ()
+
+
 def test_named_parameters_are_set_read_back_and_active_after_the_reset(
         tmp_path: Path, state: State) -> None:
     host, backend, card = _backend(tmp_path)
