@@ -76,7 +76,7 @@ def agent_tree(tmp_path: pathlib.Path) -> Iterator[Tree]:
     backend._store.cache_clear()
     with mock.patch.object(
             loader, 'load', autospec=True,
-            return_value=((sample.Burner(tmp_path),), ())):
+            return_value=loader.accepted([sample.Burner(tmp_path)])):
         yield tree
     for name in ('root', 'tool_path', 'run_dir', 'image_cache_dir',
                  'image_dirs'):
