@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import re
 import statistics
 from typing import Literal
 
@@ -39,6 +40,8 @@ class NodeProgress:
     :ivar changes: whether the plan has changes: only nodes with changes, or
         only those without, take equally long.
     :ivar devices: the progress of single devices, by device id.
+    :ivar step: ``step 2/3``, or nothing.
+    :ivar left: seconds that the operation in progress still takes, or None.
     """
 
     node: str
@@ -48,6 +51,13 @@ class NodeProgress:
     seconds: float | None = None
     changes: bool = False
     devices: tuple[tuple[str, str], ...] = ()
+    step: str = ''
+    left: float | None = None
+
+    @property
+    def line(self) -> str:
+        """The step and the text."""
+        return f'{self.step}, {self.text}' if self.step else self.text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +69,13 @@ class BoardRow:
     percent: int | None = None
     seconds: float | None = None
     state: State | None = None
+    left: float | None = None
+
+
+def phase(text: str) -> str:
+    """What a progress text is about: no numbers, and no details, which come
+    after a colon."""
+    return re.sub(r'\d+', '', text.partition(':')[0])
 
 
 def totals(nodes: Sequence[NodeProgress], elapsed: float,
@@ -103,17 +120,19 @@ def remaining(nodes: Sequence[NodeProgress]) -> float | None:
     return max([sum(left) / at_once, *left]) if left else 0.0
 
 
-def rows(nodes: Sequence[NodeProgress], most: int) -> list[BoardRow]:
+def rows(nodes: Sequence[NodeProgress], most: int
+         ) -> tuple[list[BoardRow], str]:
     """The rows that fit, the nodes in the order of ``ORDER``.
 
     Failed and refused nodes leave at least half of the rows to the others.
     Devices of running nodes are shown if all nodes fit.
 
     :param most: the number of rows.
+    :returns: the rows, and how many nodes are not shown.
     """
     ordered = sorted(nodes, key=lambda n: ORDER.index(n.state))
     if len(ordered) <= most:
-        return _with_devices(ordered, most)
+        return _with_devices(ordered, most), ''
     most = max(most - 1, 1)
     failed = [n for n in ordered if n.state in ('failed', 'refused')]
     others = ordered[len(failed):]
@@ -122,13 +141,13 @@ def rows(nodes: Sequence[NodeProgress], most: int) -> list[BoardRow]:
     hidden = [f'{count} {state}' for state in ORDER if (count := sum(
         n.state == state for n in nodes) - sum(
             n.state == state for n in shown))]
-    return [*map(_row, shown), BoardRow(
-        '', f"and {len(nodes) - len(shown)} more: {', '.join(hidden)}")]
+    return [_row(node) for node in shown], (
+        f"and {len(nodes) - len(shown)} more: {', '.join(hidden)}")
 
 
 def _row(node: NodeProgress) -> BoardRow:
-    return BoardRow(node.node, node.text, node.percent, node.seconds,
-                    node.state)
+    return BoardRow(node.node, node.line, node.percent, node.seconds,
+                    node.state, node.left)
 
 
 def _with_devices(nodes: Sequence[NodeProgress], most: int) -> list[BoardRow]:

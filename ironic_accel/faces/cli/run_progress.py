@@ -23,9 +23,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
-import re
 import time
 
+from ironic_accel.faces import board
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import step_times
 from ironic_accel.faces import view
@@ -96,7 +96,7 @@ class RunProgress:
         """Take the state of the run, and print a line for a new phase."""
         self._advance(record)
         self._summary, self._percent = summary, percent
-        phase = self._at, re.sub(r'\d+', '', summary.partition(':')[0])
+        phase = self._at, board.phase(summary)
         if phase != self._phase:
             self._phase = phase
             step = f'step {self._number}: ' if self._at >= 0 else ''

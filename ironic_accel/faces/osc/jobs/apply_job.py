@@ -24,6 +24,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
+from ironic_accel.model.device import Activation
 
 #: The step of each transport.
 STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
@@ -57,6 +58,8 @@ class ApplyJob:
         self.kind = kind
         self.devices: Sequence[str] = ()
         self.refused: Sequence[Any] | None = None
+        self._writes: list[frozenset[tuple[str, str]]] = []
+        self._resets = 0
         self._ironic = ironic
         self._step = step
         self._fetched = fetched
@@ -79,6 +82,11 @@ class ApplyJob:
                    else not plan['undecided'])
         if blocked or (plan['refused'] and decided):
             self.refused = [*blocked, *plan['refused']]
+        self._writes = [
+            frozenset((i['device'], i['name']) for i in action['items'])
+            for stage in plan['stages'] for action in stage['actions']]
+        self._resets = sum(Activation(stage['reset']).is_host_reset
+                           for stage in plan['stages'])
         self.devices = list(dict.fromkeys(
             i['device'] for stage in plan['stages']
             for action in stage['actions'] for i in action['items']))
@@ -97,11 +105,21 @@ class ApplyJob:
         if self._phase == 'run':
             status = run_status.read(self._ironic, self.ref, self._before,
                                      self._attached)
+            status = dataclasses.replace(status, step=self._step_of(status))
             if not self._fetched or status.outcome not in run_status.GOOD:
                 return status
             self._ironic.provision(self.ref, 'provide')
             self._phase, self._done = 'provide', status
         return self._passed()
+
+    def _step_of(self, status: Status) -> str:
+        """The number of the step in progress: a write or a host reset."""
+        planned = len(self._writes) + self._resets
+        if status.begun is None or status.outcome is not None or not planned:
+            return ''
+        items, resets = status.begun
+        number = sum(bool(write & items) for write in self._writes) + resets
+        return f'step {number}/{max(planned, number)}'
 
     def _run(self) -> None:
         self._before = run_status.result_id(self._ironic.node(self.ref))

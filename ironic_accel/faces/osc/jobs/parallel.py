@@ -22,6 +22,7 @@ from typing import Protocol
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.faces import board
 from ironic_accel.faces.board import NodeProgress
 from ironic_accel.faces.board import State
 from ironic_accel.faces.osc.jobs.progress_display import ProgressDisplay
@@ -62,6 +63,8 @@ class NodeRun:
     :ivar touched: ids of devices that were written to.
     :ivar began: monotonic seconds of its start, or None.
     :ivar ended: monotonic seconds of its end, or None.
+    :ivar phase: its step and what it does, without numbers and details.
+    :ivar phase_began: monotonic seconds since it does that.
     """
 
     job: NodeJob
@@ -70,6 +73,20 @@ class NodeRun:
     touched: set[str] = dataclasses.field(default_factory=set)
     began: float | None = None
     ended: float | None = None
+    phase: str = ''
+    phase_began: float = 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the write in progress still takes, by its percentage;
+        None if it reports none."""
+        percent = self.status.percent if self.status else None
+        if percent is None or not 5 <= percent <= 99 or (
+                self.ended is not None):
+            # 100 may be reported long before the end.
+            return None
+        elapsed = time.monotonic() - self.phase_began
+        return elapsed * (100 - percent) / percent
 
     @property
     def seconds(self) -> float | None:
@@ -85,6 +102,23 @@ class NodeRun:
         known = result.get('seconds')
         return max(end - self.began,
                    known if isinstance(known, int | float) else 0.0)
+
+    def read(self) -> None:
+        """Read the status; an API that restarts may fail some times."""
+        try:
+            self.status = self.job.read()
+        except CommandError as error:
+            self.failures += 1
+            if self.failures >= FAILURES:
+                self.status = Status(
+                    '', 'status unknown', outcome='failed',
+                    error=f'{error}; the operation may still be running')
+            return
+        self.failures = 0
+        self.touched |= set(self.status.devices)
+        phase = f'{self.status.step} {board.phase(self.status.text)}'
+        if phase != self.phase:
+            self.phase, self.phase_began = phase, time.monotonic()
 
     @property
     def outcome(self) -> str:
@@ -113,7 +147,7 @@ def run(jobs: Sequence[NodeJob], display: ProgressDisplay, most: int = 0,
             pause(interval)
             for one in runs:
                 if one.outcome == 'running':
-                    _read(one)
+                    one.read()
                 if one.began is not None and one.ended is None and (
                         one.outcome != 'running'):
                     one.ended = time.monotonic()
@@ -154,19 +188,6 @@ def _begin(one: NodeRun) -> None:
         one.status = Status('', 'started')
 
 
-def _read(one: NodeRun) -> None:
-    try:
-        one.status = one.job.read()
-        one.failures = 0
-        one.touched |= set(one.status.devices)
-    except CommandError as error:
-        one.failures += 1
-        if one.failures >= FAILURES:
-            one.status = Status('', 'status unknown', outcome='failed',
-                                error=f'{error}; the operation may still be '
-                                      'running')
-
-
 def _progress(one: NodeRun) -> NodeProgress:
     """The progress of one node for the display."""
     status, job = one.status, one.job
@@ -185,7 +206,8 @@ def _progress(one: NodeRun) -> NodeProgress:
         job.ref, state, text, status.percent, one.seconds, changes,
         tuple((device, _device(device, status, one.touched))
               for device in dict.fromkeys(
-                  [*job.devices, *sorted(one.touched)])))
+                  [*job.devices, *sorted(one.touched)])),
+        status.step, one.left)
 
 
 def _device(device: str, status: Status, touched: set[str]) -> str:

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import re
 import time
 from typing import Any, Protocol, TextIO
 
@@ -90,14 +89,14 @@ class _Plain:
             if phase != self._phases.get(node.node):
                 self._phases[node.node] = phase
                 if phase is not None:
-                    self._print(f'{node.node}: {node.text}', node.percent)
+                    self._print(f'{node.node}: {node.line}', node.percent)
         if time.monotonic() - self._printed >= _HEARTBEAT:
             if len(nodes) > 1:
                 self._print(board.totals(
                     nodes, time.monotonic() - self._start))
             for node in nodes if len(nodes) <= _FEW else ():
                 if node.state == 'running':
-                    self._print(f'{node.node}: {node.text}', node.percent)
+                    self._print(f'{node.node}: {node.line}', node.percent)
 
     def _print(self, text: str, percent: int | None = None) -> None:
         self._printed = time.monotonic()
@@ -114,8 +113,9 @@ def _phase(node: NodeProgress, every: bool) -> object:
         return node.state
     if not every:
         return None
-    # Numbers and details after a second colon change all the time.
-    return re.sub(r'\d+', '', ':'.join(node.text.split(':')[:2]))
+    # The provision state, and what the operation does in it.
+    state, _, text = node.text.partition(': ')
+    return node.step, state, board.phase(text)
 
 
 class _Live:
@@ -134,17 +134,17 @@ class _Live:
         """Redraw the board, as high as the terminal is now."""
         # Rich measures standard output, which may be a file.
         self._console.size = size = terminal.size(self._stream)
-        found = board.rows(nodes, max(size[1] - _OTHER_LINES, 1))
+        found, hidden = board.rows(nodes, max(size[1] - _OTHER_LINES, 1))
         totals = '' if len(nodes) == 1 else board.totals(
             nodes, time.monotonic() - self._start)
-        self._live.update(_drawn(found, totals), refresh=True)
+        self._live.update(_drawn(found, totals, hidden), refresh=True)
 
     def close(self) -> None:
         """Leave the last board on the screen."""
         self._live.stop()
 
 
-def _drawn(found: Sequence[BoardRow], totals: str) -> Any:
+def _drawn(found: Sequence[BoardRow], totals: str, hidden: str) -> Any:
     from rich import console
     from rich import progress_bar
     from rich import table
@@ -154,14 +154,19 @@ def _drawn(found: Sequence[BoardRow], totals: str) -> Any:
     shown.add_column('Progress', no_wrap=True, overflow='ellipsis', ratio=1)
     shown.add_column('', no_wrap=True)
     shown.add_column('Time', no_wrap=True, justify='right')
+    if any(row.left is not None for row in found):
+        shown.add_column('Left', no_wrap=True, justify='right')
     for row in found:
         # Text, not markup: a value of a BMC may contain brackets.
-        shown.add_row(
-            text.Text(printable(row.name)), text.Text(printable(row.text)),
-            '' if row.percent is None else progress_bar.ProgressBar(
-                total=100, completed=row.percent, width=12),
-            '' if row.seconds is None else view.duration(row.seconds),
-            style=_COLOURS.get(row.state or '', ''))
-    if not totals:
-        return shown
-    return console.Group(text.Text(printable(totals), style='bold'), shown)
+        cells = [text.Text(printable(row.name)),
+                 text.Text(printable(row.text)),
+                 '' if row.percent is None else progress_bar.ProgressBar(
+                     total=100, completed=row.percent, width=10),
+                 '' if row.seconds is None else view.duration(row.seconds),
+                 '' if row.left is None
+                 else f'about {view.duration(row.left)}']
+        shown.add_row(*cells[:len(shown.columns)],
+                      style=_COLOURS.get(row.state or '', ''))
+    return console.Group(*(
+        [text.Text(printable(totals), style='bold')] if totals else []),
+        shown, *([text.Text(hidden)] if hidden else []))

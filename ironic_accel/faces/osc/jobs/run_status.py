@@ -27,6 +27,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
+from ironic_accel.model.record import Record
 
 Document = Mapping[str, Any]
 
@@ -53,6 +54,9 @@ class Status:
     :ivar result: the result stored by the conductor, if the operation has
         ended and the caller may read it.
     :ivar error: why it failed, or what is not known of a success.
+    :ivar begun: the (device, component or mode) pairs whose write was begun,
+        and the number of host resets that were; None if it is not known.
+    :ivar step: ``step 2/3``, if the steps are known.
     """
 
     state: str
@@ -62,6 +66,8 @@ class Status:
     outcome: str | None = None
     result: Document | None = None
     error: str | None = None
+    begun: tuple[frozenset[tuple[str, str]], int] | None = None
+    step: str = ''
 
 
 def read(ironic: api.Ironic, uuid: str, before: str | None,
@@ -86,9 +92,10 @@ def read(ironic: api.Ironic, uuid: str, before: str | None,
     if current is not None or state in MOVING or (
             api.readable(node, 'reservation') and not fresh):
         progress = None if current is None else current.get('progress')
+        record = _record(keys.RECORD.read(info))
         return Status(state, progress or state,
                       None if current is None else current.get('percent'),
-                      _devices(keys.RECORD.read(info)))
+                      _devices(record), begun=_begun(record))
     if fresh and result is not None:
         return _ended(state, result)
     return Status(state, 'ended', outcome='failed', error=(
@@ -122,13 +129,25 @@ def _ended(state: str, result: Document) -> Status:
     return Status(state, done, outcome=done, result=result, error=error)
 
 
-def _devices(raw: Document | None) -> dict[str, str]:
-    """The progress of single devices, from the record."""
+def _record(raw: Document | None) -> Record | None:
+    """The record of a run, or None."""
     try:
-        record = record_mod.load(raw)
+        return record_mod.load(raw)
     except errors.AccelError:
         # Written by a later version: only the progress text can be shown.
-        return {}
+        return None
+
+
+def _begun(record: Record | None
+           ) -> tuple[frozenset[tuple[str, str]], int] | None:
+    """What of the plan was begun, from the record."""
+    if record is None:
+        return None
+    return frozenset(item.ref for item in record.attempts), record.resets
+
+
+def _devices(record: Record | None) -> dict[str, str]:
+    """The progress of single devices, from the record."""
     if record is None:
         return {}
     found = {x.item.device: f'{x.item.name} staged, active after '

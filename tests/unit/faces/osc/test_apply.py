@@ -21,6 +21,9 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.model.plan import Item
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.record import Record
 from tests.unit.faces.osc.cloud import Cloud
 from tests.unit.faces.osc.operations import begun
 from tests.unit.faces.osc.operations import PLAN
@@ -358,3 +361,22 @@ def test_a_terminal_is_asked_before_the_first_operation(
     assert ('Continue? [y/N]' in told.err) is (words == ())
     if not started:
         assert 'declined; nothing was started' in told.err
+
+
+def test_steps_are_counted_by_the_record(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, PLAN)
+    running(cloud, result())
+    begin = cloud.on_provision
+    ecc = [Item(f'gpu-{n}', 'ecc', 'mode', 'enabled') for n in range(8)]
+
+    def with_record(node: dict[str, Any], body: Any) -> None:
+        begin(node, body)
+        node['driver_internal_info']['accel_record'] = record_mod.to_dict(
+            Record('ecc-on', 'd', attempts=dict.fromkeys(ecc, 1)))
+    cloud.on_provision = with_record
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait')
+    assert told.status == 0
+    # A write of a mode, and a host reset.
+    assert 'one: step 1/2, clean wait: writing' in told.err

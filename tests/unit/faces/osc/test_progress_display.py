@@ -28,6 +28,7 @@ import pytest
 from ironic_accel.faces import board
 from ironic_accel.faces.board import NodeProgress
 from ironic_accel.faces.osc import api
+from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.model.device import Activation
@@ -142,6 +143,14 @@ def test_a_board_of_many_nodes_fits_the_terminal(lines: int) -> None:
     assert re.search(r'and \d+ more: .*900 done', last)
 
 
+def test_a_running_node_has_its_step_and_the_time_that_is_left() -> None:
+    text = '\n'.join(live([node(1, text='clean wait: writing', percent=40,
+                                step='step 2/3', left=185.0, seconds=60.0)]))
+    assert 'step 2/3, clean wait: writing' in text
+    assert re.search(r'60 s +about 3 min', text)
+    assert 'Left' not in '\n'.join(live([node(1)]))
+
+
 def test_one_node_has_no_totals() -> None:
     assert 'running' not in '\n'.join(live([node(1, text='writing')]))
 
@@ -167,23 +176,23 @@ def test_quiet_shows_nothing() -> None:
 
 
 def test_failed_nodes_leave_room_for_running_ones() -> None:
-    found = board.rows([*(node(n, 'failed') for n in range(50)),
-                        *(node(n) for n in range(50, 100))], 11)
+    found, hidden = board.rows([*(node(n, 'failed') for n in range(50)),
+                                *(node(n) for n in range(50, 100))], 11)
     assert [r.state for r in found] == [
-        *['failed'] * 5, *['running'] * 5, None]
-    assert found[-1].text == 'and 90 more: 45 failed, 45 running'
+        *['failed'] * 5, *['running'] * 5]
+    assert hidden == 'and 90 more: 45 failed, 45 running'
 
 
 def test_devices_with_the_same_progress_share_a_row() -> None:
     one = node(1, devices=tuple(
         (f'gpu-{n}', 'ecc: writing' if n == 3 else 'waiting')
         for n in range(1, 5)))
-    assert [(r.name, r.text) for r in board.rows([one], 20)] == [
+    assert [(r.name, r.text) for r in board.rows([one], 20)[0]] == [
         ('node-1', 'x'), ('', '  waiting: 3: gpu-1, gpu-2, gpu-4'),
         ('', '  ecc: writing: gpu-3')]
-    assert len(board.rows([one], 2)) == 1
+    assert len(board.rows([one], 2)[0]) == 1
     done = dataclasses.replace(one, state='done')
-    assert len(board.rows([done], 20)) == 1
+    assert len(board.rows([done], 20)[0]) == 1
 
 
 @pytest.mark.parametrize('nodes, left', [
@@ -236,6 +245,25 @@ def test_the_progress_of_devices_is_read_from_the_record() -> None:
     assert status.devices == {
         'gpu-0': 'ecc staged, active after warm-reboot',
         'gpu-1': 'ecc: writing'}
+
+
+def test_the_time_that_is_left_follows_from_the_percentage() -> None:
+    with mock.patch.object(time, 'monotonic', autospec=True,
+                           return_value=1000.0) as clock:
+        job = mock.create_autospec(parallel.NodeJob, instance=True)
+        job.read.return_value = run_status.Status(
+            'clean wait', 'Update Running: gpu-1', 20)
+        one = parallel.NodeRun(job, began=1000.0)
+        one.read()
+        clock.return_value = 1030.0
+        job.read.return_value = run_status.Status(
+            'clean wait', 'Update Running: gpu-2', 25)
+        one.read()
+        assert one.left == 90.0
+        job.read.return_value = run_status.Status(
+            'clean wait', 'update finished, verifying', None)
+        one.read()
+        assert one.left is None
 
 
 def test_a_record_of_a_later_version_shows_the_progress_only() -> None:
