@@ -203,6 +203,37 @@ def test_two_names_of_a_bmc_in_a_file_do_not_write_at_the_same_time(
     assert len(machine.box.ledger.pushes) == 1
 
 
+def test_two_systems_are_updated_at_the_same_time_from_one_cache(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    machines = [boot('hgx-h100'), boot('hgx-h100')]
+    # Two machines of one box have the same UUIDs.
+    machines[1].box.faults.parse(
+        'says=/UUID:"0c5f9b1e-6f1c-4d5b-9f0a-2b7d3c1e8a44"')
+    machines[1].box.faults.parse('says=/SerialNumber:"ANOTHER"@System_0$')
+    said = run('apply', '--bmc-file', hosts(
+        tmp_path, *(m.url for m in machines)), '--profile', profile(),
+        '--json', *QUICK)
+    assert said.code == 0, said.err
+    for machine, entry in zip(machines, said.document['bmcs'], strict=True):
+        assert entry['document']['outcome'] == 'converged'
+        assert len(machine.box.ledger.pushes) == 1
+        assert machine.box.ledger.violations == []
+    # Each line says whose it is.
+    urls = tuple(f'{m.url}: ' for m in machines)
+    assert all(line.startswith((*urls, '2 BMCs: '))
+               for line in said.err.splitlines() if line)
+
+
+def test_a_file_that_others_can_change_is_warned_about(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    file = hosts(tmp_path, boot('plain').url)
+    file.chmod(0o666)
+    said = run('inventory', '--bmc-file', file)
+    assert said.code == 0
+    assert 'other users can change which BMCs get the passwords' in said.err
+
+
 def test_a_shared_password_is_asked_for_once(
         boot: Boot, run: Run, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:

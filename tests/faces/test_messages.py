@@ -15,8 +15,11 @@
 from __future__ import annotations
 
 import getpass
+import json
+import logging
 import pathlib
 import re
+import subprocess
 import sys
 from typing import TextIO
 from unittest import mock
@@ -118,13 +121,25 @@ def test_query_parameters_of_vendors_are_not_printed(
 
 def test_warnings_of_libraries_are_messages(
         boot: Boot, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    import logging
     with messages.configured(quiet=False, verbose=False):
         logging.getLogger('sushy').warning('the BMC is odd')
     assert capsys.readouterr().err == 'the BMC is odd\n'
     with messages.configured(quiet=True, verbose=False):
         logging.getLogger('sushy').warning('the BMC is odd')
     assert capsys.readouterr().err == ''
+
+
+def test_messages_do_not_go_to_standard_output_if_errors_are_closed(
+        boot: Boot) -> None:
+    url = boot('plain').url
+    for words in (['inventory', '--bmc', url, '--json'],
+                  ['inventory', '--bmc', 'http://127.0.0.1:1', '-v']):
+        result = subprocess.run(
+            ['bash', '-c', 'exec "$@" 2>&-', 'bash', sys.executable, '-m',
+             'ironic_accel.faces.cli.main', *words], text=True,
+            stdout=subprocess.PIPE, check=False)
+        assert result.returncode == (0 if '--json' in words else 4)
+        assert result.stdout == '' or json.loads(result.stdout)
 
 
 def test_version_is_printed(run: Run) -> None:

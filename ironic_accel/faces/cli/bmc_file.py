@@ -24,6 +24,7 @@ from typing import Any
 
 from ironic_accel.bounded import files
 from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import messages
 from ironic_accel.model import errors
 from ironic_accel.model import strict_yaml
 from ironic_accel.redfish.client import origin
@@ -46,6 +47,9 @@ def read(args: argparse.Namespace) -> list[argparse.Namespace]:
     :raises: BadInput with the entry, the key, and what was expected.
     """
     path = str(args.bmc_file)
+    if files.is_regular(path) and (warning := files.warning([path])):
+        messages.warn('warning: other users can change which BMCs get the '
+                      f'passwords: {warning}')
     try:
         text = files.read_text(path, strict_yaml.MAX_LENGTH)
     except UnicodeDecodeError as exc:

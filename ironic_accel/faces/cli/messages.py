@@ -64,6 +64,9 @@ class Messages:
 
     def line(self, text: str) -> None:
         """Print a line above the status line."""
+        if sys.stderr is None:
+            # It was closed by the caller; print() would use standard output.
+            return
         with self._lock:
             self.clear()
             print('\n'.join(_PREFIX.get() + line for line in
@@ -91,7 +94,7 @@ class Messages:
         self._statuses.append(describe)
         stop = threading.Event()
         ticker = None
-        if len(self._statuses) == 1 and not self.quiet:
+        if len(self._statuses) == 1 and sys.stderr and not self.quiet:
             ticker = threading.Thread(
                 target=self._tick, args=(stop, sys.stderr), daemon=True)
             ticker.start()
