@@ -145,6 +145,35 @@ class PciCard:
                     f'{program} reports no {what}: {said.strip()[:200]!r}')
             time.sleep(PAUSE)
 
+    def set_by(self, what: str, wanted: Any, read: Callable[[str], Any],
+               query: tuple[str, ...], command: tuple[str, ...],
+               patience: float, hint: str = '') -> bool:
+        """Set a value with a program of the instance, and read it back in
+        another call; whether it was changed.
+
+        :param query: the program and its arguments that report the value.
+        :param command: those that set it.
+        :param hint: why the value may not be kept, for the message.
+        :raises: SettingFailed if the value is not read back.
+        """
+        if self.await_answer(what, read, patience, *query) == wanted:
+            return False
+        answer = self.ask(*command)
+        after = read(self.ask(*query))
+        if after != wanted:
+            raise SettingFailed(
+                f'{wanted!r} was set, but {after!r} is read back{hint}; '
+                f'{command[0]} printed: {answer.strip()[:200]!r}')
+        return True
+
+    @staticmethod
+    def switch(said: str) -> str | None:
+        """``enabled`` or ``disabled`` among the lines that a program printed,
+        or None. Warnings are lines of their own before or after it."""
+        words = {line.strip().lower() for line in said.splitlines()} & {
+            'enabled', 'disabled'}
+        return words.pop() if len(words) == 1 else None
+
     def functions(self) -> list[PciCard]:
         """All functions of the card except virtual ones."""
         folder, address = os.path.split(self.folder)

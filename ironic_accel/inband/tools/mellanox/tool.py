@@ -117,9 +117,9 @@ class Mellanox(common.BaseFamily):
     def facts(self, product: Product | None) -> tuple[str, ...]:
         """PSID, firmware, modes and parameters of the allow list."""
         return ('identity', 'firmware:nic', *(
-            f'mode:{m}' for m in (*modes.NAMES, *nv_parameters.names(product))
-            if product is None or m in product.modes
-            or nv_parameters.is_name(m)))
+            f'mode:{m}' for m in modes.NAMES
+            if product is None or m in product.modes),
+            *(('mode:*',) if nv_parameters.names(product) else ()))
 
     def read(
         self, host: Machine, functions: Sequence[Function]

@@ -26,28 +26,14 @@ ORDER = 10
 
 
 def set_mode(card: Any, wanted: str, patience: float) -> bool:
-    """Set the mode; whether it was changed."""
-    query = ('nvidia-smi', '-i', card.address,
-             '--query-gpu=mig.mode.current', '--format=csv,noheader')
-    now = card.await_answer('MIG mode', word, patience, *query)
-    if now == wanted:
-        return False
-    answer = card.ask('nvidia-smi', '-i', card.address, '-mig',
-                      '1' if wanted == 'enabled' else '0')
-    after = word(card.ask(*query))
-    if after != wanted:
-        raise card.Failed(f'{wanted!r} was set, but {after!r} is read back; '
-                          f'nvidia-smi printed: {answer.strip().lower()!r}')
-    return True
+    """Set the mode; whether it was changed.
 
-
-def word(said: str) -> str | None:
-    """The mode among the lines that nvidia-smi printed, or None.
-
-    Warnings are lines of their own before or after it, and the exit status
-    does not count either (nvidia-smi(1): a corrupted InfoROM is a warning
-    with the status 14).
+    The exit status does not count (nvidia-smi(1): it is 14 if it also warns
+    of a corrupted InfoROM).
     """
-    words = {line.strip().lower() for line in said.splitlines()} & {
-        'enabled', 'disabled'}
-    return words.pop() if len(words) == 1 else None
+    smi = ('nvidia-smi', '-i', card.address)
+    changed: bool = card.set_by(
+        'MIG mode', wanted, card.switch,
+        (*smi, '--query-gpu=mig.mode.current', '--format=csv,noheader'),
+        (*smi, '-mig', '1' if wanted == 'enabled' else '0'), patience)
+    return changed

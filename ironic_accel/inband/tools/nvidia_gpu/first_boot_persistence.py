@@ -29,23 +29,9 @@ ORDER = 12
 
 def set_mode(card: Any, wanted: str, patience: float) -> bool:
     """Set the mode; whether it was changed."""
-    query = ('nvidia-smi', '-i', card.address,
-             '--query-gpu=persistence_mode', '--format=csv,noheader')
-    now = card.await_answer('persistence mode', word, patience, *query)
-    if now == wanted:
-        return False
-    answer = card.ask('nvidia-smi', '-i', card.address, '-pm',
-                      '1' if wanted == 'enabled' else '0')
-    after = word(card.ask(*query))
-    if after != wanted:
-        raise card.Failed(f'{wanted!r} was set, but {after!r} is read back; '
-                          f'nvidia-smi printed: {answer.strip()!r}')
-    return True
-
-
-def word(said: str) -> str | None:
-    """The mode among the lines that nvidia-smi printed, or None; warnings
-    are lines of their own."""
-    words = {line.strip().lower() for line in said.splitlines()} & {
-        'enabled', 'disabled'}
-    return words.pop() if len(words) == 1 else None
+    smi = ('nvidia-smi', '-i', card.address)
+    changed: bool = card.set_by(
+        'persistence mode', wanted, card.switch,
+        (*smi, '--query-gpu=persistence_mode', '--format=csv,noheader'),
+        (*smi, '-pm', '1' if wanted == 'enabled' else '0'), patience)
+    return changed

@@ -30,21 +30,14 @@ ORDER = 14
 
 def set_mode(card: Any, wanted: int, patience: float) -> bool:
     """Set the limit in watts; whether it was changed."""
-    query = ('nvidia-smi', '-i', card.address, '--query-gpu=power.limit',
-             '--format=csv,noheader,nounits')
-    now = card.await_answer('power limit', watts, patience, *query)
-    if now == wanted:
-        return False
-    answer = card.ask('nvidia-smi', '-i', card.address, '-pl', str(wanted))
-    # Another call of nvidia-smi: without persistence mode the driver forgets
-    # the limit as soon as its last client ends.
-    after = watts(card.ask(*query))
-    if after != wanted:
-        raise card.Failed(
-            f'{wanted} W was set, but {after} W is read back (without '
-            'persistence mode the driver does not keep it); nvidia-smi '
-            f'printed: {answer.strip()!r}')
-    return True
+    smi = ('nvidia-smi', '-i', card.address)
+    changed: bool = card.set_by(
+        'power limit', wanted, watts,
+        (*smi, '--query-gpu=power.limit', '--format=csv,noheader,nounits'),
+        (*smi, '-pl', str(wanted)), patience,
+        ' (without persistence mode the driver forgets it as soon as '
+        'nothing uses the GPU)')
+    return changed
 
 
 def watts(said: str) -> int | None:

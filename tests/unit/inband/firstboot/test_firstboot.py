@@ -481,7 +481,7 @@ def test_power_limit_is_kept_by_persistence_alone(
     assert (tmp_path / 'pl').read_text() == ('500.00\n' if well
                                              else '700.00\n')
     said = capsys.readouterr().out
-    assert ('700 W is read back (without persistence mode' in said) is (
+    assert ('700 is read back (without persistence mode' in said) is (
         not well)
     # What is set already is not set again.
     (tmp_path / 'pl').write_text('500.00\n')

@@ -219,6 +219,25 @@ def test_functions_that_differ_are_mixed_and_both_are_set(
         AT, SECOND}
 
 
+def test_nothing_is_absent_from_a_card_that_does_not_answer(
+        tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that crashes says nothing of a parameter: it is unread."""
+    state.fault('mstconfig', 'garble')
+    _, backend, card = _backend(tmp_path)
+    assert card.mode('ATS_ENABLED') is None and 'mode:*' in card.unread
+    assert [r.unread for r in _plan(
+        backend, ATS_ENABLED='true', sriov='enabled').refused] == [True] * 2
+
+    def broken(*_: object) -> None:
+        raise RuntimeError('defect')
+
+    monkeypatch.setattr(mellanox.Mellanox, 'read', broken)
+    _, backend, card = _backend(tmp_path)
+    assert 'mode:*' in card.unread
+    assert [r.unread for r in _plan(
+        backend, CNP_DSCP_P1=26).refused] == [True]
+
+
 def test_value_that_one_function_did_not_tell_is_none() -> None:
     """N/A of the second port is no other value than the first one's."""
     first, second = (config.Config({'PCI_WR_ORDERING': {

@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.family import DeviceReading
-from ironic_accel.inband.tools.nvidia_gpu import first_boot
 from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model import condition
@@ -190,7 +190,7 @@ def test_the_mig_mode_at_first_boot_as_it_is_printed(words: str) -> None:
     found = dict(zip(header.split(', '), row.split(', '), strict=True))
     assert found['mig.mode.current'] == h200.smi('Current', 'MIG Mode')
     said = found['mig.mode.current'].replace('Disabled', words)
-    assert first_boot.word(said.lower()) == words.lower()
+    assert applier.PciCard.switch(said) == words.lower()
 
 
 @pytest.mark.parametrize('said', [
@@ -199,7 +199,7 @@ def test_the_mig_mode_at_first_boot_as_it_is_printed(words: str) -> None:
 def test_other_output_is_no_mig_mode(said: str) -> None:
     text = bench.document('nvidia-smi-more-h200-580.txt')
     assert said.replace('mig.mode.current', 'nonsense') in text
-    assert first_boot.word(said.lower()) is None
+    assert applier.PciCard.switch(said) is None
 
 
 # The machine around it.
