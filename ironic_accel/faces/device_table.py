@@ -73,10 +73,12 @@ class Row:
     """A row: a list of lines for each column.
 
     :ivar marked: whether it has to stand out.
+    :ivar unhealthy: whether that is because of the health.
     """
 
     cells: tuple[tuple[str, ...], ...]
     marked: bool = False
+    unhealthy: bool = False
 
 
 def groups(devices: Iterable[Document]) -> list[DeviceGroup]:
@@ -133,7 +135,7 @@ def _row(group: DeviceGroup) -> Row:
                  if facts.get(k, view.UNKNOWN) != usual.get(k)}
     return Row((_names(group, facts), _health(group, facts),
                 _section(facts, 'firmware'), _section(facts, 'modes')),
-               group.marked)
+               group.marked, group.unhealthy)
 
 
 def _names(group: DeviceGroup, facts: Facts) -> tuple[str, ...]:
@@ -198,28 +200,20 @@ def fitted(found: Sequence[Row], width: int) -> list[Row]:
         for row, cells in zip(found, wrapped, strict=True)]
 
 
-def table(doc: Document, width: int) -> tuple[view.Table, tuple[bool, ...]]:
-    """The devices as a table that fits in a number of columns.
-
-    :returns: the table, and which of its rows have to stand out.
-    """
-    found = fitted(rows(doc), width)
-    return view.Table('Accelerators', COLUMNS, tuple(
-        tuple('\n'.join(cell) for cell in row.cells) for row in found)), tuple(
-            row.marked for row in found)
-
-
 def write(doc: Document, stream: TextIO) -> None:
     """Print the devices; rows that stand out are coloured on a terminal."""
-    shown, marked = table(doc, terminal.width(stream))
-    title, header, rule, *lines = view.plain(shown).splitlines()
+    found = fitted(rows(doc), terminal.width(stream))
+    text = view.plain(view.Table('Accelerators', COLUMNS, tuple(
+        tuple('\n'.join(cell) for cell in row.cells) for row in found)))
+    title, header, rule, *lines = text.splitlines()
     for line in (title, header, rule):
         print(line, file=stream)
-    for row, is_marked in zip(shown.rows, marked, strict=True):
-        height = max(cell.count('\n') + 1 for cell in row)
+    for row in found:
+        height = max(map(len, row.cells))
+        colour = terminal.RED if row.unhealthy else terminal.YELLOW
         for line in lines[:height]:
-            print(terminal.painted(line, terminal.YELLOW, stream)
-                  if is_marked else line, file=stream)
+            print(terminal.painted(line, colour, stream)
+                  if row.marked else line, file=stream)
         lines = lines[height:]
-    if any(marked):
+    if any(row.marked for row in found):
         print(LEGEND, file=stream)

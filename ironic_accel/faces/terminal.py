@@ -20,7 +20,7 @@ from typing import TextIO
 #: The size that is assumed without a terminal.
 WIDTH, HEIGHT = 80, 24
 #: Select Graphic Rendition, ECMA-48: codes of the colours.
-BOLD, RED, YELLOW, GREEN = '1', '31', '33', '32'
+RED, YELLOW = '31', '33'
 
 
 def size(stream: TextIO) -> tuple[int, int]:

@@ -164,10 +164,11 @@ def test_marked_rows_are_coloured_on_a_terminal_unless_unwanted(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('NO_COLOR', no_color)
     doc = inventory_to_dict(Inventory('/S', 'on', True, devices=(
-        gpu(1), gpu(2), gpu(3, health='Critical'))))
+        gpu(1), gpu(2), gpu(3, health='Critical'), gpu(4, modes=()))))
     text = terminals.shown(lambda stream: device_table.write(doc, stream))
-    start = f'\x1b[{terminal.YELLOW}m! gpu-1653223000003'
-    assert (start in text) is coloured
+    starts = (f'\x1b[{terminal.RED}m! gpu-1653223000003',
+              f'\x1b[{terminal.YELLOW}m! gpu-1653223000004')
+    assert [start in text for start in starts] == [coloured] * 2
     assert ('\x1b[' in text) is coloured
 
 
