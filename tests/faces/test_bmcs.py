@@ -234,6 +234,22 @@ def test_a_file_that_others_can_change_is_warned_about(
     assert 'other users can change which BMCs get the passwords' in said.err
 
 
+def test_two_systems_of_one_bmc_are_worked_on_one_after_the_other(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    machine = boot('two-nodes')
+    file = tmp_path / 'eco.yaml'
+    file.write_text('profile: 1\nname: any\ndevices:\n  g:\n'
+                    '    match: {kind: gpu}\n    count: {min: 0}\n'
+                    '    modes: {ecc: enabled}\n')
+    said = run('apply', '--bmc-file', hosts(
+        tmp_path, f'{machine.url} system=Node0',
+        f'{machine.url}/ system=Node1'), '--profile', file, '--json',
+        '--warm-up', '0', *QUICK)
+    assert 'another run' not in said.err
+    assert [b['document']['schema'] for b in said.document['bmcs']] == [
+        'plan/2', 'plan/2']
+
+
 def test_a_shared_password_is_asked_for_once(
         boot: Boot, run: Run, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:

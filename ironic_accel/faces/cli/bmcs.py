@@ -15,10 +15,14 @@
 from __future__ import annotations
 
 import argparse
+import collections
 from collections.abc import Callable
+from collections.abc import Generator
+import contextlib
 import dataclasses
 import functools
 import json
+import threading
 import time
 from typing import Any
 
@@ -28,10 +32,15 @@ from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import workers
 from ironic_accel.faces import failure
 from ironic_accel.model import errors
+from ironic_accel.redfish.client import origin
 
 SCHEMA = 'bmcs/1'
 #: Exit codes of a BMC on which a command fails (``faces.cli.main``).
 _BAD_INPUT, _REFUSED, _FAILED = 2, 3, 4
+
+#: Seconds after which a thread that waits for a BMC looks whether the command
+#: was interrupted.
+_WAKES = 0.5
 
 Document = dict[str, Any]
 #: Works on one BMC; returns the document and the exit code.
@@ -42,22 +51,26 @@ Show = Callable[[Document, argparse.Namespace], None]
 
 @dataclasses.dataclass
 class _Run:
-    """The work on one BMC.
+    """The work on one System.
 
+    :ivar bmc: held while its BMC is worked on: a BMC gets one write at a
+        time, and reads in parallel slow it down.
     :ivar began: monotonic seconds of its start, or None.
     """
 
     args: argparse.Namespace
     name: str
+    bmc: threading.Lock
     began: float | None = None
     ended: float | None = None
     code: int | None = None
 
     def progress(self) -> board.NodeProgress:
         """Its progress, for the totals."""
-        if self.began is None:
+        if self.began is None and self.code is None:
             return board.NodeProgress(self.name, 'waiting', '')
-        seconds = (self.ended or time.monotonic()) - self.began
+        seconds = 0.0 if self.began is None else (
+            self.ended or time.monotonic()) - self.began
         state: board.State = 'running' if self.code is None else (
             'done' if self.code < _BAD_INPUT else
             'refused' if self.code == _REFUSED else 'failed')
@@ -83,8 +96,10 @@ def run(args: argparse.Namespace, work: Work, show: Show) -> int:
 def _run_all(args: argparse.Namespace, work: Work, show: Show) -> int:
     found = bmc_file.read(args)
     many = len({one.bmc for one in found}) < len(found)
-    runs = [_Run(one, f'{one.bmc} {one.system}' if many else one.bmc)
-            for one in found]
+    locks: dict[object, threading.Lock] = collections.defaultdict(
+        threading.Lock)
+    runs = [_Run(one, f'{one.bmc} {one.system}' if many else one.bmc,
+                 locks[origin.of(one.bmc)]) for one in found]
     keep_going = getattr(args, 'keep_going', True)
     pool = workers.Pool(
         [functools.partial(_one, one, work, args.verb) for one in runs],
@@ -132,10 +147,12 @@ def _print(one: _Run, document: Document, show: Show) -> None:
 
 def _one(one: _Run, work: Work, verb: str) -> tuple[Document, int]:
     """Work on one BMC of several; an error is a document too."""
-    one.began = time.monotonic()
+    document: Document
     with messages.about(one.name):
         try:
-            document, code = work(one.args)
+            with _held(one.bmc):
+                one.began = time.monotonic()
+                document, code = work(one.args)
         except errors.AccelError as exc:
             code = (_BAD_INPUT if isinstance(exc, errors.BadInput)
                     else _FAILED)
@@ -147,6 +164,20 @@ def _one(one: _Run, work: Work, verb: str) -> tuple[Document, int]:
             document = failure.document(failure.INTERRUPTED, verb, code)
     one.ended, one.code = time.monotonic(), code
     return document, code
+
+
+@contextlib.contextmanager
+def _held(bmc: threading.Lock) -> Generator[None, None, None]:
+    """Hold a BMC during the block.
+
+    :raises: KeyboardInterrupt if the command is interrupted meanwhile.
+    """
+    while not bmc.acquire(timeout=_WAKES):
+        workers.sleep(0)
+    try:
+        yield
+    finally:
+        bmc.release()
 
 
 def _totals(runs: list[_Run], began: float) -> str:
