@@ -123,8 +123,8 @@ class Advance:
     def fail(self, detail: Detail) -> Reset | Failed:
         """End the run; a write whose result is open may still be running.
 
-        The error names what is running, whatever made the run fail. A host
-        that a reset of this run may have switched off is powered on first:
+        The error names what is staged and what is running, whatever made the
+        run fail. A host that a reset of this run may have switched off is powered on first:
         the reset then fails with this error.
         """
         intent = self.record.intent
@@ -136,13 +136,17 @@ class Advance:
                 detail,
                 running='; '.join(f'{b.kind} {b.words}' for b in self.busy)
                 or (
-                    f'{intent.verb} via {intent.transport}'
+                    write_watch.running_words(intent, self.pace)
                     if running and intent is not None
                     else f'possibly an update of {write_watch.names(begun)}'
                     if begun
                     else None
                 ),
             )
+        staged = write_watch.staged_words(self.record)
+        if staged is not None:
+            detail = dataclasses.replace(
+                detail, summary=f'{detail.summary}; staged: {staged}')
         if intent is not None and reset_note.may_be_off(self.record):
             self.save(progress=POWERING_ON, intent=(
                 reset_note.powering_on_again(intent, detail, self.now)))

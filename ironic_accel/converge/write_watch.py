@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import datetime
 from typing import Any
 
 from ironic_accel.converge.ports import Pace
@@ -191,6 +192,36 @@ def _longest(name: str, component: str, inventory: Inventory, facts: Knowledge,
     # The option covers updates without a documented time. A longer
     # documented time takes precedence.
     return longest if longest > _UNNAMED else min(longest, pace.gone)
+
+
+def staged_words(record: Record) -> str | None:
+    """What is staged, and the reset at which it becomes active, or None.
+
+    Of a write whose result is not known it says that it may be staged.
+    """
+    groups: dict[tuple[bool, bool, str], list[Item]] = {}
+    for x in record.staged:
+        groups.setdefault((x.sure, x.at_reset, x.activation), []).append(
+            x.item)
+    return '; '.join(
+        f"{'' if sure else 'possibly '}{names(items)}, "
+        + ('written at' if at_reset else 'active after')
+        + f' the next {activation}'
+        for (sure, at_reset, activation), items in groups.items()) or None
+
+
+def running_words(intent: Intent, pace: Pace) -> str:
+    """An open write: what it is, its task, and until when it may take.
+
+    The time of a record begins as that of day, and is counted on.
+    """
+    task = job(intent)
+    longest = pace.gone if intent.verb == 'update' else pace.lost
+    until = datetime.datetime.fromtimestamp(
+        intent.since + longest, datetime.UTC)
+    return (f'{intent.verb} of {names(intent.items)} via {intent.transport}'
+            + (f', task {task}' if task else '')
+            + f', until about {until:%Y-%m-%d %H:%M} UTC')
 
 
 def names(items: Iterable[Item]) -> str:

@@ -48,6 +48,8 @@ LOG = log.getLogger(__name__)
 
 OVER = ('firmware update finished after the step ended; run the step again to '
         'verify')
+UNKNOWN = ('the state of the firmware update is unknown, the longest time of '
+           'one has passed; run the step again to verify')
 
 
 @context.register_work('watch')
@@ -78,7 +80,7 @@ def inventory_failed(task: Any, current: operation.Operation, why: str
     if guard_followup.has_expired(node, now):
         if flash_guard.lock_of(node) is not None:
             _lift(node, why)
-        Ending(current, facts={'note': OVER}).finish(task)
+        Ending(current, facts={'note': UNKNOWN}).finish(task)
         return
     flash_guard.change(node, state='unknown', quiet=0)
     operation.store(node, current.but(
@@ -164,7 +166,7 @@ def _not_reported(ctx: Context, why: str) -> Ending | None:
     """No task reports the write: it gets the time of the longest updates."""
     if guard_followup.has_expired(ctx.node, ctx.now):
         _lift(ctx.node, why)
-        return _over(ctx, OVER)
+        return _over(ctx, UNKNOWN)
     flash_guard.change(ctx.node, state='unknown', quiet=0)
     ctx.change(due=ctx.now + ctx.pace.poll, progress=why, percent=None,
                failures=0)

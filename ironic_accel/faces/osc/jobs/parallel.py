@@ -217,5 +217,5 @@ def _device(device: str, status: Status, touched: set[str]) -> str:
         return 'compliant'
     if status.outcome is not None:
         return status.outcome
-    # The record lists a written item until it has been verified.
-    return 'verified' if device in touched else 'waiting'
+    # Whether a write that is over has changed the device shows at the end.
+    return 'write ended, not verified yet' if device in touched else 'waiting'

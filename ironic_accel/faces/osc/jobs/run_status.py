@@ -97,7 +97,8 @@ def read(ironic: api.Ironic, uuid: str, before: str | None,
                       None if current is None else current.get('percent'),
                       _devices(record), begun=_begun(record))
     if fresh and result is not None:
-        return _ended(state, result)
+        return _ended(state, result, _devices(
+            _record(keys.RECORD.read(info)), True))
     return Status(state, 'ended', outcome='failed', error=(
         api.readable(node, 'last_error') or 'the operation ended without a '
         'result: it did not run, or another operation replaced it'))
@@ -122,11 +123,12 @@ def _by_state(node: Document, state: str) -> Status:
         'as traits: baremetal accelerator traits'))
 
 
-def _ended(state: str, result: Document) -> Status:
+def _ended(state: str, result: Document, devices: Document) -> Status:
     raw = result.get('error')
     error = errors.word(errors.Detail.from_dict(raw)) if raw else None
     done = str(result['outcome'])
-    return Status(state, done, outcome=done, result=result, error=error)
+    return Status(state, done, devices=devices, outcome=done, result=result,
+                  error=error)
 
 
 def _record(raw: Document | None) -> Record | None:
@@ -146,13 +148,18 @@ def _begun(record: Record | None
     return frozenset(item.ref for item in record.attempts), record.resets
 
 
-def _devices(record: Record | None) -> dict[str, str]:
-    """The progress of single devices, from the record."""
+def _devices(record: Record | None, ended: bool = False) -> dict[str, str]:
+    """The progress of single devices, from the record.
+
+    :param ended: whether the operation has ended; what it left is staged, or
+        may still be written.
+    """
     if record is None:
         return {}
     found = {x.item.device: f'{x.item.name} staged, active after '
                             f'{x.activation}' for x in record.staged}
     if record.intent is not None:
         for item in record.intent.items:
-            found[item.device] = f'{item.name}: writing'
+            found[item.device] = f'{item.name}: ' + (
+                'may still be written' if ended else 'writing')
     return found
