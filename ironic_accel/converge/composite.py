@@ -231,6 +231,7 @@ class CountingBackend(Delegating):
         super().__init__(backend)
         self.changes: history.Changes = ()
         self.shown: Inventory | None = None
+        self._before: history.Changes = ()
         self.writes = 0
         self.device_resets = 0
         self.requests = 0
@@ -241,16 +242,15 @@ class CountingBackend(Delegating):
         self.requests += seen.requests
         return seen
 
-    def keep_changes(self) -> None:
-        """Make ``changes`` durable, before a write is sent."""
+    def announce(self, action: Action, image: Ready | None = None) -> None:
+        """Take note of a write; see ports.Backend."""
+        self._before = self.changes
+        self.changes = history.begun(
+            self.changes, action, image.sha256 if image else None, self.shown)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Start a write; see ports.Backend."""
-        before = self.changes
-        self.changes = history.begun(
-            before, action, image.sha256 if image else None, self.shown)
-        self.keep_changes()
         self.writes += action.writes
         self.device_resets += action.device_resets
         try:
@@ -260,7 +260,7 @@ class CountingBackend(Delegating):
             self.device_resets -= action.device_resets
             if isinstance(exc, Unreachable) or exc.retry_after is not None:
                 # It is begun anew, or never.
-                self.changes = before
+                self.changes = self._before
             else:
                 self._note_failure(action, exc.detail)
             raise

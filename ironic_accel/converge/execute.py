@@ -184,6 +184,7 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
         inventory.boot, None, image.sha256 if image else None,
         action.also_writes, action.at_reset)
     run.record = dataclasses.replace(run.record, intent=intent)
+    run.backend.announce(action, image)
     run.save(attempts=attempts, progress=_words(action),
              identities=_identities(run.record, inventory))
     try:

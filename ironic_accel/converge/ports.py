@@ -186,6 +186,13 @@ class Backend(Protocol):
         """
         ...
 
+    def announce(self, action: Action, image: Ready | None = None) -> None:
+        """Take note of a write whose intent is saved next. No traffic.
+
+        What a caller keeps of it for its history is saved with the intent.
+        """
+        return
+
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Start a write; called once per intent, never as a retry.

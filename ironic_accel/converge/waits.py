@@ -124,8 +124,8 @@ class Advance:
         """End the run; a write whose result is open may still be running.
 
         The error names what is staged and what is running, whatever made the
-        run fail. A host that a reset of this run may have switched off is powered on first:
-        the reset then fails with this error.
+        run fail. A host that a reset of this run may have switched off is
+        powered on first: the reset then fails with this error.
         """
         intent = self.record.intent
         running = (intent is not None and intent.kind == 'action'

@@ -54,7 +54,8 @@ TABLE = (
     MetricRow('audit.overtaken', 'counter',
               'Audits discarded because the node changed in the meantime.'),
     MetricRow('audit.maintenance', 'counter',
-              'Audits skipped because the node is in maintenance.'),
+              'Audits skipped because the node is in maintenance and was '
+              'not inventoried yet.'),
     MetricRow('audit.kept', 'counter',
               'Deprecated, use audit.maintenance. The same number.'),
     MetricRow('audit.foreign', 'counter',

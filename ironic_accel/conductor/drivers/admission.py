@@ -107,7 +107,8 @@ def _check_plan(task: Any, request: Request, why: str) -> None:
                  '[burn_at_deploy] in the profile')
     raise steps.invalid(
         f'{text}. The plan is based on the inventory of {round(found.age)} s '
-        'ago; if the node changed since, refresh it first (accel_refresh)')
+        'ago; if the node changed since, run: baremetal accelerator refresh '
+        f'{task.node.uuid}')
 
 
 #: What has to be done before a profile can be applied in a provision state.
@@ -115,8 +116,6 @@ _NEXT = {
     states.ENROLL: 'baremetal node manage {node}',
     states.CLEANFAIL: 'check its last_error, then baremetal node maintenance '
                       'unset {node} and baremetal node manage {node}',
-    states.SERVICEFAIL: 'check its last_error, then baremetal node abort '
-                        '{node}',
     states.DEPLOYFAIL: 'baremetal node undeploy {node}',
     states.ERROR: 'baremetal node undeploy {node}',
     states.INSPECTFAIL: 'baremetal node manage {node}',
@@ -125,7 +124,7 @@ _NEXT = {
 #: The states in which each operation can be requested. An available node has
 #: to be managed first, which ``baremetal accelerator apply --wait`` does.
 STATES = {'clean': (states.MANAGEABLE, states.AVAILABLE),
-          'service': (states.ACTIVE,)}
+          'service': (states.ACTIVE, states.SERVICEFAIL)}
 
 
 def kind_for(node: Any) -> str:

@@ -33,6 +33,7 @@ from ironic_accel.conductor.drivers import admission
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -120,8 +121,8 @@ class Passthru:
                                'publish the result. Returns immediately with '
                                'the id that accel_progress shows. Optional '
                                'argument: power_on, whether a host that is '
-                               'off is powered on (default: true on a node '
-                               'without an instance).')
+                               'off is powered on (default: true on an '
+                               'unused node that is not in maintenance).')
     def accel_refresh(self, task: Any, **kwargs: Any) -> dict[str, str]:
         """Begin a refresh, which the periodic continues.
 
@@ -131,7 +132,9 @@ class Passthru:
         node = task.node
         power_on = kwargs.get('power_on')
         # Powering a child on would power its parent on.
-        free = node.provision_state != 'active' and not node.parent_node
+        free = (node.provision_state in keys.UNUSED_STATES
+                and not node.parent_node and not node.maintenance)
+        history.replaced(node, operation.REFRESH_STEP)
         current = operation.begin_refresh(
             node, power_on=free if power_on is None else power_on,
             asked=operation.asked_by(task.context))
@@ -241,10 +244,15 @@ def _check_refresh(task: Any, power_on: object) -> None:
     if power_on is not None and not isinstance(power_on, bool):
         raise exception.InvalidParameterValue(
             f'power_on: {power_on!r}: expected true or false')
-    if operation.kind_of(node) != 'idle':
+    if node.provision_state not in keys.REFRESH_STATES:
         raise exception.InvalidState(
             f'cannot refresh node {node.uuid} in state {node.provision_state}'
-            '; allowed states: enroll, manageable, available, active')
+            f"; allowed states: {', '.join(keys.REFRESH_STATES)}")
+    if power_on and node.maintenance:
+        raise exception.InvalidState(
+            f'power_on: node {node.uuid} is in maintenance, so its host is '
+            'not powered on for a refresh; next: baremetal node power on '
+            f'{node.uuid}')
     operation.check_free(node)
 
 

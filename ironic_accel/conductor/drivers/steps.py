@@ -37,6 +37,7 @@ from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
@@ -195,6 +196,7 @@ def begin(task: Any, current: Operation) -> str:
     # switch turned down is written down like any other.
     if current.work not in ('look', 'refuse'):
         check_stopped(task, current.step)
+    history.replaced(node, current.step)
     now = clock.mark(node)
     ramdisk = current.in_band or ramdisk_module.has_ramdisk(node, current.kind)
     operation.store(node, current.but(

@@ -43,7 +43,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import plain
 
 __all__ = ['changes_of', 'dump', 'ended', 'keep', 'note', 'note_not_sent',
-           'note_write', 'stopped']
+           'note_write', 'replaced', 'stopped']
 
 #: Maximum number of devices that a line names.
 SHOWN_DEVICES = 8
@@ -103,14 +103,11 @@ def changes_of(node: Any, current: Operation) -> Changes:
 
 
 def keep(node: Any, changes: Changes) -> None:
-    """Save what the operation of a node is about to write.
-
-    :raises: NotOurs.
-    """
+    """Put what an operation is about to write onto its node; the caller
+    saves it."""
     current = operation.load(node)
     if current is not None:
         operation.store(node, current.but(changes=tuple(dump(changes))))
-        saving.save(node)
 
 
 def ended(node: Any, current: Operation, result: Mapping[str, Any],
@@ -143,6 +140,21 @@ def stopped(node: Any, current: Operation, why: str) -> None:
         'writes': current.writes, 'resets': current.resets,
         'requests': current.requests},
         history.OperationEnd('stopped', error, operation.load_record(node)))
+
+
+def replaced(node: Any, by: str) -> None:
+    """Write down the end of a stale operation that another one replaces.
+
+    A refresh that nobody asked for and that changed nothing is no event.
+
+    :param by: the step that begins.
+    """
+    old = operation.load(node)
+    if old is None or old.work == 'watch' or (
+            old.step in keys.UNASKED_STEPS and not old.changes):
+        return
+    stopped(node, old, f'{by} was begun in provision state '
+            f'{node.provision_state}')
 
 
 def _write(node: Any, current: Operation, result: Mapping[str, Any],

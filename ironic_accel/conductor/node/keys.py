@@ -340,6 +340,34 @@ GUARD_COPY = Key[str](
 KEYS: tuple[Key[Any], ...] = tuple(
     value for value in list(vars().values()) if isinstance(value, Key))
 
+#: The provision states of Ironic's operations that have steps, by kind.
+STEP_STATES = {
+    'clean': frozenset({'cleaning', 'clean wait', 'clean hold'}),
+    'deploy': frozenset({'deploying', 'wait call-back', 'deploy hold'}),
+    'service': frozenset({'servicing', 'service wait', 'service hold'})}
+#: The provision states in which a node can be refreshed. Unless it is unused,
+#: its host is not powered on for it.
+REFRESH_STATES = ('enroll', 'manageable', 'available', 'active',
+                  'clean failed', 'deploy failed', 'service failed',
+                  'inspect failed')
+UNUSED_STATES = ('enroll', 'manageable', 'available')
+
+
+def has_ended(current: values.StoredOperation, state: str) -> bool:
+    """Whether Ironic has ended what an operation belongs to.
+
+    An abort, a delete or a conductor that was killed leaves the operation
+    behind until the next cleanup; it is in nobody's way.
+
+    :param state: the provision state of its node.
+    """
+    kind = current['kind']
+    if kind == 'idle':
+        return current.get('work') != 'watch' and (
+            current.get('state') not in (None, state))
+    return state not in STEP_STATES.get(kind, frozenset())
+
+
 #: The steps of refreshes that were not requested. They give way to any
 #: request; conductor and commands use the same list.
 FOLLOW_UP_STEP = 'look_for_moved'

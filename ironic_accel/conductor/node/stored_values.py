@@ -39,6 +39,7 @@ class StoredOperation(TypedDict):
     step: str
     id: NotRequired[str]
     work: NotRequired[str]
+    state: NotRequired[str | None]
     profile: NotRequired[str]
     progress: NotRequired[str]
     percent: NotRequired[int | None]

@@ -290,11 +290,9 @@ class GuardedBackend(CountingBackend):
                 exc.retry_after = clock.bounded(exc.retry_after)
             raise
 
-    def keep_changes(self) -> None:
-        """Save what is about to be written; see CountingBackend.
-
-        :raises: NotOurs.
-        """
+    def announce(self, action: Action, image: Ready | None = None) -> None:
+        """Put the write onto the node; the journal saves it."""
+        super().announce(action, image)
         history.keep(self._task.node, self.changes)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:

@@ -89,8 +89,9 @@ class Ending:
         result = self.result
         if result is None:
             result = _result(task, current, self)
-            history.ended(task.node, current, result, self.error, self.plan,
-                          self.seen)
+            history.ended(task.node, current, result, _error_of(result),
+                          self.plan, self.seen)
+        error = _error_of(result)
         _forget_reset(task.node)
         if current.phase != 'restore' and _is_left(task.node, result, current):
             now = clock.elapsed(task.node)
@@ -114,10 +115,15 @@ class Ending:
             saving.save(task.node)
         if current.writes:
             related_nodes.refresh_children(task)
-        if self.error is None or current.work == 'watch':
+        if error is None or current.work == 'watch':
             _resume(task, current)
         else:
-            _give_up(task, current, self.error, nothing)
+            _give_up(task, current, error, nothing)
+
+
+def _error_of(result: Mapping[str, Any]) -> Detail | None:
+    raw = result.get('error')
+    return Detail.from_dict(raw) if raw else None
 
 
 def to_restore(result: Mapping[str, Any], current: Operation) -> str | None:
@@ -230,9 +236,18 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         result['refused'] = refused[:SHOWN]
         result['refused_count'] = len(refused)
     if end.error is not None:
-        error = dataclasses.replace(end.error, node=task.node.uuid)
-        result['error'] = error.to_dict()
+        result['error'] = with_next(task.node, current, end.error).to_dict()
     return result
+
+
+def with_next(node: Any, current: Operation, error: Detail) -> Detail:
+    """An error with its node, and the commands to run next."""
+    if current.work == 'watch':
+        return dataclasses.replace(error, node=node.uuid)
+    commands = step_end.next_commands(
+        node, current, step_end.untouched(node, current))
+    return dataclasses.replace(error, node=node.uuid, todo='; '.join(
+        filter(None, (error.todo, commands))))
 
 
 def _forget_reset(node: Any) -> None:

@@ -59,10 +59,12 @@ def take_inventory(ctx: Context) -> Ending | None:
     """
     seen = ctx.backend.observe()
     if seen.host == 'off':
-        if ctx.operation.power_on:
+        if ctx.operation.power_on and not ctx.node.maintenance:
             return host_reset.power_on(ctx)
         return Ending(ctx.operation, facts={
-            'note': 'host off: not inventoried', **_counts(seen)})
+            'note': 'host off: not inventoried' + (
+                ' (in maintenance it is not powered on)'
+                if ctx.operation.power_on else ''), **_counts(seen)})
     late = ctx.now > ctx.operation.deadline
     if seen.busy or (not seen.complete and not late):
         return wait(ctx, seen)
@@ -115,6 +117,7 @@ def reset(ctx: Context) -> Ending | None:
         Change(Item(d.id, d.kind, 'device', None), None) for d in devices),
         Activation.DEVICE_RESET)
     flash_guard.check_hold(ctx.task)
+    ctx.backend.announce(action)
     # Saved as begun before it is: a reset is not made twice.
     ctx.change(ticket={}, progress='resetting devices')
     flash_guard.put(ctx.node, ', '.join(d.id for d in devices[:3]), ctx.now,

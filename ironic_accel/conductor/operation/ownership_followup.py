@@ -75,7 +75,7 @@ def begin_refreshes(manager: Any, context: Any, interface: type) -> None:
         return
     wanted = pending_refreshes(waiting)
     for uuid, _driver in queries.served(
-            manager, wanted, reserved=False, maintenance=False,
+            manager, wanted, reserved=False,
             provision_state_in=sorted(device_ownership.LOOKED_AT)):
         try:
             with task_manager.acquire(

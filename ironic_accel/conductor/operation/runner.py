@@ -268,7 +268,10 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
         device=first.item.device or None, component=first.item.name or None,
         expected=None if first.expected is None else str(first.expected),
         seen=None if first.seen is None else str(first.seen),
-        todo='to list all refusals, run: baremetal accelerator plan')
+        todo=f'baremetal accelerator plan {ctx.node.uuid} lists all refusals'
+        if ctx.operation.inline else
+        f'baremetal accelerator plan {ctx.node.uuid} --profile '
+        f'{ctx.operation.profile} lists all refusals')
 
 
 def _reset(ctx: Context, outcome: Reset, record: Record) -> None:

@@ -46,6 +46,9 @@ LOG = log.getLogger(__name__)
 
 _FAULTS = {'clean': faults.CLEAN_FAILURE, 'service': faults.SERVICE_FAILURE}
 
+#: The steps that ``baremetal accelerator apply`` requests, and its option.
+_APPLY = {'apply_profile': '', 'apply_profile_in_band': ' --via agent'}
+
 #: The types of the entries that Ironic's own handlers write.
 _EVENTS = {'clean': states.CLEANING, 'deploy': states.DEPLOYING,
            'service': states.SERVICING}
@@ -88,6 +91,30 @@ def untouched(node: Any, current: Operation) -> bool:
     return not (begun or current.writes or current.resets
                 or current.ticket is not None
                 or current.restore == states.POWER_ON)
+
+
+def next_commands(node: Any, current: Operation, nothing: bool) -> str:
+    """The commands after a failure, in their order.
+
+    :param nothing: whether nothing was begun (``untouched``).
+    """
+    uuid = node.uuid
+    again = 'run the step again'
+    if current.kind == 'idle':
+        return f'baremetal accelerator refresh {uuid}'
+    if current.work == 'apply' and current.profile and not current.inline \
+            and current.step in _APPLY:
+        again = (f'baremetal accelerator apply {uuid} --profile '
+                 f'{current.profile}{_APPLY[current.step]}')
+    commands = [f'baremetal accelerator history {uuid} --failed']
+    if current.kind == 'deploy':
+        return commands[0]
+    if current.kind == 'clean':
+        commands += [f'baremetal node maintenance unset {uuid}',
+                     f'baremetal node manage {uuid}']
+    elif not nothing or current.changed_before:
+        commands.append(f'baremetal node maintenance unset {uuid}')
+    return ', then '.join([*commands, again])
 
 
 def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:

@@ -46,8 +46,10 @@ from ironic_accel.model.record import Intent
 
 LOG = log.getLogger(__name__)
 
-OVER = ('firmware update finished after the step ended; run the step again to '
-        'verify')
+OVER = ('the firmware update ended after the step; its result is not '
+        'verified: run the step again')
+CUT = ('the host was switched off or reset during the update in the ramdisk; '
+       'run the step again to verify')
 UNKNOWN = ('the state of the firmware update is unknown, the longest time of '
            'one has passed; run the step again to verify')
 
@@ -130,7 +132,7 @@ def _look(ctx: Context) -> Ending | None:
             _cut(intent, seen)):
         # Whatever ran in the ramdisk ended with it.
         flash_guard.drop(ctx.node)
-        return _over(ctx, 'the host was cut off; ' + OVER)
+        return _over(ctx, CUT)
     if seen.held:
         return _not_reported(ctx, seen.held[0].words)
     if intent is not None and intent.transport == agent_backend.NAME \

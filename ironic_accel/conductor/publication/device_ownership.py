@@ -55,7 +55,7 @@ LOOKED_AT = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE,
                        states.ACTIVE})
 
 #: What is read of a node that has a part in it.
-_COLUMNS = ('uuid', 'provision_state', 'maintenance', 'reservation',
+_COLUMNS = ('uuid', 'provision_state', 'reservation',
             'parent_node', 'driver_info')
 _SHORTEST = 6
 _PLACEHOLDERS = frozenset({'0123456789', '1234567890', '123456789'})
@@ -198,8 +198,6 @@ def over(wait: OwnershipWait, row: Any) -> bool:
 
 def obstacle(row: Any) -> str | None:
     """Why a node cannot be refreshed now, or None."""
-    if row.maintenance:
-        return 'it is in maintenance'
     if row.provision_state not in LOOKED_AT:
         return f'it is {row.provision_state}'
     return None

@@ -198,7 +198,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     ``partial`` (something could not be read, and may be readable next time),
     ``silent`` (no response or no stable inventory), ``void`` (silent for too
     long), ``overtaken`` (the node changed meanwhile), ``maintenance`` (in
-    maintenance), ``foreign`` (another driver) and ``gone`` (deleted).
+    maintenance and not inventoried yet: its driver may be about to change),
+    ``foreign`` (another driver) and ``gone`` (deleted).
     """
     try:
         with task_manager.acquire(context, uuid, shared=True,
@@ -206,7 +207,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
             if not isinstance(getattr(task.driver, 'vendor', None),
                               interface):
                 return 'foreign'
-            if in_maintenance(task.node):
+            if in_maintenance(task.node) and not keys.SUMMARY.is_there(
+                    task.node):
                 return 'maintenance'
             if is_in_use(task.node):
                 return 'busy'
@@ -243,8 +245,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
 def in_maintenance(node: Any) -> bool:
     """Whether a node is in maintenance by an operator or a failed step.
 
-    Not if Ironic put it there because its BMC does not respond: the audit has
-    to find out for how long.
+    Not if Ironic put it there because its BMC does not respond: it counts for
+    how long.
     """
     return bool(node.maintenance and node.fault != faults.POWER_FAILURE)
 
@@ -252,7 +254,7 @@ def in_maintenance(node: Any) -> bool:
 def is_in_use(node: Any) -> bool:
     """Whether a node is in use, or in a state that is not audited."""
     return bool(
-        in_maintenance(node) or operation.load(node) is not None
+        operation.load(node) is not None
         or operation.later_version(node) is not None
         or flash_guard.lock_of(node) is not None or node.target_provision_state
         or node.provision_state not in CONF.accelerator.audit_states)

@@ -55,8 +55,10 @@ OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
 def due(node: Any) -> bool:
     """Whether a node has an operation that is due.
 
-    A node in maintenance is skipped, but a write in progress is monitored all
-    the same, because Ironic puts a node whose step failed into maintenance. It
+    An operation that writes waits while the node is in maintenance. An
+    inventory does not: it changes nothing, and in maintenance it powers no
+    host on. A write in progress is monitored, because Ironic puts a node whose
+    step failed into maintenance. It
     does the same with one whose BMC does not respond to its power sync, in
     SERVICEWAIT too: inventories count for how long the BMC does not respond,
     and without them the node would wait until the BMC is back.
@@ -73,6 +75,7 @@ def due(node: Any) -> bool:
                  or ramdisk.has_returned(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch'
+                 or (current.work == 'look' and current.restore is None)
                  or not audit.in_maintenance(node)))
 
 

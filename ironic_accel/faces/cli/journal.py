@@ -239,11 +239,15 @@ class FileJournal:
             self._loaded = self.path
 
     def keep(self, changes: history.Changes) -> None:
-        """Save what is about to be written, with the record of its intent.
-
-        :raises: AccelError if that fails.
-        """
+        """Take what is about to be written; it is saved with its intent."""
         self.changes = changes
+
+    def forget_changes(self) -> None:
+        """Forget what a run has written, once its end is in the history.
+
+        :raises: AccelError if that cannot be saved.
+        """
+        self.changes = ()
         if self._saved is not None:
             self.save(self._saved)
 

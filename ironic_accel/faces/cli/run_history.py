@@ -80,7 +80,7 @@ class RunHistory:
                   Detail.from_dict(raw) if raw else None, record,
                   document['refused'], document)
         if not is_interrupted:
-            self.journal.keep(())
+            self.journal.forget_changes()
 
     def _add(self, outcome: str, error: Detail | None, record: Record,
              refused: Any, counts: Mapping[str, Any] | None = None) -> None:

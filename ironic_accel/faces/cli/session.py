@@ -79,7 +79,7 @@ class SessionBackend(CountingBackend):
 
     :ivar agree: called after each inventory, before it is used; it raises if
         the changes of the run were not agreed to.
-    :ivar keep: called with the changes before each write.
+    :ivar keep: called with the changes before each intent is saved.
     :ivar seen: the last inventory, or None.
     :ivar requests: requests of all inventories, and one for each write and
         each poll.
@@ -97,8 +97,9 @@ class SessionBackend(CountingBackend):
         self.agree()
         return self.seen
 
-    def keep_changes(self) -> None:
-        """Make the changes durable; see CountingBackend."""
+    def announce(self, action: Action, image: Ready | None = None) -> None:
+        """Take note of a write; the journal saves it with its intent."""
+        super().announce(action, image)
         self.keep(self.changes)
 
     def take(self) -> Inventory | None:

@@ -100,7 +100,7 @@ class Apply(base.Lister):
                      'already; waiting for that operation')
             return ApplyJob(self.ironic, ref, running[0], {},
                        attached=running[1])
-        refresh_job.check_idle(node, ref)
+        refresh_job.check_writable(node, ref)
         via = args.via or apply_job.default_transport(node)
         job = ApplyJob(self.ironic, ref,
                   apply_job.operation(node, ref, args.kind, stays), {

@@ -29,14 +29,14 @@ from ironic_accel.model.device import Activation
 #: The step of each transport.
 STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
 #: The operation of Ironic by the provision state that it starts in.
-OPERATIONS = {'manageable': 'clean', 'active': 'service'}
+OPERATIONS = {'manageable': 'clean', 'active': 'service',
+              'service failed': 'service'}
 _NEXT = {
     'available': 'use --wait to manage, clean and provide it, or baremetal '
                  'node manage {ref}',
     'enroll': 'baremetal node manage {ref}',
     'clean failed': 'check its last_error, then baremetal node maintenance '
                     'unset {ref} and baremetal node manage {ref}',
-    'service failed': 'check its last_error, then baremetal node abort {ref}',
 }
 
 
@@ -182,6 +182,9 @@ def default_transport(node: api.Document) -> str:
 def in_progress(node: api.Document, profile: Any) -> tuple[str, str] | None:
     """Kind and id of an operation that applies the profile, or None."""
     current = keys.OPERATION.read(api.info(node))
+    if current is not None and keys.has_ended(
+            current, str(node['provision_state'])):
+        return None
     name = profile if isinstance(profile, str) else profile['name']
     if current is not None and current['step'] in STEPS.values() \
             and current.get('profile') == name \

@@ -25,9 +25,6 @@ from ironic_accel.faces.osc.errors import NodeBusy
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
 
-#: Provision states in which the conductor accepts a refresh.
-STATES = ('enroll', 'manageable', 'available', 'active')
-
 
 class RefreshJob:
     """Refresh one node; a ``parallel.NodeJob``.
@@ -53,10 +50,11 @@ class RefreshJob:
         node = self._ironic.node(self.ref)
         api.check_managed(node, self.ref)
         check_idle(node, self.ref)
-        if node['provision_state'] not in STATES:
+        if node['provision_state'] not in keys.REFRESH_STATES:
             raise CommandError(
                 f"cannot refresh node {self.ref} in provision state "
-                f"{node['provision_state']}; allowed: {', '.join(STATES)}")
+                f"{node['provision_state']}; allowed: "
+                f"{', '.join(keys.REFRESH_STATES)}")
         args: dict[str, Any] = {}
         if self._power_on is not None:
             args['power_on'] = self._power_on
@@ -71,10 +69,13 @@ class RefreshJob:
 def check_idle(node: api.Document, ref: str) -> None:
     """Check that no accelerator operation is in progress on a node.
 
-    :raises: NodeBusy with the operation; CommandError in maintenance, where
-        no operation is started.
+    One that Ironic has ended, for example by an abort, is none.
+
+    :raises: NodeBusy with the operation.
     """
     current = keys.OPERATION.read(api.info(node))
+    if current and keys.has_ended(current, str(node['provision_state'])):
+        return
     unasked = current and current['kind'] == 'idle' \
         and current['step'] in keys.UNASKED_STEPS \
         and not current.get('restore')
@@ -83,6 +84,14 @@ def check_idle(node: api.Document, ref: str) -> None:
             f"node {ref}: {current['step']} is in progress "
             f"({current.get('progress') or 'starting'}); wait until it has "
             'ended')
+
+
+def check_writable(node: api.Document, ref: str) -> None:
+    """Check that an operation that writes may be started on a node.
+
+    :raises: as ``check_idle``; CommandError in maintenance.
+    """
+    check_idle(node, ref)
     if node.get('maintenance'):
         raise CommandError(
             f"node {ref} is in maintenance "

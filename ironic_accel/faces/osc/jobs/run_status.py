@@ -86,8 +86,10 @@ def read(ironic: api.Ironic, uuid: str, before: str | None,
     result = keys.RESULT.read(info)
     fresh = result is not None and (
         result.get('id') == wanted if wanted else result.get('id') != before)
-    if current is not None and current.get('work') == 'watch':
-        # It monitors a write of a step that has failed already.
+    if current is not None and (current.get('work') == 'watch'
+                                or keys.has_ended(current, state)):
+        # It monitors a write of a step that has failed already, or Ironic
+        # has ended it.
         current = None
     if current is not None or state in MOVING or (
             api.readable(node, 'reservation') and not fresh):

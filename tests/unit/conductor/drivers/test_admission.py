@@ -185,7 +185,7 @@ def test_plan_of_the_stored_inventory_is_refused(
     told = cloud.refused(kind, node, APPLY)
     assert 'refused, nothing was changed' in told
     assert 'inventory of 0 s ago' in told
-    assert 'refresh it first' in told
+    assert 'run: baremetal accelerator refresh ' in told
 
 
 @pytest.mark.parametrize('inventory', [

@@ -283,6 +283,21 @@ def test_a_node_in_maintenance_is_left_alone(
     assert not periodics.due(stage.node)
 
 
+@pytest.mark.parametrize(('restore', 'due'), [
+    (None, True), ('power off', False)])
+def test_an_inventory_goes_on_in_maintenance_unless_it_has_to_power_off(
+        stage: Stage, restore: str | None, due: bool) -> None:
+    node = stage.make_node()
+    task = stage.acquire(node)
+    task.driver.vendor.accel_refresh(task, http_method='POST')
+    current = operation.load(task.node)
+    assert current is not None
+    operation.store(task.node, current.but(restore=restore))
+    task.node.maintenance = True
+    assert periodics.due(task.node) is due
+    task.release_resources()
+
+
 def test_a_weak_mode_is_set_after_the_last_reset(
         stage: Stage, inside: Ramdisk) -> None:
     """What does not survive a reboot is set by the agent that stays."""

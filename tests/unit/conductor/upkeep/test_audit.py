@@ -443,7 +443,19 @@ def test_a_node_that_is_worked_on_is_not_asked(
     assert world.asked == []
 
 
-def test_node_in_maintenance_is_not_audited(world: World) -> None:
+def test_maintenance_does_not_block_an_audit(world: World) -> None:
+    node = world.node()
+    asked = len(world.asked)
+    node.maintenance = True
+    node.save()
+    assert world.look(node) == 'clean'
+    assert len(world.asked) == asked + 1
+
+
+def test_a_node_in_maintenance_that_was_never_read_is_not_audited(
+        world: World) -> None:
+    """The commands change drivers in maintenance, and publish nothing on a
+    node that is not managed any more."""
     node = world.make_node(provision_state=states.AVAILABLE,
                            maintenance=True)
     assert world.look(node) == 'maintenance'

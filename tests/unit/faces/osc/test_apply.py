@@ -209,7 +209,8 @@ def test_a_refused_plan_starts_nothing_on_any_node(
     ('active', ('--clean',),
      'cannot clean: node one is active; allowed: manageable;'),
     ('manageable', ('--service',),
-     'cannot service: node one is manageable; allowed: active;'),
+     'cannot service: node one is manageable; allowed: active, '
+     'service failed;'),
     ('deploying', (), 'allowed: manageable, active')])
 def test_a_wrong_provision_state_names_the_next_command(
         make_cloud: MakeCloud, state: str, words: tuple[str, ...],

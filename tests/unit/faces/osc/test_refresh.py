@@ -85,9 +85,10 @@ def test_refresh_replaces_an_inventory_of_the_periodic(
 def test_refresh_of_a_busy_node_names_the_operation(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
-    cloud.add('one', driver_internal_info={'accel_operation': {
-        'work': 'apply', 'step': 'apply_profile', 'progress': 'burning',
-        'kind': 'clean'}})
+    cloud.add('one', provision_state='clean wait', driver_internal_info={
+        'accel_operation': {
+            'work': 'apply', 'step': 'apply_profile', 'progress': 'burning',
+            'kind': 'clean'}})
     told = run(cloud, 'refresh', 'one', '-f', 'json')
     assert told.status == 4
     assert 'apply_profile is in progress (burning)' in told.data[0]['Note']
