@@ -222,8 +222,9 @@ def test_an_early_failure_is_a_document(
     cloud = make_cloud()
     cloud.add('one')
     cloud.add('ours', driver='redfish', vendor_interface='redfish')
-    cloud.add('busy', driver_internal_info={'accel_operation': {
-        'work': 'apply', 'step': 'apply_profile', 'kind': 'clean'}})
+    cloud.add('busy', provision_state='clean wait', driver_internal_info={
+        'accel_operation': {
+            'work': 'apply', 'step': 'apply_profile', 'kind': 'clean'}})
     planning(cloud, PLAN)
     told = run(cloud, *words, '-f', 'json')
     assert told.status == 1
