@@ -14,8 +14,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-
 import pytest
 
 from tests.functional.harness import ironic_api
@@ -60,21 +58,6 @@ def test_a_killed_ironic_comes_back_with_its_nodes(
     lab.ironic.restart()
     assert lab.ironic.running().pid != before
     assert ironic.manage(one.uuid)["provision_state"] == "manageable"
-
-
-def test_the_database_is_never_locked(
-        lab: Lab, ironic: ironic_api.IronicApi,
-        machine: MakeMachine) -> None:
-    one = machine("--box", "plain")
-
-    def add(number: int) -> None:
-        ironic_api.IronicApi(lab.ironic.url).add_trait(
-            one.uuid, f"CUSTOM_LAB_{number}")
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(add, range(24)))
-    assert len(ironic.traits(one.uuid)) == 24
-    assert "database is locked" not in lab.ironic.running().log.read_text()
 
 
 def test_a_refused_state_says_what_happened(

@@ -27,12 +27,12 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.common import states
-from ironic.conductor import task_manager
 from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
 from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -206,7 +206,7 @@ def power_children_on(task: Any, uuids: Iterable[str]) -> None:
     """
     for uuid in uuids:
         try:
-            with task_manager.acquire(
+            with db_retry.acquire(
                     task.context, uuid, shared=False,
                     purpose='power on after a reset of the parent') as child:
                 manager_utils.node_power_action(child, states.POWER_ON)
@@ -225,7 +225,7 @@ def refresh_children(task: Any) -> None:
                 or not keys.SUMMARY.is_there(child):
             continue
         try:
-            with task_manager.acquire(
+            with db_retry.acquire(
                     task.context, child.uuid, shared=False, load_driver=False,
                     purpose='refreshing it after a run on its '
                             'parent') as locked:

@@ -28,6 +28,7 @@ from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 
@@ -79,6 +80,7 @@ def fail(task: Any, power_state: str) -> str | None:
 
 def _why(node: Any, event_type: str) -> str | None:
     """The reason that a handler recorded last; ``last_error`` may be empty."""
-    rows = [row for row in objects.NodeHistory.list_by_node_id(
-        None, node.id) if row.event_type == event_type]
+    there = db_retry.call(
+        lambda: objects.NodeHistory.list_by_node_id(None, node.id))
+    rows = [row for row in there if row.event_type == event_type]
     return str(max(rows, key=lambda row: row.id).event) if rows else None

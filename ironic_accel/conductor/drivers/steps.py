@@ -36,6 +36,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
@@ -205,8 +206,8 @@ def begin(task: Any, current: Operation) -> str:
         changed_before=step_end.changed_before(node, current.kind),
         deadline=now + CONF.accelerator.stable_timeout))
     keys.RESULT.drop(node)
-    async_steps.set_node_flags(
-        node, polling=True, skip_current_step=True, step_type=current.kind)
+    db_retry.call(lambda: async_steps.set_node_flags(
+        node, polling=True, skip_current_step=True, step_type=current.kind))
     return str(operation.WAIT_STATES[current.kind])
 
 

@@ -39,6 +39,7 @@ from typing import Any
 import sqlalchemy
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.stored_values import StoredClock
 from ironic_accel import uptime
@@ -71,6 +72,7 @@ def boot() -> str:
     return uptime.boot()
 
 
+@db_retry.repeated
 def database() -> float:
     """Epoch seconds by the clock that all conductors share.
 

@@ -31,6 +31,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredSummary
@@ -238,8 +239,7 @@ def sync_firmware(task: Any, inventory: Inventory) -> None:
     ours whose hardware was removed are deleted; Ironic itself never deletes
     them.
     """
-    rows = {r.component: r for r in objects.FirmwareComponentList
-            .get_by_node_id(task.context, task.node.id)}
+    rows = {r.component: r for r in _firmware_rows(task)}
     seen: set[str] = set()
     for device in inventory.devices:
         for part in device.components:
@@ -269,12 +269,17 @@ def forget(task: Any) -> int:
         # A list is upstream's.
         del plugin[keys.INVENTORY.name]
         _store(task, data.inventory, plugin)
-    ours = [r for r in objects.FirmwareComponentList.get_by_node_id(
-        task.context, task.node.id)
-        if r.component.startswith(keys.FIRMWARE_ROW.name)]
+    ours = [r for r in _firmware_rows(task)
+            if r.component.startswith(keys.FIRMWARE_ROW.name)]
     for row in ours:
         _drop_row(task, row)
     return len(ours)
+
+
+def _firmware_rows(task: Any) -> list[Any]:
+    return db_retry.call(lambda: list(
+        objects.FirmwareComponentList.get_by_node_id(
+            task.context, task.node.id)))
 
 
 def _put_row(task: Any, row: Any, name: str,
@@ -320,8 +325,9 @@ def _store(task: Any, inventory: Any, plugin: Mapping[str, Any]) -> None:
 
 def _data(task: Any) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = inspect_utils.get_inspection_data(
-            task.node, task.context)
+        found: dict[str, Any] = db_retry.call(
+            lambda: inspect_utils.get_inspection_data(
+                task.node, task.context))
     except exception.NodeInventoryNotFound:
         return {}
     return found

@@ -32,13 +32,13 @@ import threading
 from typing import Any
 
 from ironic.common import exception
-from ironic.conductor import task_manager
 from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles as profiles_module
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
@@ -199,7 +199,7 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
 def _put(context: Any, uuid: str, interface: type,
          value: StoredSite) -> bool:
     try:
-        with task_manager.acquire(
+        with db_retry.acquire(
                 context, uuid, shared=False, retry=False,
                 purpose='publishing the digests of the site profiles') as task:
             if not isinstance(getattr(task.driver, 'vendor', None),
@@ -220,7 +220,8 @@ def _put(context: Any, uuid: str, interface: type,
 
 def _online() -> set[str]:
     """The names of the conductors that Ironic counts as online."""
-    return set(objects.Conductor.dbapi.get_online_conductors())
+    return set(db_retry.call(
+        objects.Conductor.dbapi.get_online_conductors))
 
 
 def _beacons() -> list[Beacon]:

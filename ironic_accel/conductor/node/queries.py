@@ -43,6 +43,7 @@ from urllib import parse
 import sqlalchemy
 
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node.guard_copy import Kept
 from ironic_accel.conductor.node import keys
@@ -181,9 +182,14 @@ def served(manager: Any, uuids: Iterable[str] | None = None,
     parts: Iterable[dict[str, Any]] = [{}] if uuids is None else (
         {'uuid_in': part} for part in _chunks(list(dict.fromkeys(uuids))))
     for part in parts:
-        for uuid, driver, *_rest in manager.iter_nodes(filters={
+        for uuid, driver, *_rest in _list_served(manager, {
                 **filters, **part, 'include_children': True}):
             yield str(uuid), str(driver)
+
+
+@db_retry.repeated
+def _list_served(manager: Any, filters: Mapping[str, Any]) -> list[Any]:
+    return list(manager.iter_nodes(filters=filters))
 
 
 def managed(manager: Any, uuids: Iterable[str] | None = None,
@@ -298,11 +304,11 @@ _known_keys: ScanCache[tuple[str, ...]] = ScanCache(_read_keys)
 _overwritten: ScanCache[bool] = ScanCache(_compare)
 
 
+@db_retry.repeated
 def _select(columns: list[Any], *conditions: Any) -> list[Any]:
     """Rows, oldest first.
 
-    :param conditions: each a condition, or a function that makes one for a
-        dialect of SQLAlchemy's.
+    :param conditions: conditions, or functions of a dialect's name.
     """
     from ironic.db.sqlalchemy import api as db_api
     with db_api._session_for_read() as session:

@@ -31,6 +31,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import json
 import uuid
 from typing import Any
@@ -38,11 +39,10 @@ from typing import TypeVar
 
 from ironic.common import exception
 from ironic.conductor import utils as manager_utils
-from oslo_db import api as oslo_db_api
-from oslo_db import exception as db_exc
 from oslo_log import log
 import sqlalchemy
 
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
@@ -51,39 +51,15 @@ from ironic_accel.model.errors import ErrorClass
 
 LOG = log.getLogger(__name__)
 
-#: How often a failed write to the database is tried again: within about
-#: eight seconds, as long as a restart of a database or a failover takes.
-TRIES = 6
-
 Answer = TypeVar('Answer')
 
 #: What an event without a worker changes on a node (ironic 39,
 #: conductor/task_manager.py process_event).
 _OF_AN_EVENT = frozenset({'provision_state', 'target_provision_state'})
 
-#: What will fail again: the values are at fault, not the database.
-_FOR_GOOD = (db_exc.DBConstraintError, db_exc.DBDataError,
-             db_exc.DBDuplicateEntry, db_exc.DBReferenceError,
-             db_exc.DBNonExistentTable, db_exc.DBNotSupportedError)
-
 
 class NotOurs(AccelError):
     """The node was taken from us: nothing may be written any more."""
-
-
-def is_transient(exc: BaseException) -> bool:
-    """Whether an error of the database may disappear at the next attempt."""
-    return isinstance(exc, (
-        db_exc.DBError, sqlalchemy.exc.OperationalError,
-        sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError,
-        sqlalchemy.exc.PendingRollbackError, exception.TemporaryFailure,
-    )) and not isinstance(exc, _FOR_GOOD)
-
-
-_retried = oslo_db_api.wrap_db_retry(
-    max_retries=TRIES, retry_interval=0.125, max_retry_interval=4,
-    retry_on_disconnect=True, retry_on_deadlock=True,
-    exception_checker=is_transient)
 
 
 def token(node: Any) -> str | None:
@@ -127,7 +103,7 @@ def save(node: Any, forget: bool = False, touch: bool = False,
                 node.touch_provisioning()
 
     try:
-        _retried(attempt)()
+        db_retry.call(attempt)
     except BaseException:
         _put(node, old)
         raise
@@ -163,7 +139,7 @@ def write(node: Any, function: Callable[[], Answer]) -> Answer:
         with _fenced(node, {token(node)}):
             return function()
 
-    answer: Answer = _retried(attempt)()
+    answer: Answer = db_retry.call(attempt)
     return answer
 
 
@@ -191,7 +167,7 @@ def check(node: Any) -> None:
         with _fenced(node, {token(node)}):
             pass
 
-    _retried(attempt)()
+    db_retry.call(attempt)
 
 
 def history(node: Any, event: str, *, error: bool = False,
@@ -229,7 +205,7 @@ def process_event(task: Any, event: str,
         with _fenced(node, {token(node)}, _OF_AN_EVENT):
             node.save()
 
-    _retried(attempt)()
+    db_retry.call(attempt)
 
 
 def resume(task: Any, kind: str) -> None:
@@ -238,7 +214,33 @@ def resume(task: Any, kind: str) -> None:
     :raises: NotOurs.
     """
     check(task.node)
-    manager_utils.notify_conductor_resume_operation(task, kind)
+    context, node = task.context, task.node
+
+    def attempt() -> None:
+        if task.node is None:
+            # The node is released; the call alone has failed.
+            manager_utils.notify_conductor_resume_operation(
+                _Released(context, node), kind)
+            return
+        try:
+            manager_utils.notify_conductor_resume_operation(task, kind)
+        except exception.NodeNotLocked:
+            # The release was committed; only the answer was lost.
+            task.shared = True
+            manager_utils.notify_conductor_resume_operation(task, kind)
+
+    db_retry.call(attempt)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Released:
+    """What Ironic reads of a task whose node is resumed."""
+
+    context: Any
+    node: Any
+
+    def release_resources(self) -> None:
+        """The node is released already."""
 
 
 def _check_kept(node: Any, number: int) -> None:

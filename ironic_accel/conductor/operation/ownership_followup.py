@@ -25,11 +25,11 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.common import states
-from ironic.conductor import task_manager
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
@@ -78,7 +78,7 @@ def begin_refreshes(manager: Any, context: Any, interface: type) -> None:
             manager, wanted, reserved=False,
             provision_state_in=sorted(device_ownership.LOOKED_AT)):
         try:
-            with task_manager.acquire(
+            with db_retry.acquire(
                     context, uuid, shared=False, retry=False,
                     purpose='refreshing the node of a moved device') as task:
                 if isinstance(getattr(task.driver, 'vendor', None),

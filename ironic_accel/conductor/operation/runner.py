@@ -26,6 +26,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_snapshot
@@ -97,7 +98,7 @@ def tick(task: Any) -> None:
         # on with: nothing is lost, and nothing could be saved now.
         LOG.exception('Unexpected error while working on node %s', current.id
                       if task.node is None else task.node.uuid)
-        if task.node is not None and not saving.is_transient(exc):
+        if task.node is not None and not db_retry.is_transient(exc):
             _unexpected(task, current, exc)
 
 
@@ -154,6 +155,8 @@ def _tick(task: Any, current: operation.Operation) -> None:
                         exc.detail)
         return
     except exception.IronicException as exc:
+        if db_retry.is_transient(exc):
+            raise
         # Power actions and sessions fail for a while on BMCs that were just
         # reset; Ironic's words carry no secrets of the agent here.
         denied = bmc_session.no_access(task.node, exc)

@@ -27,9 +27,11 @@ from typing import Any
 
 from ironic.api.controllers.v1 import utils as api_utils
 from ironic.common import exception
+from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.publication import traits as traits_module
@@ -104,13 +106,16 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
     after: dict[str, dict[str, Any]] = {}
     if not before and not wanted:
         return
-    planned = _planned(task.ports, before, wanted)
+    # A task that fails to read its ports releases its node.
+    ports = db_retry.call(
+        lambda: objects.Port.list_by_node_id(task.context, node.id))
+    planned = _planned(ports, before, wanted)
     if planned != before:
         # Stored before it is set: a field that is not stored as ours would be
         # left behind after a kill.
         keys.PORTS.put(node, planned)
         saving.save(node)
-    for port in task.ports:
+    for port in ports:
         ours = planned.get(port.uuid) or {}
         kept = _port(node, port, ours, wanted.get(port.address.lower()) or {})
         if kept:

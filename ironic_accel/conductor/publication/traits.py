@@ -27,6 +27,7 @@ from ironic.common import states
 from ironic import objects
 from oslo_log import log
 
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.model import trait_meaning
@@ -45,8 +46,12 @@ HAS_INSTANCE = frozenset({
 
 def of(task: Any) -> set[str]:
     """The names of all traits of a node, whoever set them."""
-    found = objects.TraitList.get_by_node_id(task.context, task.node.id)
-    return set(found.get_trait_names())
+    return set(_rows(task).get_trait_names())
+
+
+def _rows(task: Any) -> Any:
+    return db_retry.call(lambda: objects.TraitList.get_by_node_id(
+        task.context, task.node.id))
 
 
 def published(node: Any) -> dict[str, TraitMeaning]:
@@ -100,7 +105,7 @@ def remove_all(task: Any) -> tuple[list[str], list[str]]:
     kept = ours & _needed(node)
     for name in sorted(ours - kept):
         _destroy(task, name)
-    node.traits = objects.TraitList.get_by_node_id(task.context, node.id)
+    node.traits = _rows(task)
     node.obj_reset_changes(['traits'])
     return sorted(ours - kept), sorted(kept)
 
@@ -148,5 +153,5 @@ def _remember(task: Any, ours: Mapping[str, TraitMeaning],
         keys.VOID.put(node, sorted(void))
     else:
         keys.VOID.drop(node)
-    node.traits = objects.TraitList.get_by_node_id(task.context, node.id)
+    node.traits = _rows(task)
     node.obj_reset_changes(['traits'])

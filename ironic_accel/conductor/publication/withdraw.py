@@ -24,10 +24,10 @@ from collections.abc import Collection
 import dataclasses
 from typing import Any
 
-from ironic.conductor import task_manager
 from oslo_log import log
 
 from ironic_accel.conductor.access import related_nodes
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
@@ -230,7 +230,7 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
         if summary is None or not set(kinds) & set(
                 summary.get('devices') or ()):
             continue
-        with task_manager.acquire(
+        with db_retry.acquire(
                 task.context, child.uuid, shared=False, retry=False,
                 load_driver=False,
                 purpose='withdrawing traits before its parent is '

@@ -27,13 +27,13 @@ import zlib
 
 from ironic.common import exception
 from ironic.common import faults
-from ironic.conductor import task_manager
 from oslo_log import log
 
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -202,7 +202,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     ``foreign`` (another driver) and ``gone`` (deleted).
     """
     try:
-        with task_manager.acquire(context, uuid, shared=True,
+        with db_retry.acquire(context, uuid, shared=True,
                                   purpose='auditing it') as task:
             if not isinstance(getattr(task.driver, 'vendor', None),
                               interface):
@@ -228,7 +228,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     if seen.partial and since < CONF.accelerator.stable_timeout:
         return 'partial'
     try:
-        with task_manager.acquire(context, uuid, shared=False, retry=False,
+        with db_retry.acquire(context, uuid, shared=False, retry=False,
                                   purpose='publishing the result of an '
                                           'audit') as task:
             # What a parent writes to is not as it was seen, whether or not
@@ -301,7 +301,7 @@ def _silent(context: Any, uuid: str, mark: tuple[Any, ...], why: str,
     if not bound or since < bound:
         return 'silent'
     try:
-        with task_manager.acquire(context, uuid, shared=False, retry=False,
+        with db_retry.acquire(context, uuid, shared=False, retry=False,
                                   purpose='voiding verifications') as task:
             if revision(task.node) != mark or is_in_use(task.node):
                 return 'overtaken'

@@ -23,13 +23,13 @@ from ironic.common import exception
 from ironic.common import state_machine
 from ironic.common import states
 from ironic.conductor import periodics
-from ironic.conductor import task_manager
 from oslo_log import log
 
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
@@ -181,7 +181,7 @@ def _visit(manager: Any, context: Any, purpose: str,
     """
     for uuid, _driver in queries.served(manager, uuids):
         try:
-            with task_manager.acquire(context, uuid, shared=True,
+            with db_retry.acquire(context, uuid, shared=True,
                                       purpose=purpose) as task:
                 if isinstance(getattr(task.driver, 'vendor', None),
                               Periodics):
@@ -191,6 +191,15 @@ def _visit(manager: Any, context: Any, purpose: str,
                      {'node': uuid, 'purpose': purpose, 'why': exc})
         except periodics.Stop:
             return
+        except Exception as exc:
+            # Of another node it may be read and saved; this one is visited
+            # by the next pass.
+            if not db_retry.is_transient(exc):
+                raise
+            LOG.warning('The database failed while %(purpose)s of node '
+                        '%(node)s, trying again later: %(why)s',
+                        {'node': uuid, 'purpose': purpose,
+                         'why': type(exc).__name__})
 
 
 def _hand_over(task: Any, manager: Any) -> None:
@@ -231,7 +240,7 @@ def restore_all_overwritten(manager: Any, context: Any) -> None:
     for uuid in queries.managed(
             manager, queries.all_overwritten(), reserved=False):
         try:
-            with task_manager.acquire(
+            with db_retry.acquire(
                     context, uuid, shared=False, retry=False,
                     load_driver=False, purpose='restoring overwritten '
                                                'values') as task:
@@ -246,5 +255,6 @@ def restore_all_overwritten(manager: Any, context: Any) -> None:
 def _work(task: Any) -> None:
     try:
         runner.tick(task)
+        db_retry.release(task)
     finally:
         workers.OPERATIONS.release()

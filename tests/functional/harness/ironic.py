@@ -38,8 +38,9 @@ class Ironic(services.Service):
         self.port = site.ports.take()
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = settings or {}
-        self._database = database or services.sqlite_url(
-            self.folder / "ironic.sqlite")
+        # As an operator gets it who sets nothing: Ironic's default.
+        self.sqlite = self.folder / "ironic.sqlite"
+        self._database = database or f"sqlite:///{self.sqlite}"
 
     @functools.cached_property
     def api(self) -> ironic_api.IronicApi:

@@ -25,6 +25,9 @@ Node = dict[str, Any]
 Step = Mapping[str, Any]
 
 POLL_SECONDS = 0.2
+#: What an error of Ironic's holds while SQLite is locked by another request.
+LOCKED = "database is locked"
+BUSY_TRIES = 20
 #: Where a node stays until somebody acts: waiting on is of no use.
 DEAD_ENDS = frozenset({
     "clean failed", "deploy failed", "error", "inspect failed",
@@ -45,6 +48,22 @@ class IronicApi(rest.RestClient):
     def __init__(self, url: str) -> None:
         super().__init__(url, {"X-OpenStack-Ironic-API-Version": "latest",
                                "Accept": "application/json"})
+
+    def request(self, method: str, path: str, body: rest.Json = None,
+                headers: Mapping[str, str] | None = None) -> rest.Json:
+        """Repeat what SQLite was too busy for, as an operator does.
+
+        Ironic answers 500 or 503 then, and has written nothing. A call of
+        the plug-in's is not repeated: it has to get by itself.
+        """
+        for _ in range(BUSY_TRIES):
+            try:
+                return super().request(method, path, body, headers)
+            except rest.RestError as error:
+                if LOCKED not in error.text or "/vendor_passthru" in path:
+                    raise
+                time.sleep(POLL_SECONDS)
+        return super().request(method, path, body, headers)
 
     # Nodes
 

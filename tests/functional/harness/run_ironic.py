@@ -13,14 +13,14 @@
 """Ironic's single-process command, for a lab.
 
 ``run_ironic.py [--create-schema] --config-file FILE``. It is the upstream
-command with four differences: a step of ours waits, before it saves, as long
-as a file ``FILE.hold`` stands, so that it can be killed there; SQLite is set
-up for concurrent requests; the service runs in the process that we start and
-not in a spawned child, so that killing it kills all of it and it starts in
-half the time; and a password that was hashed is not hashed again. Ironic
-hashes the BMC's with 600,000 rounds at every call of a Redfish interface
-(ironic/drivers/modules/redfish/utils.py, SessionCache), a third of a second
-of a core each.
+command with three differences: a step of ours waits, before it saves, as long
+as a file ``FILE.hold`` stands, so that it can be killed there; the service
+runs in the process that we start and not in a spawned child, so that killing
+it kills all of it and it starts in half the time; and a password that was
+hashed is not hashed again. Ironic hashes the BMC's with 600,000 rounds at
+every call of a Redfish interface (ironic/drivers/modules/redfish/utils.py,
+SessionCache), a third of a second of a core each. Its database is as Ironic
+sets it up: SQLite with a rollback journal and a busy timeout of five seconds.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ from typing import Any
 from ironic.command import singleprocess
 from ironic.common import service
 from ironic.db import migration
-
-from tests.functional.harness import sqlite
 
 CREATE = "--create-schema"
 CONFIG = "--config-file"
@@ -65,7 +63,6 @@ def hold_steps(path: pathlib.Path) -> None:
 
 def main() -> None:
     """Create the tables where asked, then be ``ironic`` until killed."""
-    sqlite.install()
     hold_steps(pathlib.Path(
         sys.argv[sys.argv.index(CONFIG) + 1] + ".hold"))
     setattr(hashlib, HASH, functools.cache(getattr(hashlib, HASH)))

@@ -10,7 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""SQLite as Ironic and Placement need it under concurrent requests.
+"""SQLite as Placement and Nova need it under concurrent requests.
+
+It is not set up so for Ironic, which operators run on SQLite.
 
 oslo.db begins transactions deferred; a read that turns into a write then
 fails at once with "database is locked", however long the busy timeout, when

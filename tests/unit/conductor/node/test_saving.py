@@ -31,6 +31,7 @@ import pytest
 
 import ironic_accel.conductor
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
@@ -157,7 +158,7 @@ def test_node_can_be_saved_many_times(make_node: Make, acquire: Make) -> None:
 
 @pytest.mark.parametrize('error', [
     db_exc.DBConnectionError(), db_exc.DBDeadlock(), db_exc.DBError()])
-@pytest.mark.parametrize('times', [1, saving.TRIES])
+@pytest.mark.parametrize('times', [1, db_retry.TRIES])
 @pytest.mark.parametrize('committed', [False, True])
 def test_a_save_that_failed_is_tried_again(
         make_node: Make, acquire: Make, waits: Any, error: Exception,
@@ -249,7 +250,7 @@ class Failing:
 
 
 @pytest.mark.parametrize('committed', [False, True])
-@pytest.mark.parametrize('times', [1, 2, saving.TRIES])
+@pytest.mark.parametrize('times', [1, 2, db_retry.TRIES])
 @pytest.mark.parametrize('at', range(1, 10))
 def test_the_end_of_a_run_survives_a_failing_database(
         stage: Stage, waits: Any, at: int, times: int,

@@ -30,12 +30,14 @@ from ironic.common import states
 from ironic.conductor import base_manager
 from ironic.conf import CONF
 from ironic import objects
+from oslo_db import exception as db_exc
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node import operation
@@ -118,6 +120,31 @@ def test_slow_nodes_use_at_most_max_workers(
         futures.wait(manager.begun)
     assert len(locked) == 2
     assert set(ticked) == locked
+
+
+def test_a_failing_database_does_not_end_the_pass(
+        make_node: Make, acquire: Make, manager: Any, places: None,
+        context: Any) -> None:
+    nodes = [waiting(make_node) for _ in range(2)]
+    failed: list[str] = []
+    ticked: list[str] = []
+    real = db_retry.acquire
+
+    def failing(context: Any, uuid: str, **options: Any) -> Any:
+        if not failed:
+            failed.append(uuid)
+            raise db_exc.DBConnectionError
+        return real(context, uuid, **options)
+
+    with mock.patch.object(db_retry, 'acquire', autospec=True,
+                           side_effect=failing), \
+            mock.patch.object(runner, 'tick', autospec=True,
+                              side_effect=lambda task: ticked.append(
+                                  task.node.uuid)):
+        pick(acquire, nodes[0], manager, context)
+        futures.wait(manager.begun)
+    assert sorted([*failed, *ticked]) == sorted(n.uuid for n in nodes)
+    assert len(failed) == 1
 
 
 def test_only_due_and_current_operations_are_picked(
