@@ -13,17 +13,15 @@
 """The operator's commands against the real services, and their transcript.
 
 The documentation shows what the commands print here: the test compares the
-two, and writes the file with ``ACCEL_WRITE_TRANSCRIPT=1``.
+two, and writes the file with ``ACCEL_WRITE_TRANSCRIPT=1``. The nodes have
+Ironic's own boot and deploy interfaces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 import json
-import os
 import pathlib
-import re
-import shlex
 import subprocess
 import sys
 from typing import Any
@@ -31,15 +29,15 @@ from typing import Any
 from ironicclient.common import filecache
 import pytest
 
-from tests import commands
+from ironic_accel_emulator import images
 from tests.functional import stage
 from tests.functional.harness import ironic_api
 from tests.functional.harness import Lab
 from tests.functional.harness.machines import Machine
 from tests.functional.harness.machines import MakeMachine
+from tests.functional import transcript
+from tests.functional.transcript import Shell
 
-TRANSCRIPT = pathlib.Path(__file__).parents[2].joinpath(
-    'doc', 'source', 'user', 'commands-transcript.txt')
 #: What a node without us has.
 PLAIN = {'driver': 'redfish', 'power_interface': 'redfish',
          'vendor_interface': 'redfish',
@@ -60,44 +58,6 @@ def own_home(tmp_path: pathlib.Path,
     monkeypatch.chdir(tmp_path)
 
 
-class Shell:
-    """Runs commands and keeps what an operator would have seen."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._url = lab.ironic.url
-        self.lines: list[str] = []
-
-    def run(self, line: str) -> commands.Told:
-        """Run ``baremetal ...`` or another command in this process."""
-        words = shlex.split(line)
-        assert words.pop(0) == 'baremetal'
-        quick = ['--interval', '0.3'] if 'apply' in words else []
-        told = commands.run(self._url, *words, *quick)
-        self.note(line, told)
-        return told
-
-    def start(self, line: str) -> commands.Told:
-        """The same as a process, as an operator starts it."""
-        program, *words = shlex.split(line)
-        clean = {k: v for k, v in os.environ.items()
-                 if not k.startswith('OS_') and 'proxy' not in k.lower()}
-        done = subprocess.run(
-            [pathlib.Path(sys.executable).with_name(program), *words],
-            env={**clean, 'OS_AUTH_TYPE': 'none',
-                 'OS_ENDPOINT': self._url}, timeout=60,
-            capture_output=True, text=True, check=False)
-        told = commands.Told(done.returncode, done.stdout, done.stderr)
-        self.note(line, told)
-        return told
-
-    def note(self, line: str, told: commands.Told) -> None:
-        """Keep it for the transcript."""
-        self.lines += [f'$ {line}', *told.err.splitlines(),
-                       *told.out.splitlines(), '']
-        if told.status:
-            self.lines.insert(-1, f'[exit code {told.status}]')
-
-
 @pytest.fixture
 def plain(ironic: ironic_api.IronicApi, machine: MakeMachine,
           ) -> Iterator[list[Machine]]:
@@ -108,7 +68,7 @@ def plain(ironic: ironic_api.IronicApi, machine: MakeMachine,
     """
     made = [machine('--box', 'hgx-h100', '--power', 'on', '--time-scale',
                     str(stage.SCALE), system=stage.SYSTEM, name='gpu-1',
-                    **PLAIN),
+                    **{**PLAIN, 'deploy_interface': 'ramdisk'}),
             machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
                     str(stage.SCALE), name='gpu-2', **PLAIN)]
     for one in made:
@@ -149,24 +109,30 @@ def test_an_operator_s_day(
     profile = tmp_path / 'profiles' / 'ecc-off.yaml'
     profile.parent.mkdir()
     profile.write_text(ECC_OFF)
-    site = lab.profiles / 'ecc-off.yaml'
-    site.write_text(ECC_OFF)
+    site = {'ecc-off': ECC_OFF, 'a100-ecc-off': A100_ECC_OFF,
+            'h100-vbios': _vbios(lab)}
+    for name, text in site.items():
+        (lab.profiles / f'{name}.yaml').write_text(text)
     try:
         _in(shell, ironic, plain)
         _look(shell, two)
         _change(shell, ironic, one)
+        _refuse(shell, one, two)
+        _fail(shell, ironic, one)
         _out(shell, ironic, plain)
     finally:
-        site.unlink()
+        for name in site:
+            (lab.profiles / f'{name}.yaml').unlink()
     ironic.delete(f'/v1/nodes/{two.uuid}/traits/CUSTOM_RACK_7')
     assert [unmanaged_state(ironic, m) for m in plain] == before
-    _hold('\n'.join(shell.lines))
+    transcript.hold('\n'.join(shell.lines))
 
 
 def _in(shell: Shell, ironic: ironic_api.IronicApi,
         plain: list[Machine]) -> None:
-    told = shell.run('baremetal accelerator list gpu-2')
-    assert (told.status, 'accelerator enable gpu-2' in told.err) == (1, True)
+    told = shell.refused('baremetal accelerator list gpu-2', 'gpu-2',
+                         plain[1], status=1)
+    assert 'accelerator enable gpu-2' in told.err
     for machine in plain:
         stage.forget(machine)
     told = shell.run('baremetal accelerator enable gpu-1 gpu-2 --dry-run '
@@ -227,24 +193,83 @@ def _change(shell: Shell, ironic: ironic_api.IronicApi,
                      '--wait --max-in-flight 1 -c Node -c Operation '
                      '-c Outcome -c Writes -c Resets -c Verified')
     assert (told.status, 'converged' in told.out) == (0, True), told
-    assert re.search(r'gpu-1 \S+: ecc', told.err), told.err
+    assert 'gpu-1: clean wait: warm-reboot' in told.err, told.err
     assert 'CUSTOM_ACCEL_IS_ECC_OFF' in ironic.traits(one.uuid)
     told = shell.run('baremetal accelerator plan gpu-1 --profile ecc-off '
                      '--refresh -c Action -c Devices -c Item -c Target')
     assert 'nothing to do' in told.err
-    # What is not there is refused, before anything is begun.
-    stage.forget(one)
-    told = shell.run('baremetal accelerator apply gpu-2 --profile ecc-off '
-                     '-c Node -c Outcome -c Note')
-    assert (told.status, 'refused' in told.out) == (3, True), told
-    told = shell.run('baremetal accelerator apply gpu-1 --profile no-such')
-    assert told.status == 1
-    assert 'ecc-off' in told.err
     told = shell.run('baremetal accelerator history gpu-1 --last 3 -c Event')
     assert 'apply_profile ecc-off: converged' in told.out
     told = shell.run('baremetal accelerator report gpu-1 gpu-2')
     assert 'ecc-off: compliant' in told.out
     assert ironic.node(one.uuid)['provision_state'] == 'manageable'
+
+
+def _refuse(shell: Shell, one: Machine, two: Machine) -> None:
+    """What cannot be done is refused before anything begins."""
+    apply = 'baremetal accelerator apply'
+    columns = '-c Node -c Outcome -c Note'
+    told = shell.refused(f'{apply} gpu-2 --profile ecc-off {columns}',
+                         'gpu-2', two, status=3)
+    assert 'refused' in told.out
+    # One of four cards is missing there, and an instance runs.
+    told = shell.refused(f'{apply} gpu-2 --profile a100-ecc-off {columns}',
+                         'gpu-2', two, status=3)
+    assert 'refused' in told.out
+    told = shell.refused(f'{apply} gpu-1 --profile h100-vbios '
+                         f'--max-activation warm-reboot {columns}',
+                         'gpu-1', one, status=3)
+    assert 'aux-cycle' in told.out
+    told = shell.refused(f'{apply} gpu-1 --profile no-such', 'gpu-1', one,
+                         status=1)
+    assert 'ecc-off' in told.err
+    told = shell.run('baremetal accelerator hold gpu-1 --reason "rack 7 is '
+                     'moved"')
+    assert told.status == 0, told
+    told = shell.refused(f'{apply} gpu-1 --profile h100-vbios {columns}',
+                         'gpu-1', one, status=3)
+    assert 'rack 7 is moved' in told.out + told.err
+    told = shell.run('baremetal accelerator unhold gpu-1 --reason "rack 7 is '
+                     'back"')
+    assert told.status == 0, told
+
+
+def _fail(shell: Shell, ironic: ironic_api.IronicApi, one: Machine) -> None:
+    """A firmware update of one of eight fails; it is done again."""
+    apply = ('baremetal accelerator apply gpu-1 --profile h100-vbios --wait '
+             '--max-in-flight 1 -c Node -c Outcome -c Writes -c Resets '
+             '-c Verified')
+    stage.fault(one, 'fail-component', match='GPU_SXM_5')
+    told = shell.run(apply)
+    assert (told.status, 'failed' in told.out) == (4, True), told
+    assert ironic.node(one.uuid)['provision_state'] == 'clean failed'
+    assert 'CUSTOM_ACCEL_IS_H100_VBIOS' not in ironic.traits(one.uuid)
+    told = shell.run('baremetal accelerator history gpu-1 --failed -c Outcome '
+                     '-c Event')
+    assert (told.status, 'h100-vbios' in told.out) == (0, True), told
+    stage.lift(one)
+    for line in ('baremetal node maintenance unset gpu-1',
+                 'baremetal node manage gpu-1 --wait 60'):
+        assert shell.run(line).status == 0
+    told = shell.run(apply)
+    assert (told.status, 'converged' in told.out) == (0, True), told
+    assert 'CUSTOM_ACCEL_IS_H100_VBIOS' in ironic.traits(one.uuid)
+    assert stage.running(one) == {stage.NEW['gpu']}
+    assert stage.ledger(one)['violations'] == []
+
+
+def _vbios(lab: Lab) -> str:
+    """A site profile with firmware for all GPUs of the HGX box."""
+    path = lab.folder / 'images' / 'h100-vbios.fwpkg'
+    digest = images.pldm_bundle(path, {'gpu': stage.NEW['gpu']}, size=1 << 20)
+    return json.dumps({
+        'profile': 1, 'name': 'h100-vbios', 'offered': True,
+        'images': {'fw': {'url': f'{lab.images.url}/{path.name}',
+                          'sha256': digest,
+                          'fits': {'board': 'HGX H100 8-GPU'}}},
+        'devices': {'gpus': {
+            'match': stage.GPUS, 'count': 8, 'firmware': {
+                'gpu': {'version': stage.NEW['gpu'], 'image': 'fw'}}}}})
 
 
 def _out(shell: Shell, ironic: ironic_api.IronicApi,
@@ -279,37 +304,6 @@ def test_a_conductor_may_be_upgraded(
             'Redfish vendor plug-ins')}
 
 
-def skeleton(text: str) -> list[str]:
-    """The part of a transcript that is the same in every run.
-
-    Progress comes when it comes; times, ids and with them the widths of
-    tables differ.
-    """
-    lines = []
-    for line in text.splitlines():
-        if re.match(r' *\d+\.\d s  ', line):
-            continue
-        for pattern, word in (
-                (r'[0-9a-f]{8}-[0-9a-f]{4}-\S{22,}', 'UUID'),
-                (r'\d{4}-\d\d-\d\dT[\d:.+Z]+', 'TIME'),
-                (r'127\.0\.0\.1:\d+', 'HOST'),
-                (r'\b\d+ (s|min) ago', 'AGE'), (r'\d+\.\d s', 'SECONDS'),
-                (r'\d+ requests?', 'REQUESTS'),
-                (r'-+', '-'), (r'\s+', ' ')):
-            line = re.sub(pattern, word, line)
-        lines.append(line.strip())
-    return lines
-
-
-def _hold(text: str) -> None:
-    if os.environ.get('ACCEL_WRITE_TRANSCRIPT'):
-        TRANSCRIPT.write_text(text, encoding='utf-8')
-    there = TRANSCRIPT.read_text(encoding='utf-8')
-    assert skeleton(there) == skeleton(text), (
-        'the transcript in the docs is not what the commands print: write '
-        'it again with ACCEL_WRITE_TRANSCRIPT=1')
-
-
 ECC_OFF = """\
 profile: 1
 name: ecc-off
@@ -318,5 +312,15 @@ devices:
   gpus:
     match: {kind: gpu, product: nvidia-h100-sxm}
     count: 8
+    modes: {ecc: disabled}
+"""
+
+A100_ECC_OFF = """\
+profile: 1
+name: a100-ecc-off
+devices:
+  gpus:
+    match: {kind: gpu, product: nvidia-a100-pcie-80gb}
+    count: 3
     modes: {ecc: disabled}
 """
