@@ -38,7 +38,7 @@ SCHEMA = 'bmcs/1'
 #: Exit codes of a BMC on which a command fails (``faces.cli.main``).
 _BAD_INPUT, _REFUSED, _FAILED = 2, 3, 4
 
-#: Seconds after which a thread that waits for a BMC looks whether the command
+#: Seconds after which a thread that waits for a BMC checks whether the command
 #: was interrupted.
 _WAKES = 0.5
 

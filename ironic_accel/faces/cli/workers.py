@@ -28,7 +28,7 @@ from typing import TypeVar
 
 _T = TypeVar('_T')
 
-#: Seconds after which the main thread looks for signals.
+#: Seconds after which the main thread checks for signals.
 _WAKES = 0.5
 #: Set while the threads of an interrupted command end.
 _INTERRUPTED = threading.Event()
