@@ -27,7 +27,9 @@ from typing import Any, Literal
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model import earlier_documents
+from ironic_accel.model.profile import NO_NEEDS
 from ironic_accel.model.profile import Push
+from ironic_accel.model.profile import PushNeeds
 
 SCHEMA = 'plan/2'
 
@@ -90,6 +92,8 @@ class UpdateTarget:
     :ivar at_reset: whether the service writes at the next host reset, and
         not when it receives the image.
     :ivar reset_pushes: those of ``pushes`` for which that is so.
+    :ivar needs: what the push requires of an image.
+    :ivar push_needs: the same for each of ``pushes``.
     """
 
     lane: str
@@ -98,6 +102,9 @@ class UpdateTarget:
         default_factory=dict)
     at_reset: bool = False
     reset_pushes: frozenset[Push] = frozenset()
+    needs: PushNeeds = NO_NEEDS
+    push_needs: Mapping[Push, PushNeeds] = dataclasses.field(
+        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

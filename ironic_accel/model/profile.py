@@ -45,6 +45,24 @@ class Push:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class PushNeeds:
+    """What a push requires of an image and its profile, besides the fit.
+
+    :ivar suffixes: suffixes of the image file name, one of which it must
+        have, in lower case; empty for any name.
+    :ivar force: whether the push always forces the update, which the profile
+        must allow.
+    """
+
+    suffixes: tuple[str, ...] = ()
+    force: bool = False
+
+
+#: Of a push that takes any image.
+NO_NEEDS = PushNeeds()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Image:
     """A firmware image.
 

@@ -39,6 +39,7 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import NO_NEEDS
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Staged
 from ironic_accel.model import stages
@@ -148,6 +149,9 @@ def _firmware(
                 seen,
             )
         ], None
+    no = _image_needs(item, image, target, profile)
+    if no:
+        return no, None
     unasked = [r for r in target.also_writes if r not in meant]
     if unasked and 'collateral' not in profile.allow:
         more = ', '.join(f'{d}/{n}' for d, n in unasked[:4])
@@ -156,7 +160,8 @@ def _firmware(
             item, 'the update may not be limited to its targets and may also '
             f'write {len(unasked)} other components ({more}{dots}); to accept '
             'this, add collateral to allow of the profile', wanted,
-            seen)], None
+            *((None, True) if image.push is not None
+              and image.push not in target.pushes else (seen,)))], None
     activation = part.activation
     if target.at_reset:
         # Nothing weaker than a reset of the host begins the writing.
@@ -171,6 +176,24 @@ def _firmware(
         image=image.name, target=target,
         order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
+
+
+def _image_needs(item: Item, image: Image, target: UpdateTarget,
+                 profile: Profile) -> list[Refusal]:
+    """What the push requires of the image or the profile, and lacks."""
+    name = image.url.rsplit('/', 1)[-1].lower()
+    suffixes = target.needs.suffixes
+    if suffixes and not name.endswith(suffixes):
+        return [Refusal(
+            item, f'image {image.name}: the UpdateService requires a suffix '
+            'of the image file name; use an image URL that ends in the '
+            'original file name', ' or '.join(suffixes), name)]
+    if target.needs.force and 'force' not in profile.allow:
+        return [Refusal(
+            item, f'image {image.name}: the push always forces the update; '
+            'to accept this, add force to allow of the profile', item.wanted,
+            None)]
+    return []
 
 
 def pushed(
@@ -189,8 +212,10 @@ def pushed(
         r for r in transport.updates if r != item.ref))
     if also is None:
         return None
-    return dataclasses.replace(target, also_writes=also,
-                               at_reset=image.push in target.reset_pushes)
+    return dataclasses.replace(
+        target, also_writes=also,
+        at_reset=image.push in target.reset_pushes,
+        needs=target.push_needs.get(image.push, NO_NEEDS))
 
 
 def _names(transports: Sequence[Transport]) -> str:

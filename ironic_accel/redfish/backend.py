@@ -226,7 +226,8 @@ class RedfishBackend(Backend):
                 choice = firmware_update.choose(seen, part, self._settings)
                 ref = (name, part.name)
                 if choice is None and (
-                        why := firmware_update.unsupported_reason(seen, part)):
+                        why := firmware_update.unsupported_reason(
+                            seen, part, self._settings)):
                     bars[ref] = why
                 if choice is not None and part.updateable is not False:
                     updates[ref] = firmware_update.update_target(

@@ -195,7 +195,8 @@ def backend(node: Any, name: str = NAME,
                               push_timeout=CONF.accelerator.push_timeout,
                               warm_up=CONF.accelerator.warm_up,
                               accept_unread=accept_unread(node),
-                              image_uri=images.serve,
+                              image_uri=(images.serve if images.serves()
+                                         else None),
                               before_write=before_write), name=name)
 
 

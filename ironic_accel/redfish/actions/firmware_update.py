@@ -32,6 +32,7 @@ from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from ironic_accel.model.profile import PushNeeds
 from ironic_accel.redfish.actions import update_scope
 from ironic_accel.redfish.actions.update_scope import UpdateRequest
 from ironic_accel.redfish.client.json_document import Fields
@@ -59,12 +60,19 @@ def choose(seen: SystemReading, part: Component, settings: BmcSettings
                          seen.scope.quirks, settings, seen.simple)
 
 
-def unsupported_reason(seen: SystemReading, part: Component) -> str:
+def unsupported_reason(seen: SystemReading, part: Component,
+                       settings: BmcSettings) -> str:
     """The reason why a component cannot be written; may be empty."""
     if seen.service is None or part.uri is None:
         return ''
-    return update_methods.unsupported_reason(
+    why = update_methods.unsupported_reason(
         seen.service, part.uri, seen.scope.quirks)
+    if not why and settings.image_uri is None and choose(
+            seen, part, dataclasses.replace(
+                settings, image_uri=lambda _ready, _spec: None)) is not None:
+        return ('the BMC downloads its images, and no URI for the download '
+                'is configured')
+    return why
 
 
 def lane(choice: MethodChoice, part: Component) -> str:
@@ -120,6 +128,7 @@ def update_target(seen: SystemReading, devices: Mapping[str, Device],
     own = request(seen, [part], None, settings)
     also: dict[Push, tuple[Ref, ...] | None] = {}
     later = set()
+    needs = {}
     for asked in pushes:
         try:
             made = request(seen, [part], asked, settings)
@@ -127,6 +136,7 @@ def update_target(seen: SystemReading, devices: Mapping[str, Device],
             also[asked] = None
             continue
         also[asked] = update_scope.collateral(seen, devices, made, meant)
+        needs[asked] = _needs(made)
         if apply_time(seen, made) == AT_RESET:
             later.add(asked)
     return UpdateTarget(
@@ -135,7 +145,13 @@ def update_target(seen: SystemReading, devices: Mapping[str, Device],
         also,
         apply_time(seen, own) == AT_RESET,
         frozenset(later),
+        _needs(own),
+        needs,
     )
+
+
+def _needs(made: UpdateRequest) -> PushNeeds:
+    return PushNeeds(made.choice.row.suffixes, made.choice.style.force)
 
 
 def push(

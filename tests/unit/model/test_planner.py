@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -41,7 +42,9 @@ from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Limits
 from ironic_accel.model.profile import Push
+from ironic_accel.model.profile import PushNeeds
 from ironic_accel.model.record import Staged
+from ironic_accel.model import transport_document
 from ironic_accel.redfish.backend import OnRequest
 from tests.unit.converge.drive import Catalogue
 from tests.unit.converge.drive import Facts
@@ -299,6 +302,47 @@ def test_the_push_of_the_profile_is_planned_as_it_is_sent(
     made = plan(seen, asked, transports=transports)
     if reason == 'gpu-1/gpu' and name != 'agent':
         assert made.stages[0].actions[0].also_writes == (('gpu-1', 'gpu'),)
+
+
+def test_what_an_unknown_push_writes_besides_is_undecided() -> None:
+    """A stored transport was asked about the pushes of site profiles."""
+    wanted = profile(NEWER)
+    wanted = dataclasses.replace(
+        wanted, groups=(dataclasses.replace(
+            wanted.groups[0], match={'location': ('one',)}),),
+        images={'img': dataclasses.replace(wanted.images['img'], push=ALL)})
+    seen = box(gpu(0, location='one'), gpu(1))
+    made = plan(seen, wanted, transports=(transport(seen),))
+    assert made.undecided
+    known = plan(seen, wanted, transports=(
+        transport(seen, pushes={ALL: (('gpu-1', 'gpu'),)}),))
+    assert known.refused and not known.undecided
+
+
+@pytest.mark.parametrize('needs, allow, reason', [
+    (PushNeeds(('.exe', '.pm')), (), 'requires a suffix'),
+    (PushNeeds(('.exe', '.fwpkg')), (), None),
+    (PushNeeds(force=True), (), 'add force to allow of the profile'),
+    (PushNeeds(force=True), ('force',), None)])
+def test_what_a_push_requires_of_an_image_is_refused_in_the_plan(
+        needs: PushNeeds, allow: tuple[str, ...], reason: str | None) -> None:
+    seen = box(gpu(0))
+    wanted = profile(NEWER, allow=frozenset(allow))
+    image = dataclasses.replace(
+        wanted.images['img'], url='https://x.example/fw/GPU.FWPKG')
+    for push in (None, ALL):
+        declared = dataclasses.replace(wanted, images={
+            'img': dataclasses.replace(image, push=push)})
+        can = transport(seen, needs=needs) if push is None else transport(
+            seen, pushes={ALL: ()}, push_needs={ALL: needs})
+        # What is stored of a transport says the same.
+        for way in (can, transport_document.from_dict(json.loads(
+                json.dumps(transport_document.to_dict(can))))):
+            refused = plan(seen, declared, transports=(way,)).refused
+            if reason is None:
+                assert not refused
+            else:
+                assert reason in refused[0].reason
 
 
 def test_two_groups_must_not_set_the_same() -> None:

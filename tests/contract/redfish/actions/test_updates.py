@@ -373,3 +373,18 @@ def test_simple_update_takes_the_protocol_from_the_action_info(
             at.backend, {(dpu.id, 'nic'): '32.43.1014'}, spec.push),
             image, spec)
     assert bodies[0]['TransferProtocol'] == 'FILE'
+
+
+def test_a_bmc_that_downloads_images_needs_a_place_to_get_them_from(
+        rig: Start) -> None:
+    """Without one a plan refuses the update, and says what is missing."""
+    alone = rig('two-nodes', 'Node0')
+    inventory = alone.backend.observe()
+    transport, = alone.backend.transports(inventory)
+    assert not transport.updates
+    assert {'the BMC downloads its images, and no URI for the download is '
+            'configured'} == {*transport.bars.values()}
+    served = rig('two-nodes', 'Node0',
+                 image_uri=lambda image, spec: 'http://192.0.2.1/x')
+    transport, = served.backend.transports(served.backend.observe())
+    assert transport.updates and not transport.bars

@@ -86,6 +86,23 @@ def test_doing_it_again_changes_nothing(stage: Stage) -> None:
         'converged', 0, 0)
 
 
+def test_a_run_sends_what_its_plan_counts(stage: Stage) -> None:
+    stage.begin(step='refresh_traits')
+    stage.run()
+    stage.node.provision_state = states.MANAGEABLE
+    stage.node.save()
+    task = stage.acquire(stage.node)
+    planned = task.driver.vendor.accel_plan(
+        task, http_method='POST', profile='h100-new', kind='clean')['plan']
+    task.release_resources()
+    assert not (planned['blocked'] or planned['refused'])
+    stage.begin(node=stage.node, profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert planned['counts'] == {name: told[name] for name in (
+        'writes', 'device_resets', 'resets')}
+
+
 def test_a_profile_that_does_not_apply_has_no_trait(
         stage: Stage, profiles: pathlib.Path) -> None:
     data = sample.mode_profile('fpgas')
