@@ -14,38 +14,26 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
+from pathlib import Path
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 import requests
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGE = ROOT / 'doc' / 'source' / 'user' / 'quickstart.rst'
+from tests import consoles
+
+PAGE = consoles.SOURCE / 'user' / 'quickstart.rst'
 #: The one command that is not run again here: tests/faces/test_packaging.py
 #: installs both packages, and this environment has them.
 INSTALL = 'pip install . ./emulator'
 
 
 def commands() -> list[str]:
-    """The commands of the page in their order, continuation lines with them.
-
-    In a console block a command starts after ``$``.
-    """
-    found = []
-    for block in re.findall(
-            r'^\.\. code-block:: console\n\n((?:   .*\n|\n)+)',
-            PAGE.read_text(), re.MULTILINE):
-        lines = [line[3:] for line in block.rstrip().splitlines()]
-        assert lines[0].startswith('$ ')
-        found += '\n'.join(lines)[2:].split('\n$ ')
-    return found
+    """The commands of the page in their order, whole."""
+    return [command for block in consoles.consoles(PAGE)
+            for command, _ in block.commands()]
 
 
 def port() -> int:
@@ -68,48 +56,12 @@ def answers(url: str) -> None:
             time.sleep(0.1)
 
 
-class Shell:
-    """A shell that runs one command after another."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
-        self.process = subprocess.Popen(
-            ['bash', '-m'], cwd=folder, text=True, start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env={**os.environ, 'PATH': path})
-
-    def run(self, command: str) -> tuple[int, str]:
-        """The status of a command, and what it printed."""
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f'{command}\necho "=== $?"\n')
-        self.process.stdin.flush()
-        said: list[str] = []
-        for line in self.process.stdout:
-            if match := re.fullmatch(r'=== (\d+)\n', line):
-                return int(match[1]), ''.join(said)
-            said.append(line)
-        raise AssertionError(f'the shell has ended at {command!r}')
-
-    def end(self) -> None:
-        """End the shell with what it has started."""
-        assert self.process.stdin and self.process.stdout
-        if self.process.poll() is None:
-            self.process.stdin.write('kill $(jobs -p) 2>/dev/null\n')
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.process.stdout.close()
-
-
 @pytest.mark.timeout(120)
 def test_each_command_does_what_the_page_says(
-        tmp_path: pathlib.Path) -> None:
+        tmp_path: Path) -> None:
     number = port()
     said: dict[str, list[str]] = {}
-    shell = Shell(tmp_path)
+    shell = consoles.Shell(tmp_path)
     try:
         for command in commands():
             if command == INSTALL:

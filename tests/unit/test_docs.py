@@ -67,7 +67,8 @@ def test_each_step_in_a_request_is_one() -> None:
 
 def test_each_profile_on_a_page_is_valid() -> None:
     found = [block for text in PAGES.values() for block in re.findall(
-        r"code-block:: yaml\n\n((?:    ? ?profile: [12]\n)(?:    ?.*\n|\n)+)",
+        r"code-block:: yaml\n(?: +:\w+:.*\n)*\n"
+        r"((?:    ? ?profile: [12]\n)(?:    ?.*\n|\n)+)",
         text)]
     assert len(found) >= 3
     for block in found:

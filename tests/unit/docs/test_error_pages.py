@@ -21,10 +21,14 @@ import itertools
 import pathlib
 import re
 
+from ironic.common import states
 import pytest
+
+from ironic_accel.model import traits
 
 ROOT = pathlib.Path(__file__).parents[3]
 PAGES = ROOT / 'doc/source/admin/errors'
+WENT_WRONG = ROOT / 'doc/source/admin/went-wrong.rst'
 #: An entry for many messages, named after their kind.
 KINDS = {'bad input'}
 
@@ -69,3 +73,41 @@ def test_headings_quote_messages_of_the_code(name: str) -> None:
     found = list(quoted(PAGES / f'{name}.rst'))
     assert len(found) > 8
     assert [words for words in found if words not in messages()] == []
+
+
+def entries() -> dict[str, str]:
+    """What a person sees, with the text below it."""
+    found: dict[str, str] = {}
+    term = ''
+    for line in WENT_WRONG.read_text('utf-8').splitlines():
+        if line.startswith('``') and re.fullmatch(
+                r'``[^`]+``(; ``[^`]+``)*', line):
+            term = line
+            found[term] = ''
+        elif line.startswith('    ') and term:
+            found[term] += line + '\n'
+        elif line.strip():
+            term = ''
+    return found
+
+
+def test_symptoms_are_words_of_the_code_or_states_of_ironic() -> None:
+    known = {v for v in vars(states).values() if isinstance(v, str)}
+    seen = [words for term in entries()
+            for words in re.findall(r'``([^`]+)``', term)]
+    assert len(seen) > 25
+    assert [words for words in seen if words not in known
+            and words.lower() not in messages()
+            and words not in _prefixes()] == []
+
+
+def _prefixes() -> set[str]:
+    """Traits, whole or as far as they are the same for all."""
+    return {traits.DEGRADED, f'{traits.PREFIX}IS_'}
+
+
+@pytest.mark.parametrize('term', sorted(entries()))
+def test_each_symptom_has_what_it_means_and_what_to_do(term: str) -> None:
+    text = entries()[term]
+    assert text.count('*Means:*') == text.count('*Do:*') == 1, text
+    assert text.index('*Means:*') < text.index('*Do:*')
