@@ -144,17 +144,18 @@ def blocked(task: Any, kind: str, in_band: bool) -> list[dict[str, str]]:
     checks: tuple[tuple[str, Callable[[], None], str], ...] = (
         ('record', lambda: _check_known(node), 'upgrade this conductor'),
         ('hold', lambda: steps.check_stopped(task, 'apply_profile'),
-         f'baremetal accelerator unhold {name}' if flash_guard.writes_allowed()
+         f'baremetal accelerator unhold {name} --reason TEXT'
+         if flash_guard.writes_allowed()
          else 'set [accelerator]allow_writes and send SIGHUP'),
         ('parent', lambda: related_nodes.refuse_child(node),
          f'plan the profile for node {node.parent_node}'),
         ('driver_info', lambda: bmc_session.check(node),
-         f'baremetal node set {name} --driver-info'),
+         f'baremetal node set {name} --driver-info KEY=VALUE'),
         ('driver_info', lambda: None if in_band
          else steps.check_out_of_band(node), 'use the agent (--via agent)'),
         ('ramdisk', lambda: agent_steps.check_ramdisk(node, kind)
-         if in_band else None, f'baremetal node set {name} '
-                               '--enable-ramdisk'))
+         if in_band else None, 'request the step without '
+                               '--disable-ramdisk'))
     for item, made, todo in checks:
         try:
             made()

@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.bmc_file is not None and not args.yes:
         raise BadInput('--yes: required with --bmc-file; see the plans '
                        'first: ironic-accel plan --bmc-file '
-                       f'{shlex.quote(args.bmc_file)}')
+                       f'{shlex.quote(args.bmc_file)} --profile '
+                       f'{shlex.quote(str(args.profile))}')
     plan_command.check_several(args)
     profile = plan_command.profile_of(args)
     # Handle SIGTERM like Ctrl-C: the journal is complete at any time.

@@ -316,8 +316,9 @@ class CommandRun:
             self.plan = (consent.explained(outcome.plan) if self.limited
                          else outcome.plan)
             return self._document('refused')
-        messages.error(word(outcome.error))
-        return self._document('failed', outcome.error)
+        error = _with_history(outcome.error)
+        messages.error(word(error))
+        return self._document('failed', error)
 
     def _remember_times(self) -> None:
         try:
@@ -380,3 +381,10 @@ class CommandRun:
         # A minimum: a run that always has something to do must not keep a
         # core busy.
         workers.sleep(max(until - self.journal.time.now(), 0.01))
+
+
+def _with_history(detail: Detail) -> Detail:
+    """A failure of a run, and where the user finds what was written."""
+    return dataclasses.replace(detail, todo='; '.join(filter(None, (
+        detail.todo,
+        'ironic-accel history --failed lists what was written'))))
