@@ -56,6 +56,12 @@ class Ironic:
             return [dict(n.to_dict()) for n in self._client.node.list(
                 detail=True, limit=0, include_children=True)]
 
+    def nodes_with(self, fields: Sequence[str]) -> list[dict[str, Any]]:
+        """Some fields of all nodes that the caller may see, no children."""
+        with errors.worded('list the nodes'):
+            return [dict(n.to_dict()) for n in self._client.node.list(
+                fields=list(fields), limit=0)]
+
     def children(self, uuid: str) -> list[dict[str, Any]]:
         """The child nodes of a node that the caller may see."""
         with errors.worded('list its child nodes', uuid):

@@ -105,12 +105,6 @@ def add_node(parser: argparse.ArgumentParser) -> None:
                         help='Name or UUID of the node.')
 
 
-def add_nodes(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments ``NODE...``."""
-    parser.add_argument('nodes', metavar='<node>', nargs='+',
-                        help='Names or UUIDs of the nodes.')
-
-
 def add_max_in_flight(parser: argparse.ArgumentParser) -> None:
     """Add ``--max-in-flight`` to a command that takes inventories."""
     parser.add_argument(

@@ -32,6 +32,8 @@ from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
 from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces.osc import selection
+from ironic_accel.faces.osc import waiting
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import ranges
 from ironic_accel.faces import view
@@ -54,36 +56,36 @@ class Apply(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_nodes(parser)
+        selection.add_nodes(parser)
+        selection.add_yes(parser)
         profile_module.add_profile(parser)
         plan_module.add_step_options(parser)
-        parser.add_argument(
-            '--yes', action='store_true',
-            help='Do not ask on a terminal before the first operation is '
-                 'started.')
         _add_waiting(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Check all nodes, then apply the profile."""
         profile = profile_module.profile(parsed_args)
+        limit = waiting.limit(parsed_args)
         self._plans: list[tuple[str, api.Document]] = []
-        jobs = [self._job(ref, profile, parsed_args)
-                for ref in dict.fromkeys(parsed_args.nodes)]
+        jobs: list[ApplyJob] = selection.all_checked(
+            selection.nodes(self, parsed_args),
+            lambda ref: self._job(ref, profile, parsed_args))
         refused = [j for j in jobs if j.refused is not None]
         if refused:
             self.status = base.REFUSED
             return COLUMNS, [row_refused(j) if j in refused
                              else row(parallel.NodeRun(j)) for j in jobs]
         self._show_plans()
-        if not self._agreed(parsed_args):
+        if not self._agreed(parsed_args, [job.ref for job in jobs]):
             self.say('declined; nothing was started')
             self.status = base.REFUSED
             return COLUMNS, [row(parallel.NodeRun(j)) for j in jobs]
-        if parsed_args.wait or parsed_args.max_in_flight:
+        if _stays(parsed_args):
             runs = parallel.run(jobs, progress_display.of(self.app),
-                             parsed_args.max_in_flight,
-                             parsed_args.keep_going, parsed_args.interval)
+                                parsed_args.max_in_flight,
+                                parsed_args.keep_going, parsed_args.interval,
+                                limit=limit)
         else:
             runs = parallel.begin_all(jobs)
         self.status = status(runs)
@@ -93,7 +95,7 @@ class Apply(base.Lister):
              args: argparse.Namespace) -> ApplyJob:
         node = self.ironic.node(ref)
         api.check_managed(node, ref)
-        stays = bool(args.wait or args.max_in_flight)
+        stays = _stays(args)
         running = apply_job.in_progress(node, profile)
         if running is not None and stays:
             self.say(f'node {ref}: profile {args.profile} is being applied '
@@ -133,13 +135,20 @@ class Apply(base.Lister):
             self.say(f'{view.count(len(refs), "node")} '
                      f'({ranges.words(refs)}):\n{table}')
 
-    def _agreed(self, args: argparse.Namespace) -> bool:
-        """Ask on a terminal whether to start; without one, go on."""
+    def _agreed(self, args: argparse.Namespace,
+                refs: Sequence[str]) -> bool:
+        """Ask on a terminal whether to start; without one, go on.
+
+        :raises: CommandError without a terminal and ``--yes``, for several
+            nodes that filters selected.
+        """
         writes = sum(p['counts']['writes'] for _, p in self._plans)
         resets = sum(p['counts']['resets'] for _, p in self._plans)
         stream = self.app.stderr
         if args.yes or not (writes or resets) or not (
                 sys.stdin.isatty() and stream.isatty()):
+            selection.confirm(self, args,
+                              f'apply profile {args.profile} to', refs)
             return True
         print(f'{view.count(len(self._plans), "node")}: '
               f'{view.count(writes, "write")}, '
@@ -149,9 +158,8 @@ class Apply(base.Lister):
 
 
 def _add_waiting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--wait', action='store_true',
-        help='Wait until the operations have ended, and show progress.')
+    waiting.add_wait(
+        parser, 'Wait until the operations have ended, and show progress.')
     parser.add_argument(
         '--max-in-flight', type=base.positive, default=0, metavar='<n>',
         help='Maximum number of nodes to change concurrently. Implies '
@@ -164,6 +172,11 @@ def _add_waiting(parser: argparse.ArgumentParser) -> None:
         '--interval', type=float, default=parallel.INTERVAL,
         metavar='<seconds>', help='Seconds between two reads of the status '
                                   'of a node (default: 2).')
+
+
+def _stays(args: argparse.Namespace) -> bool:
+    """Whether the command waits for the operations."""
+    return waiting.is_asked(args) or bool(args.max_in_flight)
 
 
 def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -190,6 +203,9 @@ def row(run: parallel.NodeRun) -> tuple[Any, ...]:
     found = (run.status.result if run.status else None) or {}
     note = (run.status.error if run.status else None) or found.get(
         'no_is') or found.get('withheld')
+    if run.outcome == parallel.TIMED_OUT and job.provides:
+        note = (f'{note} --wait; when it has converged: baremetal node '
+                f'provide {job.ref}')
     outcome = 'started' if run.outcome == 'running' else run.outcome
     return formatters.row(
         job.ref, job.kind, outcome, found.get('seconds'),

@@ -25,7 +25,11 @@ from ironic_accel.faces.osc.errors import UnknownMethod
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import driver_switch
 from ironic_accel.faces.osc.jobs.driver_switch import DriverSwitch
+from ironic_accel.faces.osc.jobs import idle
+from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
+from ironic_accel.faces.osc import selection
+from ironic_accel.faces.osc import waiting
 
 COLUMNS = ('Node', 'State', 'Outcome', 'Driver', 'Traits removed',
            'Traits kept', 'Firmware components', 'Keys', 'Note')
@@ -44,25 +48,37 @@ class Disable(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_nodes(parser)
+        selection.add_nodes(parser)
+        selection.add_yes(parser)
         parser.add_argument('--dry-run', action='store_true',
                             help='Print the changes without making them.')
+        waiting.add_wait(
+            parser, 'Wait until operations in progress on the nodes have '
+                    'ended. Without it they are errors.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Check all nodes, then change them."""
-        plans = []
-        for ref in dict.fromkeys(parsed_args.nodes):
-            node = self.ironic.node(ref)
-            plans.append(driver_switch.to_ironic(node, ref))
-            if not node.get('maintenance'):
-                refresh_job.check_idle(node, ref)
+        limit = waiting.limit(parsed_args)
+        refs = selection.nodes(self, parsed_args)
+        if waiting.is_asked(parsed_args):
+            idle.wait(self.ironic, refs, progress_display.of(self.app), limit)
+        plans: list[DriverSwitch] = selection.all_checked(refs, self._plan)
         for switch in plans:
             self.say(f'{switch.summary()}; accelerator traits, firmware '
                      'components, the stored inventory and keys are removed')
         if parsed_args.dry_run:
             return COLUMNS, [row(m, 'not changed (dry run)') for m in plans]
+        selection.confirm(self, parsed_args,
+                          'disable accelerator management on', refs)
         return COLUMNS, [self._disable(m) for m in plans]
+
+    def _plan(self, ref: str) -> DriverSwitch:
+        node = self.ironic.node(ref)
+        switch = driver_switch.to_ironic(node, ref)
+        if not node.get('maintenance'):
+            refresh_job.check_idle(node, ref)
+        return switch
 
     def _disable(self, switch: DriverSwitch) -> tuple[Any, ...]:
         removed: api.Document = {}

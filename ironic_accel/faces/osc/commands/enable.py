@@ -27,6 +27,8 @@ from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces.osc import selection
+from ironic_accel.faces.osc import waiting
 
 COLUMNS = ('Node', 'State', 'Changed', 'Outcome', 'Devices', 'Note')
 
@@ -45,20 +47,28 @@ class Enable(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_nodes(parser)
+        selection.add_nodes(parser)
+        selection.add_yes(parser)
         parser.add_argument('--dry-run', action='store_true',
                             help='Print the changes without making them.')
         parser.add_argument(
             '--no-inventory', action='store_true',
             help='Do not take the first inventory.')
         base.add_max_in_flight(parser)
+        waiting.add_wait(parser, 'Wait until the first inventories have '
+                                   'ended; this is the default.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Change the nodes, then take their inventories."""
         ironic = self.ironic
-        plans = [driver_switch.to_accel(ironic.node(ref), ref)
-                 for ref in dict.fromkeys(parsed_args.nodes)]
+        limit = waiting.limit(parsed_args)
+        refs = selection.nodes(
+            self, parsed_args, driver_switch.can_be_enabled,
+            'managed by ironic-accel already, or of another driver than '
+            + ', '.join(driver_switch.PLAIN))
+        plans: list[DriverSwitch] = selection.all_checked(
+            refs, lambda ref: driver_switch.to_accel(ironic.node(ref), ref))
         for driver in sorted({str(m.fields['driver'][1]) for m in plans
                               if 'driver' in m.fields}):
             driver_switch.check_served(ironic, driver)
@@ -66,11 +76,13 @@ class Enable(base.Lister):
             self.say(switch.summary())
         if parsed_args.dry_run:
             return COLUMNS, [row(m, 'not changed (dry run)') for m in plans]
+        selection.confirm(self, parsed_args,
+                          'enable accelerator management on', refs)
         errors = {m.ref: self._change(m) for m in plans}
         runs: dict[str, parallel.NodeRun] = {}
         if not parsed_args.no_inventory:
             runs = self._inventory([m for m in plans if errors[m.ref] is None],
-                                   parsed_args.max_in_flight)
+                                   parsed_args.max_in_flight, limit)
         return COLUMNS, [self._row(m, errors[m.ref], runs.get(m.ref))
                          for m in plans]
 
@@ -88,12 +100,13 @@ class Enable(base.Lister):
             return str(error)
         return None
 
-    def _inventory(self, plans: list[DriverSwitch], most: int
-                   ) -> dict[str, parallel.NodeRun]:
+    def _inventory(self, plans: list[DriverSwitch], most: int,
+                   limit: int | None) -> dict[str, parallel.NodeRun]:
         jobs = [RefreshJob(self.ironic, m.ref, power_on=False) for m in plans
                 if not m.node.get('maintenance')]
         return {r.job.ref: r for r in parallel.run(
-            jobs, progress_display.of(self.app), most, keep_going=True)}
+            jobs, progress_display.of(self.app), most, keep_going=True,
+            limit=limit)}
 
     def _row(self, switch: DriverSwitch, error: str | None,
              run: parallel.NodeRun | None) -> tuple[Any, ...]:
@@ -109,7 +122,9 @@ class Enable(base.Lister):
         note = run.status.error if run.status else None
         if run.outcome not in run_status.GOOD:
             self.status = base.FAILED
-            note = f'enabled, but the first inventory failed: {note}'
+            what = ('has not ended' if run.outcome == parallel.TIMED_OUT
+                    else 'failed')
+            note = f'enabled, but the first inventory {what}: {note}'
         return row(switch, outcome, result.get('found'),
                    note or result.get('note'))
 

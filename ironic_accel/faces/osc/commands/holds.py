@@ -23,6 +23,7 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc import selection
 
 COLUMNS = ('Node', 'State', 'Outcome', 'Note')
 
@@ -32,22 +33,32 @@ class _NodesCommand(base.Lister):
 
     method = ''
     done = ''
+    #: Whether the command asks before it changes several selected nodes.
+    asks = True
+    what = 'allow writes to'
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_nodes(parser)
+        selection.add_nodes(parser)
         add_reason(parser)
+        if self.asks:
+            selection.add_yes(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Check all nodes, then call the method of each."""
-        nodes = {}
-        for ref in dict.fromkeys(parsed_args.nodes):
-            nodes[ref] = self.ironic.node(ref)
-            api.check_managed(nodes[ref], ref)
+        refs = selection.nodes(self, parsed_args)
+        nodes = selection.all_checked(refs, self._node)
+        if self.asks:
+            selection.confirm(self, parsed_args, self.what, refs)
         return COLUMNS, [self._one(ref, node, parsed_args.reason)
-                         for ref, node in nodes.items()]
+                         for ref, node in zip(refs, nodes, strict=True)]
+
+    def _node(self, ref: str) -> Mapping[str, Any]:
+        node = self.ironic.node(ref)
+        api.check_managed(node, ref)
+        return node
 
     def _one(self, ref: str, node: Mapping[str, Any],
              reason: str) -> tuple[Any, ...]:
@@ -70,6 +81,8 @@ class Hold(_NodesCommand):
     """
 
     method, done = 'accel_hold', 'held'
+    # It stops what may be going wrong now.
+    asks = False
 
 
 class Unhold(_NodesCommand):

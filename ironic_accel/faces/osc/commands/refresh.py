@@ -17,6 +17,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from osc_lib.exceptions import CommandError
+
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import parallel
@@ -25,6 +27,8 @@ from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
+from ironic_accel.faces.osc import selection
+from ironic_accel.faces.osc import waiting
 from ironic_accel.model import drift
 from ironic_accel.model import serialization
 
@@ -42,22 +46,33 @@ class RefreshNodes(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_nodes(parser)
+        selection.add_nodes(parser)
         parser.add_argument(
             '--power-on', action='store_true',
             help='Power on hosts that are off, and off again afterwards.')
         base.add_max_in_flight(parser)
+        waiting.add_wait(parser, 'Wait until the inventories have ended; '
+                                   'this is the default.')
+        parser.add_argument(
+            '--no-wait', action='store_true',
+            help='Request the inventories and do not wait for them.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Refresh the nodes and compare them with their state before."""
         ironic = self.ironic
-        before = {ref: node_access.of(ironic, ref)
-                  for ref in dict.fromkeys(parsed_args.nodes)}
+        limit = waiting.limit(parsed_args)
+        if parsed_args.no_wait and waiting.is_asked(parsed_args):
+            raise CommandError('--no-wait: not allowed together with --wait')
+        refs = selection.nodes(self, parsed_args)
+        if parsed_args.no_wait:
+            return self._requested(refs, parsed_args.power_on)
+        before = dict(selection.all_checked(
+            refs, lambda ref: (ref, node_access.of(ironic, ref))))
         runs = parallel.run(
             [RefreshJob(ironic, ref, parsed_args.power_on) for ref in before],
             progress_display.of(self.app), parsed_args.max_in_flight,
-            keep_going=True)
+            keep_going=True, limit=limit)
         found = []
         for run in runs:
             ref = run.job.ref
@@ -65,6 +80,22 @@ class RefreshNodes(base.Lister):
             if run.outcome not in run_status.GOOD:
                 self.status = base.FAILED
             found.append(row(run, before[ref], after))
+        return COLUMNS, found
+
+    def _requested(self, refs: list[str], power_on: bool) -> base.Rows:
+        """Request the inventories alone."""
+        runs = parallel.begin_all([RefreshJob(self.ironic, ref, power_on)
+                                   for ref in refs])
+        found = []
+        for run in runs:
+            failed = run.outcome != 'running'
+            if failed:
+                self.status = base.FAILED
+            error = run.status.error if run.status else None
+            found.append(formatters.row(
+                run.job.ref, 'failed' if failed else 'started', None, None,
+                None, None, None, None, error or
+                f'next: baremetal accelerator progress {run.job.ref}'))
         return COLUMNS, found
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import profile as profile_module
 from ironic_accel.faces.osc import formatters
@@ -31,6 +32,7 @@ from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import fleet_report
 from ironic_accel.faces.osc.report import html_report
 from ironic_accel.faces.osc.report import next_steps
+from ironic_accel.faces.osc import selection
 from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.model import loader
@@ -61,8 +63,9 @@ class Report(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        parser.add_argument('nodes', metavar='<node>', nargs='*',
-                            help='Report on these nodes only.')
+        selection.add_nodes(
+            parser, 'Names or UUIDs of the nodes to report on; without them '
+                    'and without filters, all nodes.')
         profile_module.add_profile(
             parser, required=False,
             text='Report what this profile would change on each node, by the '
@@ -86,13 +89,8 @@ class Report(base.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Make the report."""
         ironic = self.ironic
-        nodes, children = _once(
-            ironic.node(r) for r in parsed_args.nodes), None
-        if nodes:
-            children = [child for node in nodes
-                        for child in ironic.children(str(node['uuid']))]
-        else:
-            nodes = _once(ironic.nodes())
+        selection.check(parsed_args)
+        nodes, children = _nodes(ironic, parsed_args)
         doc = fleet_report.make(ironic, nodes, children, _options(parsed_args),
                                 self._tick)
         self._say(doc, parsed_args.profile is not None)
@@ -138,6 +136,29 @@ class Report(base.Lister):
         if partly_read:
             self.say(f"{view.count(len(partly_read), 'node')} read partly; "
                      f"first error: {partly_read[0]['denied'][0]}")
+
+
+def _nodes(ironic: api.Ironic, args: argparse.Namespace,
+           ) -> tuple[list[dict[str, Any]], list[dict[str, Any]] | None]:
+    """The nodes to report on, and their children.
+
+    The children are None if the nodes are all that the caller may see.
+
+    :raises: CommandError if the filters apply to no node.
+    """
+    if args.nodes:
+        nodes = _once(ironic.node(r) for r in args.nodes)
+        return nodes, [child for node in nodes
+                       for child in ironic.children(str(node['uuid']))]
+    everything = _once(ironic.nodes())
+    filters = selection.given(args)
+    if not filters or args.all_nodes:
+        return everything, None
+    nodes = selection.matching(args, everything)
+    if not nodes:
+        raise CommandError(f"{', '.join(filters)}: no node")
+    chosen = {node['uuid'] for node in nodes}
+    return nodes, [n for n in everything if n.get('parent_node') in chosen]
 
 
 def _once(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

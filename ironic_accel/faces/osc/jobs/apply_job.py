@@ -91,6 +91,11 @@ class ApplyJob:
             i['device'] for stage in plan['stages']
             for action in stage['actions'] for i in action['items']))
 
+    @property
+    def provides(self) -> bool:
+        """Whether the node is provided after a success, by this command."""
+        return self._fetched
+
     def begin(self) -> None:
         """Start the operation, or manage the node first."""
         if self._attached is not None:

@@ -41,6 +41,9 @@ TYPES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         'power_interface': ('accel-ipmi', 'ipmitool'),
         'vendor_interface': ('accelerator-ipmi', 'ipmitool')})}
 
+#: The hardware types of Ironic that these are built on.
+PLAIN = tuple(plain for plain, _ in TYPES.values())
+
 #: Management interfaces of this plug-in that an operator may have set (they
 #: are not set when a node is enabled), and Ironic's own in their place: no
 #: other hardware type supports them.
@@ -114,7 +117,13 @@ def to_accel(node: Document, ref: str) -> DriverSwitch:
             _needs_maintenance(node) and bool(changed))
     raise CommandError(
         f"node {ref}: driver {node['driver']} is not supported; expected "
-        'one of ' + ', '.join(plain for plain, _ in TYPES.values()))
+        'one of ' + ', '.join(PLAIN))
+
+
+def can_be_enabled(node: Document) -> bool:
+    """Whether a node is one to enable: of a known driver, and not yet."""
+    return (node['driver'] in PLAIN
+            or (node['driver'] in TYPES and not api.is_managed(node)))
 
 
 def to_ironic(node: Document, ref: str) -> DriverSwitch:

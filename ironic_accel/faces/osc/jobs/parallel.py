@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
+import math
 import time
 from typing import Protocol
 
@@ -33,6 +34,8 @@ from ironic_accel.faces.osc.jobs.run_status import Status
 FAILURES = 15
 #: Seconds between two reads of the status of a node.
 INTERVAL = 2.0
+#: The outcome of an operation for which the command waits no longer.
+TIMED_OUT = 'still running'
 
 
 class NodeJob(Protocol):
@@ -122,7 +125,8 @@ class NodeRun:
 
     @property
     def outcome(self) -> str:
-        """``not started``, ``running``, or the outcome."""
+        """``not started``, ``running``, ``still running``, or the outcome.
+        """
         if self.status is None:
             return 'not started'
         return self.status.outcome or 'running'
@@ -130,21 +134,29 @@ class NodeRun:
 
 def run(jobs: Sequence[NodeJob], display: ProgressDisplay, most: int = 0,
         keep_going: bool = False, interval: float = INTERVAL,
-        pause: Callable[[float], None] = time.sleep) -> list[NodeRun]:
+        pause: Callable[[float], None] = time.sleep,
+        limit: float | None = None) -> list[NodeRun]:
     """Run all jobs and wait until those that were started have ended.
 
     :param most: the number of jobs that run concurrently; 0 for all.
     :param keep_going: start further jobs after one has failed.
     :param interval: seconds between two reads of a status.
+    :param limit: seconds after which it waits no longer and starts no
+        further job; None for no limit.
     """
     runs = [NodeRun(job) for job in jobs]
+    end = math.inf if limit is None else time.monotonic() + limit
     try:
         while True:
             _begin_more(runs, most or len(runs), keep_going)
             display.show([_progress(r) for r in runs])
             if not any(r.outcome == 'running' for r in runs):
                 return runs
-            pause(interval)
+            left = end - time.monotonic()
+            if left <= 0:
+                _stop_waiting(runs, limit or 0)
+                return runs
+            pause(min(interval, left))
             for one in runs:
                 if one.outcome == 'running':
                     one.read()
@@ -153,6 +165,21 @@ def run(jobs: Sequence[NodeJob], display: ProgressDisplay, most: int = 0,
                     one.ended = time.monotonic()
     finally:
         display.close()
+
+
+def _stop_waiting(runs: Sequence[NodeRun], limit: float) -> None:
+    """Give the operations that have not ended an outcome that says so."""
+    for one in runs:
+        if one.outcome == 'running' and one.status is not None:
+            one.ended = time.monotonic()
+            one.status = dataclasses.replace(
+                one.status, outcome=TIMED_OUT, error=(
+                    f'{one.status.text}; not waited for longer than '
+                    f'{limit:.0f} s; the operation continues; next: '
+                    f'baremetal accelerator progress {one.job.ref}'))
+        elif one.outcome == 'not started':
+            one.status = Status('', 'not started', outcome='not started',
+                                error=f'not started within {limit:.0f} s')
 
 
 def begin_all(jobs: Sequence[NodeJob]) -> list[NodeRun]:

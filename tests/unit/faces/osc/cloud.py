@@ -96,7 +96,7 @@ class Cloud:
         if path == '/v1/drivers':
             return 200, {'drivers': [{'name': d, 'hosts': ['one']}
                                      for d in self.drivers]}
-        if path in ('/v1/nodes/detail', '/v1/nodes'):
+        if path.rstrip('/') in ('/v1/nodes/detail', '/v1/nodes'):
             return 200, {'nodes': [self._shown(n)
                                    for n in self.nodes.values()]}
         found = re.fullmatch(r'/v1/nodes/([^/]+)(?:/(.*))?', path)
