@@ -42,6 +42,7 @@ COMMANDS = {
     'apply': 'apply a profile to a system and verify it',
     'history': 'print what runs wrote to systems, and how they ended',
     'validate': 'check profiles',
+    'explain': 'explain the keys of a profile, modes and components',
     'templates': 'print deploy templates and runbooks of profiles',
     'twin': 'run a simulated BMC',
     'demo': 'run the demonstration on simulated systems',

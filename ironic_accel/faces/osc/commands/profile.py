@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The option ``--profile``, and ``baremetal accelerator profile validate``.
+"""The option ``--profile``, and ``baremetal accelerator profile``.
 
 A profile is given as the name of a site profile or as a file.
 """
@@ -23,14 +23,20 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.report import fleet_profiles
+from ironic_accel.faces import profile_explain
 from ironic_accel.faces import profile_file
+from ironic_accel.faces import ranges
+from ironic_accel.model import catalog
 from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model import traits
 
 COLUMNS = ('Profile', 'Digest', 'Groups', 'Offered', 'Traits')
+LISTED = ('Profile', 'Digest', 'Offered', 'Conductors', 'Summary')
 
 _SUFFIXES = frozenset({'.yaml', '.yml', '.json'})
 
@@ -74,6 +80,122 @@ def profile(args: argparse.Namespace) -> str | dict[str, Any]:
             args.profile, args.profile_name, '--profile-name')))
     except errors.BadInput as exc:
         raise CommandError(exc.detail.summary) from exc
+
+
+class List(base.Lister):
+    """List the site profiles of all conductors.
+
+    They are read from one managed node of each conductor. A name has several
+    rows if conductors have different profiles of it; such a profile is not
+    published as a trait. Needs the permission to call passthru methods.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """List the profiles."""
+        found = site_profiles(self.ironic)
+        for line in found.denied:
+            self.say(f'not listed: {line}')
+        for name in sorted({p.name for p, _ in found.versions}
+                           - set(found.agreed)):
+            self.say(f'profile {name} differs between conductors: it is not '
+                     'published; next: give all conductors the same file')
+        return LISTED, [formatters.row(
+            p.name, p.digest, p.offered, list(hosts), p.summary or None)
+            for p, hosts in found.versions]
+
+
+class Show(base.ShowOne):
+    """Show a site profile, or one of a file, as the conductor reads it."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser with all options."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'profile', metavar='<profile>',
+            help='Name of a site profile, or file with a profile (a path '
+                 'with / or ending in .yaml, .yml or .json; - for standard '
+                 'input).')
+        parser.add_argument(
+            '--profile-name', metavar='<name>',
+            help='Name of the profile, if the file has several.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Show the profile."""
+        chosen = profile(parsed_args)
+        hosts: tuple[str, ...] = ()
+        if isinstance(chosen, str):
+            found = site_profiles(self.ironic)
+            found.check(chosen, '<profile>')
+            versions = [v for v in found.versions if v[0].name == chosen]
+            if len(versions) > 1:
+                raise CommandError(
+                    f'profile {chosen} differs between conductors: '
+                    + '; '.join(f"{p.digest} on {', '.join(on)}"
+                                for p, on in versions)
+                    + '; next: give all conductors the same file')
+            one, hosts = versions[0]
+        else:
+            one = loader.load_data(chosen, inline=False)
+        doc = loader.normalise(one)
+        fields = {'name': one.name, 'digest': one.digest,
+                  'conductors': list(hosts) or None, 'traits': [
+                      traits.is_trait(one), *(
+                          [traits.can_trait(one)] if one.offered else [])],
+                  'profile': formatters.Cell(doc, loader.to_yaml(one))}
+        return tuple(fields), formatters.row(*fields.values())
+
+
+class Explain(base.Lister):
+    """Explain the keys of a profile, modes, components and products.
+
+    Prints what a key may be and, from the catalogue, the values, activation
+    and persistence of modes and firmware components. Examples of paths:
+    devices.match.product, gpu.modes.ecc, gpu.firmware, nvidia-h100-sxm.
+    """
+
+    auth_required = False
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser with all options."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'path', metavar='<path>', nargs='?', default='',
+            help='Keys with dots between them, a kind or a product (default: '
+                 'the whole profile).')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Explain the path."""
+        try:
+            rows = profile_explain.explain(parsed_args.path, catalog.load())
+        except errors.BadInput as exc:
+            raise CommandError(exc.detail.summary) from exc
+        return profile_explain.COLUMNS, [formatters.row(
+            row.name, formatters.Cell(
+                list(row.values), ', '.join(row.values)), row.activation,
+            row.persistent, formatters.Cell(
+                list(row.devices), ranges.words(row.devices, 6)), row.text)
+            for row in rows]
+
+
+def site_profiles(ironic: api.Ironic) -> fleet_profiles.FleetProfiles:
+    """The site profiles of all conductors with a managed node.
+
+    :raises: CommandError if there is no such node, or none can be asked.
+    """
+    found = fleet_profiles.read(ironic, [
+        node for node in ironic.nodes_with(('uuid', 'vendor_interface',
+                                            'conductor'))
+        if api.is_managed(node)])
+    if not found.answered:
+        raise CommandError(
+            'the site profiles cannot be read: ' + (
+                found.denied[0] if found.denied else
+                'no node is managed by ironic-accel; next: baremetal '
+                'accelerator enable'))
+    return found
 
 
 class Validate(base.Lister):

@@ -60,9 +60,10 @@ class FleetProfiles:
         return next((p for p, hosts in self.versions
                      if p.name == name and host in hosts), None)
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, option: str = '--profile') -> None:
         """Check that a conductor has a profile.
 
+        :param option: what the name was given by.
         :raises: CommandError with the names of those that there are.
         """
         names = sorted({p.name for p, _ in self.versions})
@@ -70,10 +71,10 @@ class FleetProfiles:
             return
         if self.denied and not names:
             raise CommandError(
-                f'--profile: {name!r}: the site profiles cannot be read: '
+                f'{option}: {name!r}: the site profiles cannot be read: '
                 f'{self.denied[0]}; next: give the profile as a file')
         raise CommandError(
-            f'--profile: {name!r} is not a site profile of the conductors of '
+            f'{option}: {name!r} is not a site profile of the conductors of '
             f"these nodes; their profiles: {', '.join(names) or 'none'}")
 
     def to_list(self) -> list[dict[str, Any]]:
