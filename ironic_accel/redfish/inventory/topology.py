@@ -127,13 +127,18 @@ def own_system(reader: Reader, system: str | None
     return root, systems, _own_system(reader, root, systems, system)
 
 
-def _raise_if_unread(reader: Reader, uri: str) -> None:
-    """Raise if a resource that may exist could not be read.
+def _raise_if_unread(reader: Reader, root: Fields, uri: str) -> None:
+    """Raise if a System that may exist could not be read.
+
+    One that the BMC lists exists, whatever the answer to its read.
 
     :raises: Unreachable.
     """
     failure = reader.failures.get(uri)
-    if failure is None or failure.status == 404:
+    listing = reader.known(root.link('Systems') or '')
+    listed = listing is not None and uri in map(
+        normal, listing.links('Members'))
+    if failure is None or (failure.status == 404 and not listed):
         return
     raise _unread(reader, f'{uri}: {failure.answer}',
                   failure.status in (401, 403))
@@ -199,7 +204,7 @@ def _own_system(reader: Reader, root: Fields, systems: list[Fields],
     if found is None:
         for uri in reader.failures:
             if wanted in (uri, last(uri)) or normal(wanted) == uri:
-                _raise_if_unread(reader, uri)
+                _raise_if_unread(reader, root, uri)
         raise BadInput(f'system: {wanted!r}: expected one of the Systems of '
                        f'the BMC: {known}')
     return found

@@ -23,6 +23,7 @@ import pytest
 
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
@@ -412,3 +413,21 @@ def test_an_unreadable_system_is_not_an_unknown_one(
     with pytest.raises(Unreachable) as error:
         at.backend.observe()
     assert error.value.detail.error_class == kind
+
+
+@pytest.mark.parametrize('status', ['404', '410', '503'])
+@pytest.mark.parametrize('system', [
+    'HGX_Baseboard_0', '/redfish/v1/Systems/HGX_Baseboard_0'])
+def test_listed_system_that_cannot_be_read_is_not_bad_input(
+        rig: Start, system: str, status: str) -> None:
+    at = rig('hgx-h100', system, expand=False)
+    at.box.faults.add('status', status, '/Systems/HGX_Baseboard_0$', 'GET')
+    with pytest.raises(Unreachable, match=f'HTTP {status}'):
+        at.backend.observe()
+
+
+@pytest.mark.parametrize('system', ['Node9', '/redfish/v1/Systems/Node9'])
+def test_system_that_is_not_listed_is_bad_input(
+        rig: Start, system: str) -> None:
+    with pytest.raises(BadInput, match='expected one of the Systems'):
+        rig('hgx-h100', system).backend.observe()
