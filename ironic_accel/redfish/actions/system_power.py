@@ -41,6 +41,9 @@ from ironic_accel.redfish.vendors import registry
 _RESET = '#ComputerSystem.Reset'
 _INFO = '@Redfish.ActionInfo'
 
+#: Seconds for which the actions of a System are not read again.
+_RECENT = 1.0
+
 #: Seconds after which a busy BMC is asked again.
 _AT_WORK = 30.0
 
@@ -129,7 +132,7 @@ class SystemPower:
         :raises: Rejected if it has no reset action; Unreachable if it, or
             its ActionInfo, cannot be read.
         """
-        action = self._reset_action(self._system())
+        action = self._reset_action(self._system(recent=True))
         allowed = self._allowed(action)
         if allowed is None:
             raise Unreachable(
@@ -221,9 +224,14 @@ class SystemPower:
                 retry_after=_AT_WORK, error_class=ErrorClass.TRANSIENT,
                 running=running)
 
-    def _system(self) -> Fields:
-        self._reader.begin()
-        doc = self._reader.fresh(self._uri)
+    def _system(self, recent: bool = False) -> Fields:
+        """The System.
+
+        :param recent: whether a reading of the last second will do: for its
+            actions, which the next write makes outdated, not for its state.
+        """
+        self._reader.begin((lambda uri: _RECENT) if recent else None)
+        doc = self._reader.get(self._uri)
         if doc is None:
             reasons = [w.message for w in self._reader.warnings]
             raise Unreachable(f'{self._uri}: {"; ".join(reasons)}',
@@ -249,7 +257,7 @@ class SystemPower:
         If the allowed types cannot be read, the first one is posted: a
         service rejects an unknown type and does nothing.
         """
-        action = self._reset_action(self._system())
+        action = self._reset_action(self._system(recent=True))
         target = action.target('target')
         allowed = self._allowed(action) or []
         kind = next((k for k in kinds if not allowed or k in allowed), None)
@@ -257,6 +265,7 @@ class SystemPower:
             raise Rejected(
                 f'{self._uri} does not offer the required reset type',
                 expected=' or '.join(kinds), seen=', '.join(allowed))
+        self._reader.begin()
         self._writer.send('POST', str(target), {'ResetType': kind})
 
     def _reset_action(self, system: Fields) -> Fields:
