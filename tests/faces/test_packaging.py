@@ -41,8 +41,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
 EMULATOR = "emulator/ironic_accel_emulator"
 
 #: Lines of code in the wheel of ironic-accel: neither blank ones nor
-#: comments nor docstrings.
-MOST_LINES = 34_000
+#: comments nor docstrings. Raise it only for what users can do with them,
+#: and name that in the commit.
+MOST_LINES = 41_000
 
 #: What cannot be imported without an extra: the package and the extra.
 EXTRAS = {
