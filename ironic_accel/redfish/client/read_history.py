@@ -10,9 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What this process remembers of BMCs: earlier readings and waits.
+"""What this process remembers of BMCs: readings, and what they were before.
 
-Three questions depend on more than one reading: since when a resource is
+``Readings`` has the resources of one inventory. ``ReadHistory`` answers three
+questions that depend on more than one reading: since when a resource is
 unread; whether a resource that is listed but never exists is simply not
 installed; and whether the tree of a BMC is still growing. Nothing is kept
 beyond the process. A new process starts again, which only takes longer.
@@ -23,10 +24,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Hashable
+from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import threading
 import time
 from typing import Any
+
+from ironic_accel.redfish.client.json_document import normal
+
+Doc = Mapping[str, Any]
 
 #: Number of "does not exist" responses after which a listed sub-resource
 #: counts as absent, and their minimum distance, seconds.
@@ -254,3 +261,63 @@ class WaitTimes:
         while len(self._since) >= _WAITS and what not in self._since:
             self._since.pop(next(iter(self._since)))
         return now - self._since.setdefault(what, now) < seconds
+
+
+class Readings(dict[str, Doc]):
+    """Resources by path, with the time at which each was read.
+
+    A new inventory starts with none, or with those that are young enough for
+    it; these are known as kept.
+
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._at: dict[str, float] = {}
+        self._kept: dict[str, Doc] = {}
+
+    def __setitem__(self, uri: str, doc: Doc) -> None:
+        super().__setitem__(uri, doc)
+        self._at[uri] = self._clock()
+
+    def begin(self, age: Callable[[str], float] | None) -> None:
+        """Start a new inventory.
+
+        :param age: readings that are not older than so many seconds, by
+            their path, are kept; None keeps none.
+        """
+        now = self._clock()
+        old = [] if age is None else [
+            (uri, doc, self._at[uri]) for uri, doc in self.items()
+            if (most := age(uri)) and 0 <= now - self._at[uri] <= most]
+        self.clear()
+        self._at.clear()
+        for uri, doc, at in old:
+            self[uri] = doc
+            # It does not become younger by being kept.
+            self._at[uri] = at
+        self._kept = dict(self)
+
+    def kept(self) -> list[str]:
+        """The paths of what is from an earlier inventory."""
+        return [uri for uri, doc in self._kept.items()
+                if self.get(uri) is doc]
+
+    def add_all(self, value: Any) -> Iterator[str]:
+        """Add every complete resource within a response that is not known.
+
+        :returns: the paths of what was added.
+        """
+        if isinstance(value, Mapping):
+            uri = value.get('@odata.id')
+            if isinstance(uri, str) and '@odata.type' in value and (
+                    normal(uri) not in self):
+                self[normal(uri)] = value
+                yield normal(uri)
+            for inner in value.values():
+                yield from self.add_all(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from self.add_all(inner)

@@ -41,7 +41,7 @@ from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.read_failures import NOTHING
-from ironic_accel.redfish.client.readings import Readings
+from ironic_accel.redfish.client.read_history import Readings
 from ironic_accel.redfish.client import session
 
 #: Number of wrong responses to ``$expand`` after which it is not used.

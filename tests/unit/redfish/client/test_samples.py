@@ -19,7 +19,7 @@ import pytest
 
 from ironic_accel.redfish.client import documents
 from ironic_accel.redfish.client.read_history import ReadHistory
-from ironic_accel.redfish.client.readings import Readings
+from ironic_accel.redfish.client.read_history import Readings
 
 BMC, KIND = 'https://bmc', '#ProcessorCollection.ProcessorCollection'
 
