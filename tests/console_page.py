@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+from importlib import metadata
 import io
 import pathlib
 import re
@@ -40,6 +42,22 @@ def help_of(verb: str) -> str:
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         cli.main([verb, '--help'])
     return out.getvalue()
+
+
+def client_parser(*words: str) -> argparse.ArgumentParser:
+    """The parser of ``baremetal accelerator WORDS``.
+
+    :raises: LookupError if there is no such command.
+    """
+    name = '_'.join(['baremetal_accelerator', *words])
+    for point in metadata.entry_points(group='openstack.baremetal.v1'):
+        if point.name == name:
+            command = point.load()
+            made: argparse.ArgumentParser = command(
+                argparse.Namespace(), argparse.Namespace()).get_parser(
+                    ' '.join(['baremetal', 'accelerator', *words]))
+            return made
+    raise LookupError(f'baremetal accelerator {" ".join(words)}')
 
 
 def run(page: pathlib.Path, folder: pathlib.Path,

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
+import shlex
 
 import pytest
 
@@ -85,6 +86,21 @@ def test_options_of_a_synopsis_are_those_of_the_parser() -> None:
     assert checked > 20 and {
         v for line in joined.splitlines()
         for v in line.split()[1].split('|')} == set(cli.COMMANDS)
+
+
+def test_commands_that_are_not_run_have_the_options_of_the_client() -> None:
+    parsed = 0
+    for block in ALL:
+        for command, _ in block.commands() if block.reason else ():
+            words = shlex.split(command.replace('\\\n', ' '))
+            if words[:2] == ['baremetal', 'accelerator']:
+                parser = console_page.client_parser(words[2])
+                parser.parse_args(words[3:])
+                parsed += 1
+            if words[0] == 'make':
+                assert f'\n{words[1]}:' in (
+                    consoles.ROOT / 'Makefile').read_text('utf-8')
+    assert parsed > 1
 
 
 @pytest.mark.timeout(120)

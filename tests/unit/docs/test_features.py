@@ -14,15 +14,14 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-from importlib import metadata
 import io
 import re
 
 import pytest
 
 from ironic_accel.faces.cli import main as cli
+from tests import console_page
 from tests import consoles
 
 PAGE = consoles.SOURCE / 'reference/features.rst'
@@ -43,15 +42,10 @@ def help_of_ironic_accel(words: list[str]) -> str | None:
 
 def help_of_client(words: list[str]) -> str | None:
     """The help of ``baremetal accelerator WORDS``; None if there is none."""
-    name = '_'.join(['baremetal_accelerator', *words])
-    points = [point for point in metadata.entry_points(
-        group='openstack.baremetal.v1') if point.name == name]
-    if not points:
+    try:
+        return console_page.client_parser(*words).format_help()
+    except LookupError:
         return None
-    command = points[0].load()
-    parser = command(argparse.Namespace(), argparse.Namespace()).get_parser(
-        'baremetal accelerator ' + ' '.join(words))
-    return str(parser.format_help())
 
 
 @pytest.mark.parametrize(('what', 'available'), ROWS)
