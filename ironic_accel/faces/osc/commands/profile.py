@@ -23,6 +23,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.faces import deprecation
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
@@ -43,7 +44,7 @@ _SUFFIXES = frozenset({'.yaml', '.yml', '.json'})
 
 def add_profile(parser: argparse.ArgumentParser, required: bool = True,
                 text: str | None = None) -> None:
-    """Add ``--profile`` and ``--profile-name``.
+    """Add ``--profile`` and ``--name``.
 
     :param text: the help of ``--profile``, if it does not apply the profile.
     """
@@ -53,9 +54,14 @@ def add_profile(parser: argparse.ArgumentParser, required: bool = True,
             'Name of a site profile, or file with a profile (a path with / or '
             'ending in .yaml, .yml or .json; - for standard input). Only site '
             'profiles are published as traits.'))
-    parser.add_argument(
-        '--profile-name', metavar='<name>',
-        help='Name of the profile, if the file has several.')
+    add_name(parser)
+
+
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """Add ``--name``, which selects a profile of a file."""
+    deprecation.add_renamed(
+        parser, '--profile-name', '--name', dest='profile_name',
+        metavar='<name>', help='Name of the profile, if the file has several.')
 
 
 def is_file(text: str) -> bool:
@@ -72,12 +78,12 @@ def profile(args: argparse.Namespace) -> str | dict[str, Any]:
     if not is_file(args.profile):
         if args.profile_name is not None:
             raise CommandError(
-                f'--profile-name: {args.profile_name!r}: only allowed if '
+                f'--name: {args.profile_name!r}: only allowed if '
                 '--profile is a file')
         return str(args.profile)
     try:
         return dict(loader.normalise(profile_file.choose(
-            args.profile, args.profile_name, '--profile-name')))
+            args.profile, args.profile_name, '--name')))
     except errors.BadInput as exc:
         raise CommandError(exc.detail.summary) from exc
 
@@ -115,9 +121,7 @@ class Show(base.ShowOne):
             help='Name of a site profile, or file with a profile (a path '
                  'with / or ending in .yaml, .yml or .json; - for standard '
                  'input).')
-        parser.add_argument(
-            '--profile-name', metavar='<name>',
-            help='Name of the profile, if the file has several.')
+        add_name(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,

@@ -92,10 +92,10 @@ def test_a_profile_in_a_file_is_sent_to_the_conductor(
                                    sample.mode_profile('b', ecc='enabled')))
     told = run(cloud, 'plan', 'one', '--profile', str(file))
     assert told.status == 1
-    assert '--profile-name' in told.err
+    assert '--name: required' in told.err
     assert 'a, b' in told.err
     told = run(cloud, 'plan', 'one', '--profile', str(file),
-               '--profile-name', 'b')
+               '--name', 'b')
     assert told.status == 0
     assert cloud.asked[-1][2]['profile']['name'] == 'b'
     told = run(cloud, 'plan', 'one', '--profile', 'a', '--profile-name', 'b')
