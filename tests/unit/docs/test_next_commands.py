@@ -42,7 +42,7 @@ VALUE = 'VALUE'
 #: A command: up to what ends it in a sentence.
 _COMMAND = re.compile(
     r'\b(?P<tool>(?:openstack )?baremetal|ironic-accel)'
-    r'(?P<words>(?: (?:[a-z]+|--?[a-z][a-z-]*|VALUE\S*|[A-Z]+|\.\.\.))+)')
+    r'(?P<words>(?: (?:[a-z_]+|--?[a-z][a-z-]*|VALUE\S*|[A-Z]+|\.\.\.))+)')
 #: Words of a sentence after a command.
 _PROSE = frozenset({'and', 'or', 'to', 'lists', 'prints', 'then', 'has', 'is',
                     'does', 'in', 'first', 'needs', 'starts', 'restores',
