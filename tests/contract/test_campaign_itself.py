@@ -233,7 +233,12 @@ def test_what_does_not_matter_is_left_out_of_a_case() -> None:
     (None, ('Converged', ''), [], 1),
     (None, ('Refused', 'no such mode'), [], 1),
     (None, ('Failed', 'a component was not read'), [], 1),
-    (None, ('Failed', 'the host is off and does not follow'), [], 0),
+    # A run ends with the host on, or its reset fails and says what to do.
+    (None, ('Failed', 'the host is off and does not follow'), [], 1),
+    (None, ('ResetFailed', 'the host is not on 120 s after the request'), [],
+     1),
+    (None, ('ResetFailed', 'it may still be off: power it on, then run it '
+            'again'), [], 0),
     ('Off', ('Converged', ''), [], 0),
     (None, ('Converged', ''), [40.0], 0),   # somebody else did it since
     (None, ('Converged', ''), [10.0], 1)])  # we did, after somebody else
