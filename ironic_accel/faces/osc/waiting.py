@@ -37,7 +37,10 @@ def add_wait(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def limit(args: argparse.Namespace) -> int | None:
-    """Seconds that the command may wait, or None for no limit."""
+    """Seconds that the command may wait, or None for no limit.
+
+    It has none either if it was not asked to wait.
+    """
     return args.wait or None
 
 

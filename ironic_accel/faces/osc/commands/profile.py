@@ -88,7 +88,7 @@ def profile(args: argparse.Namespace) -> str | dict[str, Any]:
         raise CommandError(exc.detail.summary) from exc
 
 
-class List(base.Lister):
+class ProfileList(base.Lister):
     """List the site profiles of all conductors.
 
     They are read from one managed node of each conductor. A name has several
@@ -110,7 +110,7 @@ class List(base.Lister):
             for p, hosts in found.versions]
 
 
-class Show(base.ShowOne):
+class ProfileShow(base.ShowOne):
     """Show a site profile, or one of a file, as the conductor reads it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
