@@ -39,7 +39,7 @@ OPERATION = ('step', 'kind', 'profile', 'phase', 'progress', 'percent',
 RESULT = ('step', 'profile', 'outcome', 'seconds', 'writes', 'resets')
 
 
-class NodeProgress(base.ShowOne):
+class ProgressShow(base.ShowOne):
     """Show the accelerator operation in progress on a node.
 
     Shows the result of the last operation too, whether the power of the node
