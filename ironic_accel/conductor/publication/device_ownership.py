@@ -101,7 +101,7 @@ class Doubt:
         """What is not published and what it waits for."""
         return '; '.join(
             f'{w.device} is still claimed by node {w.node}'
-            + (f', which cannot be looked at: {self.obstacles[w.node]}'
+            + (f', which cannot be refreshed: {self.obstacles[w.node]}'
                if w.node in self.obstacles else ', which is looked at first')
             for w in self.waits)
 

@@ -221,23 +221,37 @@ def test_profiles_that_it_has_a_part_in_wait_too(
 def test_node_that_cannot_be_refreshed_is_not_waited_for(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
-    first.maintenance = True
+    state = first.provision_state
+    first.provision_state = states.RESCUE
     first.save()
     assert world.look(second) is None
     told = second.driver_internal_info[keys.RESULT.name]
-    assert 'cannot be looked at: it is in maintenance' in told['withheld']
+    assert 'cannot be refreshed: it is rescue' in told['withheld']
     assert 'traits are not published' in events(second)
-    assert 'it is in maintenance' in events(second)
+    assert 'it is rescue' in events(second)
     for _ in range(3):
         world.begin()
         assert world.under_way(first) is None
         assert world.under_way(second) is None
     assert counts(second) == set()
-    first.maintenance = False
+    first.provision_state = state
     first.save()
     world.begin()
     assert world.tick(first) is None
     world.begin()
+    assert world.tick(second) is None
+    assert counts(second) == {'CUSTOM_ACCEL_GPU_X2'}
+
+
+def test_node_in_maintenance_is_refreshed_for_another(
+        world: World, moved: tuple[Any, Any]) -> None:
+    """A read harms nobody."""
+    first, second = moved
+    first.maintenance = True
+    first.save()
+    assert world.look(second) is not None
+    world.begin()
+    assert world.tick(first) is None
     assert world.tick(second) is None
     assert counts(second) == {'CUSTOM_ACCEL_GPU_X2'}
 
