@@ -103,6 +103,10 @@ class Delegating(Backend):
         """What can be done; see ports.Backend."""
         return self._target().transports(inventory, pushes)
 
+    def announce(self, action: Action, image: Ready | None = None) -> None:
+        """Take note of a write; see ports.Backend."""
+        self._target().announce(action, image)
+
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write; see ports.Backend."""
@@ -176,6 +180,13 @@ class Both(Backend):
         return tuple(transport for backend in self._backends.values()
                      for transport in backend.transports(inventory, pushes))
 
+    def announce(self, action: Action, image: Ready | None = None) -> None:
+        """Let the backend of the action take note of it; ``start`` reports
+        one that is no longer available."""
+        backend = self._backends.get(action.transport)
+        if backend is not None:
+            backend.announce(action, image)
+
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Start a write by the transport of the action.
@@ -247,6 +258,7 @@ class CountingBackend(Delegating):
         self._before = self.changes
         self.changes = history.begun(
             self.changes, action, image.sha256 if image else None, self.shown)
+        super().announce(action, image)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:

@@ -46,8 +46,12 @@ OWN = [name for name in PORT if name != 'observe']
 #: What each method is called with.
 CALLS: dict[str, tuple[Any, ...]] = {
     'sources': (), 'starting': (), 'transports': ('inventory', ('pushes',)),
+    'announce': ('action', 'image'),
     'start': ('action', 'image', 'spec', True), 'commit': (['ref'],),
     'poll': ({'ticket': 1},)}
+
+#: Those that return nothing.
+SILENT = frozenset({'announce'})
 
 
 def backends() -> list[type[Any]]:
@@ -97,7 +101,7 @@ def test_a_call_is_passed_on_as_it_is(name: str) -> None:
     asked = getattr(Delegating(inner), name)(*CALLS[name])
     passed = getattr(inner, name)
     passed.assert_called_once_with(*CALLS[name])
-    assert asked is passed.return_value
+    assert asked is (None if name in SILENT else passed.return_value)
     assert len(inner.method_calls) == 1
 
 
@@ -118,7 +122,8 @@ def test_a_child_is_connected_to_when_it_is_first_asked(
         if name == 'sources':
             continue
         assert getattr(child, name)(*args) is (
-            getattr(inner, name).return_value)
+            None if name in SILENT else getattr(inner, name).return_value)
+        getattr(inner, name).assert_called_once_with(*args)
     connect.assert_called_once_with(node, 'redfish-dpu', None)
 
 

@@ -86,7 +86,7 @@ def main() -> None:
             hardware, '_get_extensions', autospec=True, return_value=[]
     ), mock.patch.object(
             loader, 'load', autospec=True,
-            return_value=((sample.Burner(folder),), ())):
+            return_value=loader.accepted([sample.Burner(folder)])):
         server = simple_server.make_server(
             '127.0.0.1', 0, app.Application(Agent(token), config.CONF),
             server_class=Server, handler_class=Handler)

@@ -274,7 +274,7 @@ def test_a_reserved_node_is_waited_for_outside_of_a_transaction(
         tries.append(options)
         if len(tries) == 3:
             holder.release_resources()
-        return real(task, **options)
+        real(task, **options)
 
     real = task_manager.TaskManager.upgrade_lock
     with mock.patch.object(task_manager.TaskManager, 'upgrade_lock',

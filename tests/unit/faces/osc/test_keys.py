@@ -59,7 +59,9 @@ def test_every_command_is_registered() -> None:
         if p.name.startswith('baremetal_accelerator_')}
     assert {n.removeprefix('baremetal_accelerator_') for n in found} == {
         'adopt', 'apply', 'audit', 'disable', 'enable', 'evidence',
-        'history', 'hold', 'list', 'plan', 'profile_validate', 'refresh',
-        'release', 'report', 'show', 'traits', 'unhold', 'unlock'}
+        'history', 'hold', 'list', 'plan', 'profile_explain',
+        'profile_list', 'profile_show', 'profile_validate', 'progress',
+        'refresh', 'release', 'report', 'show', 'traits', 'unhold',
+        'unlock'}
     for point in found.values():
         assert point.load().__doc__
