@@ -38,9 +38,6 @@ from ironic.conductor import task_manager
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 import sqlalchemy
-import tenacity
-
-from ironic_accel.conductor.config.options import CONF
 
 #: How often a failed attempt is repeated: within about twelve seconds, as
 #: long as a restart of a database or a failover takes.
@@ -119,64 +116,21 @@ def repeated(function: Callable[Arguments, Answer]
 
 
 @contextlib.contextmanager
-def acquire(context: Any, node: str, *, shared: bool = False,
-            retry: bool = True, **options: Any) -> Iterator[Any]:
+def acquire(context: Any, node: str, **options: Any) -> Iterator[Any]:
     """A task of Ironic's whose node is released whatever the database does.
 
-    :param shared: do not reserve the node.
-    :param retry: wait for a node that is reserved (Ironic's options
-        ``[conductor]node_locked_retry_*``).
     :param options: of ``ironic.conductor.task_manager.acquire``.
     :raises: as that does; an error of the database if the node could not be
         read or reserved.
     """
-    task = task_manager.acquire(context, node, shared=True, **options)
+    task = task_manager.acquire(context, node, **options)
     try:
         with task:
-            if not shared:
-                reserve(task, retry)
             yield task
     except Exception as exc:
         if is_transient(exc):
             release(task)
         raise
-
-
-def reserve(task: Any, retry: bool = False) -> None:
-    """Reserve the node of a task (``upgrade_lock``), or leave it as it is.
-
-    Ironic commits a reservation and reads the node after that (ironic 39,
-    db/sqlalchemy/api.py, reserve_node). Where only the reading failed, nobody
-    would release the node until its conductor is restarted. So both are one
-    transaction here; its sessions of one thread share it.
-
-    :param task: with a shared lock; nothing happens to another one.
-    :param retry: as of ``acquire``.
-    :raises: NodeLocked; an error of the database: the node is not reserved
-        then, unless the answer to the commit was lost.
-    """
-    from ironic.db.sqlalchemy import api as db_api
-
-    options = CONF.conductor
-
-    # Waiting is outside of the transaction: within, MySQL would repeat the
-    # first answer.
-    @tenacity.retry(
-        retry=tenacity.retry_if_exception_type(exception.NodeLocked),
-        stop=tenacity.stop_after_attempt(
-            options.node_locked_retry_attempts if retry else 1),
-        wait=tenacity.wait_fixed(options.node_locked_retry_interval),
-        reraise=True)
-    def attempt() -> None:
-        was_shared = task.shared
-        try:
-            with db_api._session_for_write():
-                task.upgrade_lock(retry=False)
-        except BaseException:
-            task.shared = was_shared
-            raise
-
-    attempt()
 
 
 def release(task: Any) -> None:

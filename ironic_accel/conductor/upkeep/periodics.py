@@ -211,7 +211,7 @@ def _hand_over(task: Any, manager: Any) -> None:
         raise periodics.Stop()
     handed = False
     try:
-        db_retry.reserve(task)
+        task.upgrade_lock(retry=False)
         if due(task.node):
             task.set_spawn_error_hook(
                 lambda _exc: workers.OPERATIONS.release())
@@ -223,14 +223,14 @@ def _hand_over(task: Any, manager: Any) -> None:
 
 
 def _clear(task: Any) -> None:
-    db_retry.reserve(task)
+    task.upgrade_lock(retry=False)
     saving.restore_overwritten(task.node)
     if cleanup.wanted(task.node):
         cleanup.reap(task)
 
 
 def _set_property(task: Any) -> None:
-    db_retry.reserve(task)
+    task.upgrade_lock(retry=False)
     if properties.wanted(task.node):
         properties.restore(task.node)
 

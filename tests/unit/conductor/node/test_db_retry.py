@@ -22,14 +22,11 @@ from unittest import mock
 
 from ironic.common import exception
 from ironic.conductor import rpcapi
-from ironic.conductor import task_manager
-from ironic.conf import CONF
 from ironic.db.sqlalchemy import api as db_api
 from ironic import objects
 from oslo_db import exception as db_exc
 import pytest
 import sqlalchemy
-import sqlalchemy.orm
 
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import saving
@@ -224,65 +221,6 @@ def test_a_node_is_released_whose_work_and_release_fail(
             db_retry.acquire(context, node.uuid, purpose='testing'), \
             database.failing():
         objects.Node.get_by_id(None, node.id)
-    node.refresh()
-    assert node.reservation is None
-
-
-@pytest.mark.parametrize('error', [lost, locked])
-def test_a_node_is_not_reserved_that_cannot_be_read_after_it(
-        make_node: Make, context: Any, error: Callable[[], Exception]
-        ) -> None:
-    """Ironic commits a reservation before it reads the node."""
-    node = make_node()
-    with mock.patch.object(db_api.Connection, 'get_node_by_id',
-                           autospec=True, side_effect=error()) as read, \
-            pytest.raises(type(error())), \
-            db_retry.acquire(context, node.uuid, purpose='testing'):
-        raise AssertionError('it was not read')
-    read.assert_called_once()
-    node.refresh()
-    assert node.reservation is None
-
-
-def test_a_node_is_not_reserved_where_its_commit_fails(
-        make_node: Make, context: Any) -> None:
-    node = make_node()
-    with db_retry.acquire(context, node.uuid, shared=True,
-                          purpose='testing') as task:
-        with mock.patch.object(sqlalchemy.orm.Session, 'commit',
-                               autospec=True, side_effect=locked()), \
-                pytest.raises(sqlalchemy.exc.OperationalError):
-            db_retry.reserve(task)
-        assert task.shared
-    node.refresh()
-    assert node.reservation is None
-
-
-def test_a_reserved_node_is_waited_for_outside_of_a_transaction(
-        make_node: Make, acquire: Make, context: Any) -> None:
-    node = make_node()
-    holder = acquire(node)
-    CONF.set_override('node_locked_retry_attempts', 3, 'conductor')
-    CONF.set_override('node_locked_retry_interval', 0, 'conductor')
-    with pytest.raises(exception.NodeLocked), \
-            db_retry.acquire(context, node.uuid, retry=False,
-                             purpose='testing'):
-        raise AssertionError('it is reserved')
-    tries = []
-
-    def upgrade(task: Any, **options: Any) -> None:
-        tries.append(options)
-        if len(tries) == 3:
-            holder.release_resources()
-        real(task, **options)
-
-    real = task_manager.TaskManager.upgrade_lock
-    with mock.patch.object(task_manager.TaskManager, 'upgrade_lock',
-                           autospec=True, side_effect=upgrade), \
-            db_retry.acquire(context, node.uuid, purpose='testing') as task:
-        assert not task.shared
-        assert task.node.reservation
-    assert tries == [{'retry': False}] * 3
     node.refresh()
     assert node.reservation is None
 
