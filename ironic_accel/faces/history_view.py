@@ -20,6 +20,7 @@ import csv
 from typing import Any
 from typing import TextIO
 
+from ironic_accel.faces import sheet
 from ironic_accel.model import history
 
 #: Headings by the fields of ``model.history.rows``.
@@ -34,20 +35,6 @@ HEADINGS = {
     'id': 'ID'}
 COLUMNS = tuple(HEADINGS[name] for name in history.FIELDS)
 
-#: First characters by which a spreadsheet takes a text for a formula (OWASP,
-#: CSV Injection).
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')
-
-
-def sheet_cell(value: Any) -> Any:
-    """A cell that a spreadsheet does not take for a formula.
-
-    Texts of a BMC and of devices are in the table.
-    """
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
-
 
 def cells(doc: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of a document, in the order of ``COLUMNS``."""
@@ -56,11 +43,8 @@ def cells(doc: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def write_csv(docs: Iterable[Mapping[str, Any]], stream: TextIO) -> None:
-    """Print documents as CSV (RFC 4180): a heading, one row for each change.
-    """
+    """Print documents as CSV (RFC 4180), a row for each change."""
     writer = csv.writer(stream, lineterminator='\n')
     writer.writerow(COLUMNS)
     for doc in docs:
-        writer.writerows(
-            [['' if value is None else sheet_cell(value) for value in row]
-             for row in cells(doc)])
+        writer.writerows([map(sheet.cell, row) for row in cells(doc)])

@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from collections.abc import Sequence
 import json
 from typing import Any
 
@@ -24,6 +26,7 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.faces import failure
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import errors
+from ironic_accel.faces.osc import formatters
 from ironic_accel.model import errors as model_errors
 
 #: Exit codes besides 0 (success) and 1 (error, as for all commands of the
@@ -79,9 +82,25 @@ class Command(command.Command):
 class Lister(Command, command.Lister):
     """A command that prints a table."""
 
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Sequence[str],
+                       data: Iterable[Sequence[Any]]) -> int:
+        """Print the rows; each cell of a sheet has one value."""
+        return int(super().produce_output(
+            parsed_args, column_names,
+            formatters.printed(data, parsed_args.formatter)))
+
 
 class ShowOne(Command, command.ShowOne):
     """A command that prints the fields of one object."""
+
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Sequence[str],
+                       data: Sequence[Any]) -> int:
+        """Print the fields; each has one value where no list can be."""
+        [fields] = formatters.printed(
+            [data], parsed_args.formatter, one_line=False)
+        return int(super().produce_output(parsed_args, column_names, fields))
 
 
 def positive(text: str) -> int:

@@ -14,12 +14,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import datetime
 from typing import Any
 
 from cliff import columns
 
+from ironic_accel.faces import sheet
 from ironic_accel.faces import view
 
 #: The text of a cell that the caller may not read.
@@ -27,15 +30,55 @@ NOT_PERMITTED = 'not permitted'
 
 
 class Cell(columns.FormattableColumn[Any]):
-    """A value with its text; only the table format prints the text."""
+    """A value with its text.
 
-    def __init__(self, value: Any, text: str | None = None) -> None:
+    The table format prints the text, JSON and YAML the value, and the other
+    formats the value as one line.
+
+    :param document: whether the value is a whole document, in the place of
+        which the other formats print the text.
+    """
+
+    def __init__(self, value: Any, text: str | None = None,
+                 document: bool = False) -> None:
         super().__init__(value)
         self._text = view.value(value) if text is None else text
+        self._document = document
 
     def human_readable(self) -> str:
         """The text."""
         return self._text
+
+    def single(self) -> Any:
+        """What stands in the place of the value in a format without lists."""
+        if self._document and self._value is not None:
+            return self._text
+        return sheet.flat(self._value)
+
+
+def printed(rows: Iterable[Sequence[Any]], form: str,
+            one_line: bool = True) -> list[Sequence[Any]]:
+    """Rows as an output format prints them.
+
+    ``csv``, ``value`` and ``shell`` have no lists and mappings; the client
+    would print those as Python writes them.
+
+    :param form: the name of the format (``-f``).
+    :param one_line: whether a row has to be one line.
+    """
+    if form not in ('csv', 'value', 'shell'):
+        return list(rows)
+    found = []
+    for row in rows:
+        cells = [cell.single() if isinstance(cell, Cell) else cell
+                 for cell in row]
+        if form == 'csv':
+            cells = [sheet.cell(value) for value in cells]
+        elif one_line:
+            cells = ['; '.join(value.splitlines())
+                     if isinstance(value, str) else value for value in cells]
+        found.append(cells)
+    return [*found]
 
 
 def row(*values: Any) -> tuple[Any, ...]:

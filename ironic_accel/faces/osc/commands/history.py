@@ -75,8 +75,6 @@ class History(base.Lister):
         if by_event(parsed_args):
             return LINES, [line(e) for e in events]
         found = [row for e in events for row in rows(e)]
-        if parsed_args.formatter == 'csv':
-            found = [tuple(map(history_view.sheet_cell, r)) for r in found]
         return COLUMNS, [formatters.row(*r) for r in found]
 
 

@@ -147,7 +147,8 @@ class ProfileShow(base.ShowOne):
                   'conductors': list(hosts) or None, 'traits': [
                       traits.is_trait(one), *(
                           [traits.can_trait(one)] if one.offered else [])],
-                  'profile': formatters.Cell(doc, loader.to_yaml(one))}
+                  'profile': formatters.Cell(
+                      doc, loader.to_yaml(one), document=True)}
         return tuple(fields), formatters.row(*fields.values())
 
 

@@ -276,7 +276,8 @@ def _change(node: Document) -> formatters.Cell:
     if one['outcome'] == 'would change':
         lines = [f"{one['outcome']}: {view.count(one['writes'], 'write')}, "
                  f"{one['reset'] or 'no host reset'}"]
-    return formatters.Cell(one, '\n'.join(map(view.value, lines)))
+    return formatters.Cell(one, '\n'.join(map(view.value, lines)),
+                           document=True)
 
 
 def _last(node: Document) -> formatters.Cell:
@@ -287,15 +288,15 @@ def _last(node: Document) -> formatters.Cell:
         return formatters.Cell(
             work,
             f"{work['step']} {work['profile'] or ''}: "
-            f"{work['progress'] or 'in progress'}",
-        )
+            f"{work['progress'] or 'in progress'}", document=True)
     last = node['last']
     if last is None:
         return formatters.Cell(
             None, NOT_PERMITTED if node['history'] is None
             and node['denied'] else view.UNKNOWN)
     text = f"{last.get('step')} {last.get('profile') or ''}".strip()
-    return formatters.Cell(last, f"{text}: {last.get('outcome')}")
+    return formatters.Cell(last, f"{text}: {last.get('outcome')}",
+                           document=True)
 
 
 def _age(node: Document) -> formatters.Cell:
