@@ -279,6 +279,10 @@ def _memory(documents: Documents, name: str, size: int) -> str:
         MemoryDeviceType='HBM3',
         CapacityMiB=size,
         Status=dict(GOOD),
+        # As recorded of NVIDIA's BMCs (GB300).
+        Oem={'Nvidia': {
+            '@odata.type': '#NvidiaMemory.v1_0_0.NvidiaMemory',
+            'RowRemappingFailed': False, 'RowRemappingPending': False}},
     )  # fmt: skip
     return path
 

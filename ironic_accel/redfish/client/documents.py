@@ -24,6 +24,11 @@ from typing import Any
 
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.json_document import stem
+
+#: The annotation that names the settings object of a resource (DSP0266).
+SETTINGS = '@Redfish.Settings'
+
 
 def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
     """What is wrong with the response to a read of a resource, or None.
@@ -98,29 +103,43 @@ def _error(value: Any) -> str:
 
 
 def shape(doc: Mapping[str, Any]) -> frozenset[str]:
-    """The names of a resource's properties, without annotations."""
-    return frozenset(name for name in doc if '@' not in name)
+    """The names of a resource's properties, without most annotations."""
+    return frozenset(filter(_counts, doc))
+
+
+def _counts(name: str) -> bool:
+    """Whether a property has to be in an expanded member too.
+
+    Of the annotations ``@Redfish.Settings`` alone: a value is written to the
+    resource that it names, and would be written elsewhere without it.
+    """
+    return '@' not in name or name == SETTINGS
 
 
 def samples(members: Mapping[str, Mapping[str, Any]], most: int,
-            enough: float) -> list[str]:
+            enough: float, one_kind: bool = False) -> list[str]:
     """The members that stand for all in a test of an expanded collection.
 
-    A member stands for those that have a part of its properties: a service
-    that returns these for it returns them for the others too. Those that
-    stand for most come first.
+    A member stands for those with the same form of Id and the same
+    properties: resources of another kind may have properties that
+    ``$expand`` omits, and look alike without them. Where all are of one
+    kind, whatever their Ids are, a member also stands for those with a part
+    of its properties. Those that stand for most come first.
 
     :param members: as expanded, by path.
     :param most: the maximum number.
     :param enough: the share of the members for which those in front stand,
         from which on no more are needed.
     """
-    alike: dict[frozenset[str], list[str]] = {}
+    alike: dict[tuple[str, frozenset[str]], list[str]] = {}
     for uri, doc in members.items():
-        alike.setdefault(shape(doc), []).append(uri)
-    richest = [one for one in alike if not any(one < o for o in alike)]
-    of = {one: [u for other, uris in alike.items() if other <= one
-                for u in uris] for one in richest}
+        alike.setdefault(('' if one_kind else stem(uri), shape(doc)),
+                         []).append(uri)
+    richest = [one for one in alike if not one_kind or not any(
+        one[1] < o[1] for o in alike)]
+    of = {one: [u for other, uris in alike.items() if other == one
+                or (one_kind and other[1] < one[1]) for u in uris]
+          for one in richest}
     out: list[str] = []
     stood: set[str] = set()
     for one in sorted(richest, key=lambda k: -len(of[k]))[:most]:
@@ -138,7 +157,7 @@ def dropped(whole: Mapping[str, Any], member: Mapping[str, Any]
     :param whole: the same resource, read directly.
     """
     for key, value in whole.items():
-        if key.startswith('@') or '@' in key:
+        if not _counts(key):
             continue
         if key not in member:
             return key

@@ -173,16 +173,17 @@ class ReadHistory:
 
         None if it was not checked within the last hour.
 
+        :param kind: the type, and the form of the Id.
         :param shape: the names of the properties of one as expanded; it was
-            checked with another one that has at least these.
+            checked with one that has the same.
         """
         with self._lock:
+            whole, when = self._of(bmc).expands.get(
+                (kind, shape), (False, None))
             now = self.now()
-            told = [whole for (of, names), (whole, when)
-                    in self._of(bmc).expands.items()
-                    if of == kind and when <= now <= when + _TRIED
-                    and (shape <= names if whole else shape == names)]
-            return all(told) if told else None
+            if when is None or not when <= now <= when + _TRIED:
+                return None
+            return whole
 
     def tried_expand(self, bmc: str, kind: str, shape: frozenset[str],
                      whole: bool) -> None:

@@ -38,6 +38,7 @@ from ironic_accel.redfish.client.getter import Getter
 from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.read_failures import NOTHING
@@ -284,8 +285,8 @@ class Reader:
         return self.listing(uri, NOTHING, levels, sufficient=sufficient)[0]
 
     def listing(self, uri: str | None, impact: Impact, levels: int = 1,
-                steady: bool = False, sufficient: Sufficient | None = None
-                ) -> tuple[list[Fields], list[str]]:
+                steady: bool = False, sufficient: Sufficient | None = None,
+                one_kind: bool = False) -> tuple[list[Fields], list[str]]:
         """The members of a collection: those that were read, and the paths
         of those that were not.
 
@@ -295,6 +296,7 @@ class Reader:
             is nothing, the number of members must equal its count.
         :param levels: ``$expand`` levels, if supported.
         :param sufficient: of which members nothing else is used.
+        :param one_kind: whether all are of one kind, whatever their Ids are.
         """
         if not uri:
             return [], []
@@ -307,7 +309,7 @@ class Reader:
         found, unread = [], []
         links = self._member_links(uri, whole, impact is not NOTHING)
         if whole is not None:
-            self._distrust(uri, whole, links, sufficient)
+            self._distrust(uri, whole, links, sufficient, one_kind)
         for link in links:
             member = self.read(link, steady)
             wrong = None if member is None or whole is None else (
@@ -358,17 +360,18 @@ class Reader:
         return doc
 
     def _distrust(self, uri: str, doc: Doc, links: list[str],
-                  sufficient: Sufficient | None) -> None:
+                  sufficient: Sufficient | None, one_kind: bool) -> None:
         """Forget members of a type of which ``$expand`` omits properties.
 
-        Those with the most properties are also read directly, once an hour.
+        One of each kind is also read directly, once an hour.
         """
         given = {u: self._docs[u] for u in map(normal, links)
                  if u in self._expanded
                  and not (sufficient and sufficient(self._docs[u]))}
         kind = str(doc.get('@odata.type'))
-        if all(self._comes_whole(kind, one) for one in documents.samples(
-                given, _SAMPLES, _ENOUGH)):
+        if all(self._comes_whole(f'{kind} {stem(one)}', one)
+               for one in documents.samples(given, _SAMPLES, _ENOUGH,
+                                            one_kind)):
             return
         self.warn(uri, '$expand drops properties: reading the members one '
                   'by one instead')

@@ -60,7 +60,7 @@ def entries(reader: Reader, scope: Scope, service: Fields | None
     impact = Impact(Role.SERVICE, ('baseboard',), ('firmware',),
                     optional=False)
     listed = reader.follow(service, 'FirmwareInventory', impact)
-    shown, unread = reader.listing(listed, impact)
+    shown, unread = reader.listing(listed, impact, one_kind=True)
     shown = [reader.whole(one, 'Version', 'Status') for one in shown]
     return (sorted(shown, key=lambda one: _natural_key(one.uri)), unread,
             not {listed, f'{service.uri}/FirmwareInventory'}

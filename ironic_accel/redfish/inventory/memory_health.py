@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import re
+from typing import Any
 
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
@@ -44,12 +46,22 @@ def add_health(reader: Reader, found: list[FoundDevice]) -> None:
         for collection in dict.fromkeys(
                 normal(uri).rpartition('/')[0]
                 for links in linked.values() for uri in links):
-            reader.members(collection)
+            reader.members(collection, sufficient=_shows_health)
     for one in found:
         for uri in linked.get(one.uri, ()):
             memory = reader.read(uri, impact=part(one.uri, 'health'))
             if memory is not None:
                 _count(one, memory, rows[one.uri])
+
+
+def _shows_health(doc: Mapping[str, Any]) -> bool:
+    """Whether a Memory resource has all that is used of it: its health, and
+    the properties of every vendor's table."""
+    shown = Fields(doc, lambda uri, message: None)
+    return shown.knows('Status', 'Health') and all(
+        shown.knows(*row.path, name)
+        for v in registry.vendors() for row in v.memory
+        for name in (*row.critical, *row.warning))
 
 
 def _count(

@@ -16,6 +16,7 @@ failures, resources, and what is unknown then."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from ironic_accel.model.device import KINDS
 from ironic_accel.model import traits
 from ironic_accel.redfish.client import read_history
 from ironic_accel_emulator.bmc import control
+from ironic_accel_emulator.bmc import mischief
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import lookup
@@ -181,7 +183,8 @@ def test_a_foreign_update_during_an_unread_task_service(
 
 @pytest.mark.parametrize('name', [
     'ProcessorType', 'Status', 'Version', 'Oem', 'FirmwareVersion',
-    'SerialNumber', 'Links', 'MemorySummary', 'RelatedItem'])
+    'SerialNumber', 'Links', 'MemorySummary', 'RelatedItem',
+    '@Redfish.Settings'])
 def test_members_expanded_without_required_properties_are_read_directly(
         rig: Start, name: str) -> None:
     at = rig('hgx-h100', 'System_0')
@@ -203,6 +206,41 @@ def test_members_expanded_without_required_properties_are_read_directly(
     again = backend.observe()
     assert again.devices == good.devices
     assert again.requests < dear.requests
+
+
+@pytest.mark.parametrize('lost', [
+    # One member only, as a service does that stops waiting for its data.
+    ('GPU_SXM_3', ['MemorySummary', '@Redfish.Settings', 'Oem']),
+    # What is left of a GPU then looks like the FPGA.
+    ('GPU_SXM_', ['MemorySummary', '@Redfish.Settings', 'Oem', 'Location',
+                  'PartNumber', 'SerialNumber', 'UUID', 'Metrics',
+                  'EnvironmentMetrics', 'SystemInterface']),
+    ('', ['MemorySummary', '@Redfish.Settings', 'Oem', 'FPGA', 'Location',
+          'PartNumber', 'SerialNumber', 'UUID', 'Metrics',
+          'EnvironmentMetrics', 'SystemInterface'])],
+    ids=['one', 'a-kind', 'all'])
+def test_members_that_look_alike_without_what_expand_drops(
+        rig: Start, monkeypatch: pytest.MonkeyPatch,
+        lost: tuple[str, list[str]]) -> None:
+    at = rig('hgx-h100', 'System_0')
+    good = at.backend.observe()
+    whose, names = lost
+    damage = mischief.damage
+
+    def drop(box: Any, request: Any, reply: Any) -> None:
+        damage(box, request, reply)
+        if request.path.endswith('/Processors') and reply.expanded:
+            for member in reply.body['Members']:
+                if str(member['Id']).startswith(whose):
+                    for name in names:
+                        member.pop(name, None)
+
+    monkeypatch.setattr(mischief, 'damage', drop)
+    backend = at.again('System_0', history=read_history.ReadHistory(
+        at.clock.now))
+    seen = backend.observe()
+    assert seen.devices == good.devices
+    assert any('$expand drops' in w.message for w in seen.warnings)
 
 
 def test_a_collection_with_fewer_members_than_its_count_is_unread(

@@ -32,22 +32,40 @@ def doc(names: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(('members', 'expected'), [
     ({}, []),
-    ({'a': 'xy', 'b': 'xy'}, ['a']),
-    # The one with the most properties stands for the others.
-    ({'a': 'x', 'b': 'xyz', 'c': 'xy'}, ['b']),
-    ({'a': 'x', 'b': 'y'}, ['a', 'b']),
+    ({'G_1': 'xy', 'G_2': 'xy'}, ['G_1']),
+    # One that has less than the others of its kind may have lost it.
+    ({'G_1': 'x', 'G_2': 'xy', 'G_3': 'xy'}, ['G_2', 'G_1']),
+    # Two kinds may look alike without the properties that they lost.
+    ({'F_0': 'xy', 'G_1': 'xy', 'G_2': 'xy'}, ['G_1', 'F_0']),
     # Those that stand for most come first, and few are left out.
-    ({'a': 'q', **{f'b{n}': 'xy' for n in range(20)}}, ['b0']),
-    ({'a': 'q', **{f'b{n}': 'xy' for n in range(8)}}, ['b0', 'a']),
-    ({'a': 'p', 'b': 'q', 'c': 'r', 'd': 's'}, ['a', 'b', 'c'])])
+    ({'F_0': 'q', **{f'G_{n}': 'xy' for n in range(20)}}, ['G_0']),
+    ({'F_0': 'q', **{f'G_{n}': 'xy' for n in range(8)}}, ['G_0', 'F_0']),
+    ({'A': 'p', 'B': 'q', 'C': 'r', 'D': 's'}, ['A', 'B', 'C'])])
 def test_samples_stand_for_all(
         members: dict[str, str], expected: list[str]) -> None:
     given = {uri: doc(names) for uri, names in members.items()}
     assert documents.samples(given, 3, 0.9) == expected
 
 
+@pytest.mark.parametrize(('members', 'expected'), [
+    ({'A': 'xy', 'B': 'xy'}, ['A']),
+    # The one with the most properties stands for the others.
+    ({'A': 'x', 'B': 'xyz', 'C': 'xy'}, ['B']),
+    ({'A': 'x', 'B': 'y'}, ['A', 'B'])])
+def test_the_richest_of_one_kind_stands_for_the_others(
+        members: dict[str, str], expected: list[str]) -> None:
+    given = {uri: doc(names) for uri, names in members.items()}
+    assert documents.samples(given, 3, 0.9, one_kind=True) == expected
+
+
 def test_shape_leaves_annotations_out() -> None:
     assert documents.shape(doc('xy')) == {'x', 'y'}
+
+
+def test_shape_has_the_settings_object() -> None:
+    given = {**doc('x'), documents.SETTINGS: {}}
+    assert documents.shape(given) == {'x', documents.SETTINGS}
+    assert documents.dropped(given, doc('x')) == documents.SETTINGS
 
 
 class Clock:
@@ -59,19 +77,19 @@ class Clock:
         return self.now
 
 
-def test_checked_shape_stands_for_its_parts_for_an_hour() -> None:
+def test_checked_shape_is_known_for_an_hour() -> None:
     clock = Clock()
     history = ReadHistory(clock)
     whole, part = frozenset('xyz'), frozenset('xy')
-    assert history.expands_whole(BMC, KIND, part) is None
+    assert history.expands_whole(BMC, KIND, whole) is None
     history.tried_expand(BMC, KIND, whole, True)
     assert history.expands_whole(BMC, KIND, whole) is True
-    assert history.expands_whole(BMC, KIND, part) is True
-    assert history.expands_whole(BMC, KIND, frozenset('xq')) is None
-    assert history.expands_whole(BMC, 'another', part) is None
-    assert history.expands_whole('https://other', KIND, part) is None
-    clock.now += 3601
+    # What it lacks may be what was omitted.
     assert history.expands_whole(BMC, KIND, part) is None
+    assert history.expands_whole(BMC, 'another', whole) is None
+    assert history.expands_whole('https://other', KIND, whole) is None
+    clock.now += 3601
+    assert history.expands_whole(BMC, KIND, whole) is None
 
 
 def test_shape_that_lacks_properties_is_not_excused_by_a_whole_one() -> None:
@@ -79,7 +97,6 @@ def test_shape_that_lacks_properties_is_not_excused_by_a_whole_one() -> None:
     history.tried_expand(BMC, KIND, frozenset('xyz'), True)
     history.tried_expand(BMC, KIND, frozenset('xy'), False)
     assert history.expands_whole(BMC, KIND, frozenset('xy')) is False
-    assert history.expands_whole(BMC, KIND, frozenset('x')) is True
 
 
 def test_number_of_shapes_is_bounded() -> None:
