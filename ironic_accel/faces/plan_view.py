@@ -54,17 +54,39 @@ def headline(doc: Document) -> str:
     return f"{line}, {view.count(len(doc['satisfied']), 'item')} compliant"
 
 
+def notes(doc: Document) -> list[str]:
+    """What has to be known besides the table: how long a run takes."""
+    found = doc.get('duration')
+    if not found or found['seconds'] is None:
+        return []
+    shown = view.duration(found['seconds'])
+    known = found['steps'] - found['unknown']
+    of = ('it takes ' if not found['unknown'] else
+          f"{known} of {view.count(found['steps'], 'step')} "
+          f"take{'s' if known == 1 else ''} ")
+    line = of + (f'at most {shown}, by the catalogue' if found['is_limit']
+                 else f'about {shown}, as in earlier runs')
+    if found['exceeds_limit']:
+        line += (f"; limits.minutes ends the run after "
+                 f"{view.duration(found['limit'])}, what is being written "
+                 'then goes on; next: raise limits.minutes of the profile')
+    return [line]
+
+
 def exit_code(doc: Document, detailed: bool = False) -> int:
     """The exit code of a plan: that of a run with the same options.
 
     :param detailed: whether changes have a code of their own
         (``--detailed-exitcode``).
     :returns: 0; 1 for changes, if they have one; 3 if a run would be
-        refused; 4 if values that it needs could not be read.
+        refused; 4 if values that it needs could not be read, or another run
+        is using the BMC.
     """
-    if doc.get('blocked') or (doc['refused'] and not doc.get('undecided')):
+    blocked = doc.get('blocked') or ()
+    if any(one.get('class') != 'transient' for one in blocked) or (
+            doc['refused'] and not doc.get('undecided')):
         return 3
-    if doc['refused']:
+    if blocked or doc['refused']:
         return 4
     changes = bool(doc['stages'] or doc.get('fallback'))
     return int(detailed and changes)
@@ -162,7 +184,8 @@ def _item_rows(action: str, items: Iterable[Document]) -> list[PlanRow]:
 
 def _refused_rows(doc: Document) -> list[PlanRow]:
     """What stands in the way of any run, and the refused items."""
-    return [*(PlanRow(None, 'refused', ['node'], one['item'],
+    return [*(PlanRow(None, 'refused', [one.get('device', 'node')],
+                      one['item'],
                       note=f"{one['reason']}; next: {one['next']}")
               for one in doc.get('blocked') or ()),
             *(PlanRow(None, 'refused', [i['device']], i['name'], i['seen'],

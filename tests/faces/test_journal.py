@@ -24,6 +24,7 @@ from unittest import mock
 
 import pytest
 
+from ironic_accel.faces.cli import bmc_lock
 from ironic_accel.faces.cli import journal
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
@@ -110,14 +111,14 @@ def test_a_failed_save_keeps_the_last_journal(tmp_path: pathlib.Path) -> None:
 
 
 def test_one_run_at_a_time_writes_to_a_url() -> None:
-    with journal.hold_url('https://bmc'):
+    with bmc_lock.hold_url('https://bmc'):
         for url in ('https://bmc', 'https://bmc:443'):
             with (pytest.raises(AccelError, match='another run'),
-                  journal.hold_url(url)):
+                  bmc_lock.hold_url(url)):
                 raise AssertionError('held twice')
-        with journal.hold_url('https://bmc:8443'):
+        with bmc_lock.hold_url('https://bmc:8443'):
             pass
-    with journal.hold_url('https://bmc'):
+    with bmc_lock.hold_url('https://bmc'):
         pass
 
 
@@ -126,11 +127,11 @@ def test_one_run_at_a_time_writes_to_a_url() -> None:
     BmcIdentity('https://192.0.2.1', SYSTEM + '0', UUID, None, None, ())])
 def test_one_run_at_a_time_writes_to_a_bmc_whatever_its_name(
         other: BmcIdentity) -> None:
-    with (journal.hold_bmc(NODE),
+    with (bmc_lock.hold_bmc(NODE),
           pytest.raises(AccelError, match=r'another run.*UUID'),
-          journal.hold_bmc(other)):
+          bmc_lock.hold_bmc(other)):
         raise AssertionError('held twice')
-    with journal.hold_bmc(other):
+    with bmc_lock.hold_bmc(other):
         pass
 
 
@@ -138,20 +139,20 @@ def test_systems_of_a_bmc_without_its_own_uuid_share_a_lock() -> None:
     one = BmcIdentity('http://a', SYSTEM, None, OTHER, None, (OTHER, UUID))
     two = BmcIdentity('http://b', SYSTEM + '0', None, UUID, None,
                       (OTHER, UUID))
-    with (journal.hold_bmc(one), pytest.raises(AccelError),
-          journal.hold_bmc(two)):
+    with (bmc_lock.hold_bmc(one), pytest.raises(AccelError),
+          bmc_lock.hold_bmc(two)):
         raise AssertionError('held twice')
 
 
 def test_bmcs_whose_boards_have_the_same_uuid_are_locked_apart() -> None:
     other = dataclasses.replace(NODE, service=OTHER)
-    with journal.hold_bmc(NODE), journal.hold_bmc(other):
+    with bmc_lock.hold_bmc(NODE), bmc_lock.hold_bmc(other):
         pass
 
 
 def test_bmcs_without_a_uuid_are_locked_by_url_alone() -> None:
-    with (journal.hold_bmc(BmcIdentity('http://a', SYSTEM)),
-          journal.hold_bmc(BmcIdentity('http://b', SYSTEM))):
+    with (bmc_lock.hold_bmc(BmcIdentity('http://a', SYSTEM)),
+          bmc_lock.hold_bmc(BmcIdentity('http://b', SYSTEM))):
         pass
 
 

@@ -15,14 +15,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import fcntl
 import functools
 import http.server
+import os
 import pathlib
 import threading
 from typing import Any
 
 import pytest
 
+from ironic_accel.faces.cli import bmc_lock
+from ironic_accel.faces.cli import journal
+from ironic_accel.faces.cli import step_times
+from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from tests.faces.conftest import Boot
 from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile
@@ -273,3 +279,90 @@ def test_the_plan_comes_before_the_first_write(
     assert said.err.index('8 writes (4 device resets)') < said.err.index(
         'set mig on')
     assert '4: gpu-1324521000001 .. gpu-1324521000004' in said.err
+
+
+@pytest.mark.parametrize('is_same_name', [True, False])
+def test_the_lock_of_another_run_is_in_the_plan(
+        boot: Boot, run: Run, tmp_path: pathlib.Path, is_same_name: bool
+        ) -> None:
+    machine = boot('pcie-a100')
+    path = mode_profile(tmp_path)
+    holds = bmc_lock.hold_url(machine.url) if is_same_name else (
+        bmc_lock.hold_bmc(identity_of(machine)))
+    with holds:
+        planned, applied = both(run, machine, path, ALLOWED)
+        text = run('plan', '--bmc', machine.url, '--profile', path, ALLOWED)
+    assert (planned.code, applied.code, text.code) == (4, 4, 4)
+    one, = planned.document['blocked']
+    assert one['reason'] == applied.document['error']['summary']
+    assert one['next'] == applied.document['error']['next']
+    assert f': process {os.getpid()} on ' in one['reason']
+    # The plan itself is there, for the time after that run.
+    assert planned.document['counts']['writes'] == 8
+    assert 'refused: another run of ironic-accel is using the BMC' in text.out
+    assert untouched(machine)
+    assert run('plan', '--bmc', machine.url, '--profile', path, ALLOWED
+               ).code == 0
+
+
+def test_a_plan_keeps_and_creates_no_lock(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    machine = boot('pcie-a100')
+    assert run('plan', '--bmc', machine.url, '--profile',
+               mode_profile(tmp_path), ALLOWED).code == 0
+    assert not (tmp_path / 'state').exists()
+
+
+def test_a_run_waits_while_a_plan_looks_at_the_lock() -> None:
+    with bmc_lock.hold_url('http://bmc'):
+        pass
+    path, = pathlib.Path(journal.default_folder()).glob('bmc-*.lock')
+    with path.open(encoding='utf-8') as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        timer = threading.Timer(0.2, fcntl.flock, (file, fcntl.LOCK_UN))
+        timer.start()
+        with bmc_lock.hold_url('http://bmc'):
+            timer.join()
+
+
+def test_a_bmc_that_another_run_restarts_is_in_use(
+        run: Run, tmp_path: pathlib.Path) -> None:
+    url = 'http://127.0.0.1:1'
+    words = ('plan', '--bmc', url, '--profile', mode_profile(tmp_path),
+             '--json')
+    with bmc_lock.hold_url(url):
+        said = run(*words)
+    assert said.code == 4
+    assert 'another run' in said.document['error']['summary']
+    assert 'another run' not in run(*words).err
+
+
+def identity_of(machine: Machine) -> BmcIdentity:
+    """What identifies the BMC of a machine, whatever it is called."""
+    service = machine.box.documents.see('/redfish/v1')
+    assert service is not None
+    uuid = service['UUID'].lower()
+    return BmcIdentity('http://another-name', '/S', uuid, None, None, ())
+
+
+def test_a_run_that_takes_longer_than_its_limit_is_foreseen(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine, path = boot('hgx-h100'), profile()
+    words = ('--bmc', machine.url, '--profile', path, ALLOWED)
+    assert run('apply', *words, *QUICK).code == 0
+    for _ in range(5):
+        step_times.save(dict.fromkeys(step_times.load(), 3000.0))
+    again = boot('hgx-h100')
+    words = ('--bmc', again.url, *words[2:])
+    said = run('plan', *words)
+    assert said.code == 0
+    line = ('it takes about 3 h 20 min, as in earlier runs; limits.minutes '
+            'ends the run after 2 h')
+    assert line in said.out
+    document = run('plan', *words, '--json').document
+    assert document['duration'] == {
+        'seconds': 12000.0, 'steps': 4, 'unknown': 0, 'is_limit': False,
+        'limit': 7200, 'exceeds_limit': True}
+    # Before the first write, too.
+    applied = run('apply', *words, *QUICK)
+    assert applied.err.index(line) < applied.err.index('step 1/4')

@@ -37,6 +37,7 @@ from ironic_accel.conductor.operation import backends
 from ironic_accel.conductor.operation import context
 from ironic_accel.converge import advance as converge
 from ironic_accel.converge import forecast
+from ironic_accel.converge.forecast import Duration
 from ironic_accel.converge import image_check
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.model import carry_over
@@ -93,18 +94,21 @@ class NodePlan:
     :ivar age: of the inventory, in seconds.
     :ivar refused: what the step refuses whatever a new inventory shows.
     :ivar not_checked: what the plan could not take into account.
+    :ivar duration: how long the step may take; None if it begins nothing.
     """
 
     plan: Plan
     age: float
     refused: tuple[Refusal, ...]
     not_checked: tuple[str, ...]
+    duration: Duration | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The document of the plan."""
         return {**self.plan.to_dict(),
                 'undecided': bool(self.plan.refused) and not self.refused,
-                'not_checked': list(self.not_checked)}
+                'not_checked': list(self.not_checked),
+                'duration': self.duration and self.duration.to_dict()}
 
 
 def make(task: Any, request: Request) -> NodePlan | None:
@@ -148,7 +152,12 @@ def make(task: Any, request: Request) -> NodePlan | None:
         certain += checked.refused
     not_checked += [f'image {i.name}: it is still being fetched'
                     for i in missing]
-    return NodePlan(checked, age, tuple(certain), tuple(not_checked))
+    # Only the catalogue tells the times of steps on a conductor.
+    steps = [*forecast.steps(checked, seen, catalogue.catalogue())]
+    return NodePlan(
+        checked, age, tuple(certain), tuple(not_checked),
+        None if checked.refused or not steps else forecast.duration(
+            steps, {}, 60 * profile.limits.minutes))
 
 
 def _as_seen(task: Any, stored: Stored, request: Request

@@ -39,6 +39,7 @@ from ironic_accel.conductor.operation.context import End
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import node_journal
+from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.operation import update_followup
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge import advance as converge
@@ -258,6 +259,7 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
     """A plan's refusals in one detail: the first, and how many more."""
     first = plan.refused[0]
     more = len(plan.refused) - 1
+    command = step_end.command(ctx.node, ctx.operation, 'plan')
     summary = f'refused, nothing was changed: {first.reason}'
     if ctx.operation.why:
         summary += f' ({ctx.operation.why})'
@@ -271,10 +273,7 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
         device=first.item.device or None, component=first.item.name or None,
         expected=None if first.expected is None else str(first.expected),
         seen=None if first.seen is None else str(first.seen),
-        todo=f'baremetal accelerator plan {ctx.node.uuid} lists all refusals'
-        if ctx.operation.inline else
-        f'baremetal accelerator plan {ctx.node.uuid} --profile '
-        f'{ctx.operation.profile} lists all refusals')
+        todo=None if command is None else f'all refusals: {command}')
 
 
 def _reset(ctx: Context, outcome: Reset, record: Record) -> None:

@@ -47,7 +47,7 @@ LOG = log.getLogger(__name__)
 _FAULTS = {'clean': faults.CLEAN_FAILURE, 'service': faults.SERVICE_FAILURE}
 
 #: The steps that ``baremetal accelerator apply`` requests, and its option.
-_APPLY = {'apply_profile': '', 'apply_profile_in_band': ' --via agent'}
+_APPLY = {'apply_profile': '', 'apply_profile_in_band': '--via agent'}
 
 #: The types of the entries that Ironic's own handlers write.
 _EVENTS = {'clean': states.CLEANING, 'deploy': states.DEPLOYING,
@@ -93,19 +93,41 @@ def untouched(node: Any, current: Operation) -> bool:
                 or current.restore == states.POWER_ON)
 
 
+def command(node: Any, current: Operation, verb: str) -> str | None:
+    """The command that plans or applies the profile of a step again.
+
+    It has the options with which the step was requested. A profile that was
+    given inline came from a file whose name nobody knows here.
+
+    :param verb: ``plan`` or ``apply``.
+    :returns: None for a step that ``baremetal accelerator`` does not request.
+    """
+    if current.work != 'apply' or not current.profile or (
+            current.step not in _APPLY):
+        return None
+    step = getattr(node, operation.STEP_FIELDS.get(current.kind, ''), None)
+    args = (step or {}).get('args') or {}
+    name = 'FILE' if current.inline else current.profile
+    words = [f'baremetal accelerator {verb} {node.uuid} --profile {name}',
+             *filter(None, [_APPLY[current.step]])]
+    if args.get('max_activation'):
+        words.append(f"--max-activation {args['max_activation']}")
+    if current.disruption:
+        words.append('--allow-disruption')
+    made = ' '.join(words)
+    return (f'{made} (FILE: the one with profile {current.profile})'
+            if current.inline else made)
+
+
 def next_commands(node: Any, current: Operation, nothing: bool) -> str:
     """The commands after a failure, in their order.
 
     :param nothing: whether nothing was begun (``untouched``).
     """
     uuid = node.uuid
-    again = 'run the step again'
     if current.kind == 'idle':
         return f'baremetal accelerator refresh {uuid}'
-    if current.work == 'apply' and current.profile and not current.inline \
-            and current.step in _APPLY:
-        again = (f'baremetal accelerator apply {uuid} --profile '
-                 f'{current.profile}{_APPLY[current.step]}')
+    again = command(node, current, 'apply') or 'run the step again'
     commands = [f'baremetal accelerator history {uuid} --failed']
     if current.kind == 'deploy':
         return commands[0]

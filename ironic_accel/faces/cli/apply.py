@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
 import sys
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 from ironic_accel.converge import outcome
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import plan as plan_command
+from ironic_accel.faces import command_line
 from ironic_accel.faces import deprecation
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Profile
@@ -72,9 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from ironic_accel.faces.cli import bmcs
     if args.bmc_file is not None and not args.yes:
         raise BadInput('--yes: required with --bmc-file; see the plans '
-                       'first: ironic-accel plan --bmc-file '
-                       f'{shlex.quote(args.bmc_file)} --profile '
-                       f'{shlex.quote(str(args.profile))}')
+                       f'first: {_plan_command(args)}')
     plan_command.check_several(args)
     profile = plan_command.profile_of(args)
     # Handle SIGTERM like Ctrl-C: the journal is complete at any time.
@@ -83,6 +81,13 @@ def run(args: argparse.Namespace) -> int:
         return bmcs.run(args, lambda one: _work(one, profile), _show)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _plan_command(args: argparse.Namespace) -> str:
+    """The command that shows what this one would do."""
+    parser = argparse.ArgumentParser()
+    plan_command.add_arguments(parser)
+    return command_line.shown('ironic-accel plan', parser, args)
 
 
 def _work(args: argparse.Namespace, profile: Profile

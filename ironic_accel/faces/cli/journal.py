@@ -14,21 +14,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import posixpath
 import re
+import shlex
 import tempfile
 from typing import Any
-from urllib import parse
 
 from ironic_accel.bounded import files
 from ironic_accel.model import errors
@@ -64,13 +62,13 @@ def default_path(identity: BmcIdentity) -> str:
     """
     known = [name for name in (identity.service, identity.uuid) if name] or [
         identity.url]
-    return os.path.join(default_folder(), _named(
+    return os.path.join(default_folder(), named(
         f"{known[0].rpartition('//')[2]} "
         f'{posixpath.basename(identity.system)}',
         ' '.join((*known, identity.serial or '', identity.system)), 'json'))
 
 
-def _named(shown: str, key: str, ending: str) -> str:
+def named(shown: str, key: str, ending: str) -> str:
     """A unique file name that begins with a readable text."""
     words = re.sub('[^A-Za-z0-9.]+', '-', shown).strip('-')
     digest = hashlib.sha256(key.encode()).hexdigest()[:8]
@@ -81,54 +79,6 @@ def same_url(one: str, other: str) -> bool:
     """Whether two URLs have the same scheme, host and port."""
     return one == other or (origin.of(one) is not None
                             and origin.of(one) == origin.of(other))
-
-
-@contextlib.contextmanager
-def hold_url(bmc: str) -> Generator[None, None, None]:
-    """Lock the URL of a BMC, before the BMC has responded.
-
-    Both the URL as it was given, as earlier versions do, and without the
-    default port of its scheme are locked.
-
-    :raises: AccelError if another run holds a lock.
-    """
-    parts = parse.urlsplit(bmc)
-    default = ':80' if parts.scheme == 'http' else ':443'
-    with contextlib.ExitStack() as stack:
-        for url in sorted({bmc, bmc.removesuffix(default)}):
-            stack.enter_context(_locked(
-                _named(url.partition('//')[2], url, 'lock'), bmc))
-        yield
-
-
-@contextlib.contextmanager
-def hold_bmc(identity: BmcIdentity) -> Generator[None, None, None]:
-    """Lock a BMC against other runs of this user on this host.
-
-    Each UUID is locked: one of them may be missing in another run.
-
-    :raises: AccelError if another run holds a lock.
-    """
-    with contextlib.ExitStack() as stack:
-        for name in sorted(identity.names):
-            stack.enter_context(_locked(
-                f'uuid-{name}.lock', f'{identity.url} (UUID {name})'))
-        yield
-
-
-@contextlib.contextmanager
-def _locked(name: str, bmc: str) -> Generator[None, None, None]:
-    os.makedirs(default_folder(), mode=0o700, exist_ok=True)
-    path = os.path.join(default_folder(), name)
-    with open(path, 'a', encoding='ascii') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise errors.AccelError(
-                f'another run of ironic-accel is using the BMC {bmc}',
-                error_class=errors.ErrorClass.TRANSIENT,
-                todo='wait until it ends, then run again') from None
-        yield
 
 
 @dataclasses.dataclass
@@ -159,6 +109,13 @@ class FileJournal:
     changes: history.Changes = ()
     _loaded: str | None = None
     _saved: Record | None = None
+
+    @property
+    def history_command(self) -> str:
+        """The command that prints the failures of this System."""
+        return 'ironic-accel history --failed ' + (
+            f'--bmc {shlex.quote(self.identity.url)}' if self.is_default
+            else f'--journal {shlex.quote(self.path)}')
 
     def load(self) -> Record | None:
         """The record that the last run saved, or None.

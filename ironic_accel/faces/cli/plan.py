@@ -26,6 +26,7 @@ from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import deprecation
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.profile import Profile
 
 
@@ -109,16 +110,25 @@ def check_several(args: argparse.Namespace) -> None:
 
 def _work(args: argparse.Namespace, profile: Profile
           ) -> tuple[dict[str, Any], int]:
+    from ironic_accel.faces.cli import bmc_lock
     from ironic_accel.faces.cli import planning
     from ironic_accel.faces.cli import session
     from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
     from ironic_accel.model import serialization
-    with (
-        image_serving_options.Served(args, bmc_options.url(args)) as images,
-        session.opened(args, images.uri) as opened,
-    ):
-        planned = planning.make(args, profile, opened)
+    bmc = bmc_options.url(args)
+    try:
+        with (
+            image_serving_options.Served(args, bmc) as images,
+            session.opened(args, images.uri) as opened,
+        ):
+            planned = planning.make(args, profile, opened)
+    except Unreachable as exc:
+        # Another run may be restarting it.
+        in_use = bmc_lock.in_use(bmc)
+        if in_use is None:
+            raise
+        raise in_use from exc
     doc = planned.to_dict()
     for line in view.unready_lines(
             serialization.inventory_to_dict(planned.inventory)):
@@ -133,6 +143,8 @@ def _show(doc: dict[str, Any], args: argparse.Namespace) -> None:
     from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
     print(plan_view.headline(doc))
+    for line in plan_view.notes(doc):
+        print(line)
     table = plan_view.table(doc)
     if table.rows:
         view.write(table, sys.stdout)

@@ -27,15 +27,19 @@ from typing import Any
 
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import forecast
+from ironic_accel.converge.forecast import Duration
 from ironic_accel.converge import image_check
 from ironic_accel.converge.ports import Fetching
+from ironic_accel.faces.cli import bmc_lock
 from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import session
+from ironic_accel.faces.cli import step_times
 from ironic_accel.faces.cli import workers
 from ironic_accel.faces import plan_view
 from ironic_accel import images
+from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
@@ -57,11 +61,17 @@ class Planned:
 
     :ivar hint: what the plan would be if resets of the host were allowed;
         None if they are, or if that changes nothing.
+    :ivar in_use: the error with which a run would end now, because another
+        one is using the BMC; or None.
+    :ivar duration: how long the run would take; None if it would begin
+        nothing.
     """
 
     plan: Plan
     inventory: Inventory
     hint: str | None = None
+    in_use: bmc_lock.InUse | None = None
+    duration: Duration | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The document of the plan.
@@ -69,7 +79,12 @@ class Planned:
         ``not_checked`` is empty: everything was read, and the images were
         fetched.
         """
-        return {**self.plan.to_dict(), 'not_checked': []}
+        blocked = [] if self.in_use is None else [{
+            'device': 'system', 'item': 'lock', 'class': 'transient',
+            'reason': self.in_use.detail.summary,
+            'next': self.in_use.detail.todo}]
+        return {**self.plan.to_dict(), 'not_checked': [], 'blocked': blocked,
+                'duration': self.duration and self.duration.to_dict()}
 
 
 @contextlib.contextmanager
@@ -93,16 +108,34 @@ def _image_cache(args: argparse.Namespace) -> str:
     return os.path.join(base, 'ironic-accel', 'images')
 
 
-def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
-    """The record to start with; an interrupted run keeps its limits."""
+def begin(profile: Profile, earlier: Record | None, now: float,
+          is_running: bool = False) -> Record:
+    """The record to start with; an interrupted run keeps its limits.
+
+    :param is_running: whether the earlier run is not interrupted: it is
+        still in progress.
+    """
     if (earlier is not None and earlier.digest == profile.digest
             and now < earlier.deadline):
-        messages.say(
-            f'continuing the interrupted run of profile {profile.name}: '
-            f'{earlier.progress or "nothing started"}'
-        )
+        if not is_running:
+            messages.say(
+                f'continuing the interrupted run of profile {profile.name}: '
+                f'{earlier.progress or "nothing started"}')
         return earlier
     return loop.begin(profile, earlier, now)
+
+
+def duration(plan: Plan, seen: Inventory, catalog: Catalog, record: Record,
+             now: float) -> Duration | None:
+    """How long a plan takes by earlier runs and the catalogue.
+
+    None if there is nothing to do.
+    """
+    steps = [*forecast.steps(plan, seen, catalog)]
+    if plan.refused or not steps:
+        return None
+    return forecast.duration(steps, step_times.load(),
+                             max(round(record.deadline - now), 0))
 
 
 def make(args: argparse.Namespace, profile: Profile,
@@ -110,17 +143,22 @@ def make(args: argparse.Namespace, profile: Profile,
     """Plan what ``apply`` with the same options would do now.
 
     :raises: AccelError if the host is off or its inventory is not complete,
-        so that nobody can tell.
+        so that nobody can tell; InUse if that is so while another run is
+        using the BMC.
     """
+    in_use = bmc_lock.in_use(opened.bmc, opened.identity)
     journal = journal_mod.of(opened.identity, args.journal)
     earlier = journal.load()
     allowed = consent.limited(args, profile, opened, journal, earlier)
-    record = begin(allowed, earlier, journal.time.now())
+    record = begin(allowed, earlier, journal.time.now(), in_use is not None)
     inventory = opened.settled()
     if inventory.host == 'off':
         off = forecast.while_off(inventory, allowed, record)
         if off.refused:
-            return Planned(off, inventory)
+            return Planned(off, inventory, in_use=in_use)
+    if in_use is not None and not (
+            inventory.complete and inventory.host == 'on'):
+        raise in_use
     _check_complete(inventory)
     plan = opened.plan(inventory, allowed, record)
     with image_store(args) as store:
@@ -132,7 +170,8 @@ def make(args: argparse.Namespace, profile: Profile,
         if not more.refused:
             hint = ('with --allow-disruption: '
                     + plan_view.headline(more.to_dict()))
-    return Planned(plan, inventory, hint)
+    return Planned(plan, inventory, hint, in_use, duration(
+        plan, inventory, opened.catalog, record, journal.time.now()))
 
 
 def _check_complete(inventory: Inventory) -> None:

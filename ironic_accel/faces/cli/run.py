@@ -42,6 +42,7 @@ from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.converge.ports import Pace
 from ironic_accel.converge import write_watch
+from ironic_accel.faces.cli import bmc_lock
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
@@ -78,11 +79,11 @@ def apply(args: argparse.Namespace, profile: Profile) -> dict[str, Any]:
     pace = _pace(args.poll_interval)
     with contextlib.ExitStack() as stack:
         bmc = bmc_options.url(args)
-        stack.enter_context(journal_mod.hold_url(bmc))
+        stack.enter_context(bmc_lock.hold_url(bmc))
         serving = stack.enter_context(image_serving_options.Served(args, bmc))
         opened = stack.enter_context(_reached(
             args, serving, profile, pace))
-        stack.enter_context(journal_mod.hold_bmc(opened.identity))
+        stack.enter_context(bmc_lock.hold_bmc(opened.identity))
         journal = journal_mod.of(opened.identity, args.journal)
         earlier = journal.load()
         allowed = consent.limited(args, profile, opened, journal, earlier)
@@ -255,8 +256,11 @@ class CommandRun:
             return
         self.plan = self.opened.plan(seen, self.profile, record)
         self.progress.plan(self.plan, seen)
-        doc = self.plan.to_dict()
-        messages.say(plan_view.headline(doc))
+        found = planning.duration(self.plan, seen, self.opened.catalog,
+                                  record, self.journal.time.now())
+        doc = {**self.plan.to_dict(), 'duration': found and found.to_dict()}
+        for line in (plan_view.headline(doc), *plan_view.notes(doc)):
+            messages.say(line)
         if doc['stages'] and not messages.is_about_one():
             messages.say(view.shown(plan_view.table(doc), sys.stderr))
 
@@ -316,9 +320,15 @@ class CommandRun:
             self.plan = (consent.explained(outcome.plan) if self.limited
                          else outcome.plan)
             return self._document('refused')
-        error = _with_history(outcome.error)
+        error = self._with_history(outcome.error)
         messages.error(word(error))
         return self._document('failed', error)
+
+    def _with_history(self, detail: Detail) -> Detail:
+        """A failure of a run, and where the user finds what was written."""
+        return dataclasses.replace(detail, todo='; '.join(filter(None, (
+            detail.todo, f'{self.journal.history_command} lists what was '
+            'written'))))
 
     def _remember_times(self) -> None:
         try:
@@ -382,9 +392,3 @@ class CommandRun:
         # core busy.
         workers.sleep(max(until - self.journal.time.now(), 0.01))
 
-
-def _with_history(detail: Detail) -> Detail:
-    """A failure of a run, and where the user finds what was written."""
-    return dataclasses.replace(detail, todo='; '.join(filter(None, (
-        detail.todo,
-        'ironic-accel history --failed lists what was written'))))

@@ -20,40 +20,23 @@ catalogue. Without any of them no remaining time is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Mapping
 import dataclasses
 import time
 
+from ironic_accel.converge import forecast
+from ironic_accel.converge.forecast import Step
 from ironic_accel.faces import board
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import step_times
 from ironic_accel.faces import view
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import plan as plan_module
-from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.record import Record
 
 #: Percentages of a BMC from which a remaining time is derived: 100 may be
 #: reported long before the end.
 _FROM, _TO = 5, 99
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """A planned step.
-
-    :ivar key: by which it is found in the record: that of the action, or
-        the reset.
-    :ivar name: what it is on any system of that kind, for its duration.
-    :ivar longest: seconds that it may take by the catalogue, or None.
-    """
-
-    key: str
-    name: str
-    longest: float | None = None
 
 
 @dataclasses.dataclass
@@ -89,7 +72,7 @@ class RunProgress:
 
     def plan(self, plan: Plan, seen: Inventory) -> None:
         """Take the steps from the plan."""
-        self._steps = [*_steps(plan, seen, self.catalog)]
+        self._steps = [*forecast.steps(plan, seen, self.catalog)]
 
     def update(self, record: Record, summary: str,
                percent: int | None = None) -> None:
@@ -220,52 +203,11 @@ class RunProgress:
             self._taken[name] = self.times[name] = seconds
 
 
-#: The key of the copy to the fallback slots.
-_COPY = 'copy'
-
-
 def _mark(record: Record) -> tuple[str, float] | None:
     """The key of the step that a record is in, and when it began."""
     intent = record.intent
     if intent is not None:
         return intent.key or str(intent.activation), intent.since
     if record.committed is not None:
-        return _COPY, record.committed
+        return forecast.COPY, record.committed
     return None
-
-
-def _steps(plan: Plan, seen: Inventory, catalog: Catalog) -> Iterator[Step]:
-    products = {d.id: d.product or d.model or d.kind for d in seen.devices}
-    for stage in plan.stages:
-        for action in stage.actions:
-            yield Step(plan_module.action_key(action),
-                       _named(action, products),
-                       _longest(action, seen, catalog))
-        if stage.reset.is_host_reset:
-            yield Step(str(stage.reset), ' '.join((
-                'reset', stage.reset, *sorted(set(products.values())))))
-    if plan.fallback:
-        yield Step(_COPY, ' '.join((_COPY, *sorted(
-            {products.get(c.item.device, '') for c in plan.fallback}))))
-
-
-def _named(action: Action, products: Mapping[str, str]) -> str:
-    """What an action does, and to which products."""
-    return ' '.join((
-        action.verb, *sorted({i.name for i in action.items}), *sorted(
-            {products.get(i.device, '') for i in action.items})))
-
-
-def _longest(action: Action, seen: Inventory, catalog: Catalog
-             ) -> float | None:
-    """Seconds that an update may take by the catalogue, or None."""
-    if action.verb != 'update':
-        return None
-    found = []
-    for item in action.items:
-        dev = next((d for d in seen.devices if d.id == item.device), None)
-        facts = None if dev is None else catalog.component(
-            dev.kind, item.name, dev.product, dev.vendor)
-        found.append(None if facts is None else facts.longest)
-    known = [seconds for seconds in found if seconds is not None]
-    return max(known) if known and len(known) == len(found) else None

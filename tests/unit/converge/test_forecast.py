@@ -156,3 +156,28 @@ def test_the_images_of_a_refused_plan_are_not_asked_for() -> None:
     plan, _ = checked(images, foresee(box, Record(attempts={ITEM: 9})), box)
     assert images.asked == 0
     assert 'attempts' in plan.refused[0].reason
+
+
+def test_the_duration_is_that_of_the_steps_of_which_it_is_known() -> None:
+    steps = [forecast.Step('a', 'update bfb', 4800.0),
+             forecast.Step('b', 'update bfb again', 4800.0),
+             forecast.Step('warm-reboot', 'reset')]
+    by_catalogue = forecast.duration(steps, {}, 7200.0)
+    assert by_catalogue == forecast.Duration(9600.0, 3, 1, True, 7200.0)
+    assert by_catalogue.to_dict()['exceeds_limit'] is True
+    # What was seen counts more than a limit.
+    seen = forecast.duration(
+        steps, {'update bfb': 60.0, 'update bfb again': 60.0, 'reset': 30.0},
+        7200.0)
+    assert seen == forecast.Duration(150.0, 3, 0, False, 7200.0)
+    assert seen.to_dict()['exceeds_limit'] is False
+    unknown = forecast.duration(steps[2:], {}, 0.0)
+    assert unknown == forecast.Duration(None, 1, 1, False, 0.0)
+    assert unknown.to_dict()['exceeds_limit'] is False
+
+
+def test_the_steps_are_the_writes_and_the_host_resets() -> None:
+    box = one()
+    names = [s.name for s in forecast.steps(
+        foresee(box), box.observe(), Catalogue())]
+    assert [name.split()[0] for name in names] == ['update', 'reset']

@@ -29,12 +29,17 @@ from importlib import metadata
 import io
 import pathlib
 import re
+import shlex
 from typing import Any
 from unittest import mock
 
 import pytest
 
 from ironic_accel.faces.cli import main as command
+from ironic_accel.faces.cli import plan as plan_command
+from ironic_accel.faces import command_line
+from ironic_accel.faces.osc.commands import plan as plan_module
+from ironic_accel.faces.osc.commands import profile as profile_module
 
 ROOT = pathlib.Path(__file__).parents[3] / 'ironic_accel'
 #: What stands for a value.
@@ -95,6 +100,8 @@ def check(tool: str, words: list[str]) -> str | None:
             *(_CHOICES.get(word, word) for word in words)]
     if line[:4] == ['baremetal', 'node', 'power', VALUE]:
         line[3] = 'off'
+    if line[:3] == ['baremetal', 'accelerator', VALUE]:
+        line[2] = 'apply'
     name = max((n for n in parsers() if tuple(line[:len(n)]) == n),
                key=len, default=None)
     if name is None:
@@ -105,6 +112,9 @@ def check(tool: str, words: list[str]) -> str | None:
     if not given:
         # It is mentioned, and not given to be run.
         return None
+    if name[-1] in ('plan', 'apply') and '--profile' not in given:
+        # It would plan the baseline of the node, or nothing.
+        return f'without --profile: {" ".join(line)}'
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -147,6 +157,9 @@ def test_the_messages_name_commands_of_all_tools() -> None:
 @pytest.mark.parametrize('line', [
     'baremetal accelerator burn VALUE',
     'baremetal accelerator unlock VALUE',
+    'baremetal accelerator plan VALUE',
+    'baremetal accelerator plan VALUE --via agent',
+    'ironic-accel plan --bmc-file VALUE',
     'baremetal accelerator refresh VALUE --no-such',
     'baremetal node maintenance unset',
     'ironic-accel history --no-such'])
@@ -158,3 +171,48 @@ def test_a_wrong_command_is_found(line: str) -> None:
         assert wrong is None
     else:
         assert wrong is not None
+
+
+#: For each command that names another one: its words, and the options of the
+#: other one that have to be the same.
+NAMED = [
+    (('ironic-accel', 'apply'), ('ironic-accel', 'plan'), line)
+    for line in (
+        '--bmc-file rack1 --profile p.yaml',
+        "--bmc-file 'rack 1' --profile p.yaml --name x --allow-disruption "
+        '--max-activation none --user root --password-file f --ca ca.pem '
+        '--system 1 --max-in-flight 3 --warm-up 0 --allow-unreadable '
+        '/redfish/v1/a --allow-unreadable /redfish/v1/b --catalogue c '
+        '--image-cache i --image-ca j '
+        '--image-address h --keep-going --poll-interval 1',
+        '--bmc https://bmc --profile p.yaml --insecure --journal j')
+] + [
+    (('baremetal', 'accelerator', 'apply'),
+     ('baremetal', 'accelerator', 'plan'), line)
+    for line in (
+        'VALUE --profile p', 'VALUE --profile ./p.yaml --name x --via agent '
+        '--service --max-activation none --allow-disruption --wait 5 --yes',
+        'VALUE --profile p --clean -f json -c Node')]
+
+
+@pytest.mark.parametrize('command_name, other, line', NAMED)
+def test_a_command_that_is_named_has_the_options_of_the_present_one(
+        command_name: tuple[str, ...], other: tuple[str, ...], line: str
+        ) -> None:
+    given = parsers()[command_name].parse_args(shlex.split(line))
+    named = argparse.ArgumentParser()
+    if other[0] == 'ironic-accel':
+        plan_command.add_arguments(named)
+        nodes = []
+    else:
+        profile_module.add_profile(named)
+        plan_module.add_step_options(named)
+        nodes = ['VALUE']
+    text = command_line.shown(' '.join(other), named, given, *nodes)
+    words = shlex.split(text)
+    assert words[:len(other)] == [*other]
+    parsed = vars(parsers()[other].parse_args(words[len(other):]))
+    ours = {action.dest for action in named._actions} - {'help'}
+    assert {'profile'} <= ours
+    assert {name: parsed[name] for name in ours} == {
+        name: vars(given)[name] for name in ours}

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import sys
 from typing import Any
 
+from ironic_accel.faces import command_line
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import plan as plan_module
@@ -74,8 +75,9 @@ class Apply(base.Lister):
         refused = [j for j in jobs if j.refused is not None]
         if refused:
             self.status = base.REFUSED
-            return COLUMNS, [row_refused(j) if j in refused
-                             else row(parallel.NodeRun(j)) for j in jobs]
+            return COLUMNS, [
+                row_refused(j, self._plan_command(j.ref, parsed_args))
+                if j in refused else row(parallel.NodeRun(j)) for j in jobs]
         self._show_plans()
         if not self._agreed(parsed_args, [job.ref for job in jobs]):
             self.say('declined; nothing was started')
@@ -120,9 +122,19 @@ class Apply(base.Lister):
                      'runs')
             return job
         job.planned(plan, via)
-        self.say(f'node {ref}: {plan_view.headline(plan)}')
+        for line in (plan_view.headline(plan), *plan_view.notes(plan)):
+            self.say(f'node {ref}: {line}')
         self._plans.append((ref, plan))
         return job
+
+    def _plan_command(self, ref: str, args: argparse.Namespace) -> str:
+        """The command that shows what is refused on a node."""
+        # Without the options of the output.
+        parser = argparse.ArgumentParser()
+        profile_module.add_profile(parser)
+        plan_module.add_step_options(parser)
+        return command_line.shown('baremetal accelerator plan', parser, args,
+                                  ref)
 
     def _show_plans(self) -> None:
         """Print the plans; nodes with the same one share a table."""
@@ -212,14 +224,16 @@ def row(run: parallel.NodeRun) -> tuple[Any, ...]:
         found.get('writes'), found.get('resets'), found.get('proved'), note)
 
 
-def row_refused(job: ApplyJob) -> tuple[Any, ...]:
-    """The row of a node for which the plan is refused."""
+def row_refused(job: ApplyJob, command: str) -> tuple[Any, ...]:
+    """The row of a node for which the plan is refused.
+
+    :param command: the one that shows all that is refused.
+    """
     first, *more = job.refused or ()
     text = f"{first['device']} {first['name']}: {first['reason']}"
     if first['expected'] is not None or first['seen'] is not None:
         text += (f" (expected {view.value(first['expected'])}, seen "
                  f"{view.value(first['seen'])})")
     if more:
-        text += (f'; {len(more)} more, see: baremetal accelerator plan '
-                 f'{job.ref}')
+        text += f'; {len(more)} more, see: {command}'
     return formatters.row(job.ref, job.kind, 'refused', None, 0, 0, None, text)

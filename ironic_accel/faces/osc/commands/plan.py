@@ -126,12 +126,18 @@ def step_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def notes(answer: Document, node: Document, ref: str) -> list[str]:
     """What has to be known of a plan besides its table, a line each."""
-    found = []
+    found = plan_view.notes(answer['plan'])
     limit = answer.get('limit') or {}
     if limit.get('why'):
         found.append(f"resets up to {limit['activation']}: {limit['why']}")
     if answer.get('stopped') and not answer['plan'].get('blocked'):
         found.append(f"no operation is started: {answer['stopped']}")
+    locked = api.readable(node, 'reservation')
+    if locked and not answer['plan'].get('blocked'):
+        found.append(
+            f'node {ref} is locked by conductor {locked} for another request '
+            'at the moment: apply waits for the lock some seconds, and starts '
+            'nothing if it stays; next: run it again then')
     if node['provision_state'] == 'available':
         found.append(f'node {ref} is available; next: use apply --wait, '
                      'which manages, cleans and provides it')

@@ -135,13 +135,25 @@ def test_the_provision_state_shows_whether_an_operation_has_ended(
      'accelerator apply UUID --profile p --via agent'),
     ({'kind': 'service', 'inline': True}, False,
      'baremetal accelerator history UUID --failed, then baremetal node '
-     'maintenance unset UUID, then run the step again'),
+     'maintenance unset UUID, then baremetal accelerator apply UUID '
+     '--profile FILE (FILE: the one with profile p)'),
+    ({'kind': 'service', 'disruption': True}, True,
+     'baremetal accelerator history UUID --failed, then baremetal '
+     'accelerator apply UUID --profile p --max-activation warm-reboot '
+     '--allow-disruption'),
+    ({'kind': 'clean', 'work': 'reset', 'step': 'reset_devices'}, False,
+     'baremetal accelerator history UUID --failed, then baremetal node '
+     'maintenance unset UUID, then baremetal node manage UUID, then '
+     'run the step again'),
     ({'kind': 'deploy'}, False,
      'baremetal accelerator history UUID --failed')])
 def test_a_failure_names_the_commands_to_run_next(
         stage: Stage, values: dict[str, Any], nothing: bool, expected: str
         ) -> None:
     node = stage.make_node()
+    if 'disruption' in values:
+        node.service_step = {'step': 'apply_profile', 'args': {
+            'max_activation': 'warm-reboot', 'allow_disruption': True}}
     current = operation.Operation(**{
         'step': 'apply_profile', 'profile': 'p', **values})
     assert step_end.next_commands(node, current, nothing) == (

@@ -190,6 +190,31 @@ def test_plan_says_what_it_could_not_check(make_cloud: MakeCloud) -> None:
     assert 'node one is available; next: use apply --wait' in told.err
 
 
+def test_the_lock_of_another_request_is_a_note(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one', reservation='conductor-7')
+    planning(cloud, {**PLAN, 'blocked': []})
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on')
+    assert told.status == 0
+    assert ('node one is locked by conductor conductor-7 for another request '
+            'at the moment') in told.err
+
+
+def test_a_plan_and_an_apply_say_how_long_it_takes(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, {**PLAN, 'blocked': [], 'duration': {
+        'seconds': 4800.0, 'steps': 2, 'unknown': 1, 'is_limit': True,
+        'limit': 1800, 'exceeds_limit': True}})
+    for command in ('plan', 'apply'):
+        told = run(cloud, command, 'one', '--profile', 'ecc-on')
+        assert told.status == 0
+        assert ('1 of 2 steps takes at most 1 h 20 min, by the catalogue; '
+                'limits.minutes ends the run after 30 min') in told.err
+
+
 def test_what_stands_in_the_way_is_a_row(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
