@@ -23,7 +23,7 @@ from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import first_boot_step
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.faces.cli import main as cli
-from ironic_accel.faces.cli import templates
+from ironic_accel.model import step_templates as templates
 from ironic_accel import samples
 
 TWO = """\

@@ -289,6 +289,49 @@ def _out(shell: Shell, ironic: ironic_api.IronicApi,
     assert told.status == 1
 
 
+def test_a_template_and_a_runbook_are_created_once(
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
+    shell = Shell(lab)
+    one = machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
+                  str(stage.SCALE), name='gpu-3')
+    file = lab.profiles / 'ecc-off.yaml'
+    file.write_text(ECC_OFF)
+    made = ('template', '/v1/deploy_templates', 'CUSTOM_ACCEL_CAN_ECC_OFF'), (
+        'runbook', '/v1/runbooks', 'accel-ecc-off')
+    try:
+        for verb, path, name in made:
+            line = f'baremetal accelerator {verb} create ecc-off -f json'
+            told = shell.run(f'{line} --dry-run')
+            assert (told.status, told.data['outcome']) == (
+                0, 'would be created'), told
+            assert name not in [o['name'] for o in ironic.get(path)[
+                path.rpartition('/')[2]]]
+            told = shell.run(line)
+            assert (told.status, told.data['outcome']) == (0, 'created'), told
+            first = ironic.get(f'{path}/{name}')
+            assert first['uuid'] == told.data['uuid']
+            assert [s['args'] for s in first['steps']] == [
+                {'profile': 'ecc-off'}]
+            told = shell.run(f'{line} --replace')
+            assert (told.status, told.data['outcome']) == (
+                0, 'unchanged'), told
+            assert ironic.get(f'{path}/{name}') == first
+            told = shell.run(f'{line} --via agent')
+            assert (told.status, told.data['outcome']) == (3, 'differs'), told
+            assert ironic.get(f'{path}/{name}') == first
+            told = shell.run(f'{line} --via agent --replace')
+            assert (told.status, told.data['outcome']) == (0, 'replaced'), told
+            assert [s['step'] for s in ironic.get(f'{path}/{name}')[
+                'steps']] == ['apply_profile_in_band']
+        assert ironic.get('/v1/runbooks/accel-ecc-off/traits') == {
+            'traits': ['CUSTOM_ACCEL_CAN_ECC_OFF']}
+        assert ironic.node(one.uuid)['provision_state'] == 'enroll'
+    finally:
+        file.unlink()
+        for _, path, name in made:
+            ironic.delete(f'{path}/{name}')
+
+
 def test_a_conductor_may_be_upgraded(
         lab: Lab, ironic: ironic_api.IronicApi) -> None:
     done = subprocess.run(

@@ -26,6 +26,7 @@ from ironic.drivers import base
 from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.drivers import activation_limit
@@ -45,6 +46,8 @@ from ironic_accel.conductor.publication import release
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model import loader
 from ironic_accel.model import serialization
+from ironic_accel.model import step_templates
+from ironic_accel.redfish.inventory import modes
 
 LOG = log.getLogger(__name__)
 
@@ -146,13 +149,21 @@ class Passthru:
                    description='The site profiles of the conductor that '
                                'manages the node, with their digests.')
     def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """The site profiles of this conductor."""
-        return {'conductor': CONF.host,
-                'writes': flash_guard.writes_allowed(), 'profiles': [
-            {'digest': p.digest, 'profile': loader.normalise(p),
-             'products': {g.name: list(g.products) for g in p.groups
-                          if g.products is not None}}
-            for _, p in sorted(profiles.site_profiles().all().items())]}
+        """The site profiles of this conductor, and what it publishes by."""
+        known, settable = catalogue.catalogue(), modes.names()
+        options = CONF.accelerator
+        return {
+            'conductor': CONF.host, 'writes': flash_guard.writes_allowed(),
+            'traits': {
+                'pci': list(options.pci_traits),
+                'verification_max_age': options.verification_max_age,
+                'baseline_profile': options.baseline_profile},
+            'profiles': [{
+                'digest': p.digest, 'profile': loader.normalise(p),
+                'products': {g.name: list(g.products) for g in p.groups
+                             if g.products is not None},
+                'steps': step_templates.needs(p, known, settable).to_dict()}
+                for _, p in sorted(profiles.site_profiles().all().items())]}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
                    description='Remove the accelerator traits, firmware '

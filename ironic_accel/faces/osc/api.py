@@ -119,6 +119,51 @@ class Ironic:
             self._client.node.set_maintenance(
                 ref, on, maint_reason=why or None)
 
+    def deploy_template(self, name: str) -> dict[str, Any]:
+        """A deploy template by name.
+
+        :raises: Missing if there is none.
+        """
+        with errors.worded(f'read deploy template {name}'):
+            return dict(self._client.deploy_template.get(name).to_dict())
+
+    def create_deploy_template(self, body: Document) -> dict[str, Any]:
+        """Create a deploy template."""
+        with errors.worded(f"create deploy template {body['name']}"):
+            return dict(self._client.deploy_template.create(**body).to_dict())
+
+    def update_deploy_template(self, name: str,
+                               changes: Sequence[Document]) -> None:
+        """Change fields of a deploy template in one request."""
+        with errors.worded(f'change deploy template {name}'):
+            self._client.deploy_template.update(name, list(changes))
+
+    def runbook(self, name: str) -> dict[str, Any]:
+        """A runbook by name, with its traits (API 1.112).
+
+        :raises: Missing if there is none.
+        """
+        with errors.worded(f'read runbook {name}'):
+            # This checks the version of the API, too.
+            traits = list(self._client.runbook.get_traits(name))
+            return {**self._client.runbook.get(name).to_dict(),
+                    'traits': traits}
+
+    def create_runbook(self, body: Document) -> dict[str, Any]:
+        """Create a runbook, which has no traits yet."""
+        with errors.worded(f"create runbook {body['name']}"):
+            return dict(self._client.runbook.create(**body).to_dict())
+
+    def update_runbook(self, name: str, changes: Sequence[Document]) -> None:
+        """Change fields of a runbook in one request."""
+        with errors.worded(f'change runbook {name}'):
+            self._client.runbook.update(name, list(changes))
+
+    def add_runbook_trait(self, name: str, trait: str) -> None:
+        """Let a runbook be used for nodes with a trait."""
+        with errors.worded(f'add trait {trait} to runbook {name}'):
+            self._client.runbook.add_trait(name, trait)
+
     def hardware_types(self) -> set[str]:
         """The hardware types of all active conductors."""
         with errors.worded('list the drivers'):

@@ -130,16 +130,8 @@ class ProfileShow(base.ShowOne):
         chosen = profile(parsed_args)
         hosts: tuple[str, ...] = ()
         if isinstance(chosen, str):
-            found = site_profiles(self.ironic)
-            found.check(chosen, '<profile>')
-            versions = [v for v in found.versions if v[0].name == chosen]
-            if len(versions) > 1:
-                raise CommandError(
-                    f'profile {chosen} differs between conductors: '
-                    + '; '.join(f"{p.digest} on {', '.join(on)}"
-                                for p, on in versions)
-                    + '; next: give all conductors the same file')
-            one, hosts = versions[0]
+            one, hosts = site_profiles(self.ironic).single(
+                chosen, '<profile>')
         else:
             one = loader.load_data(chosen, inline=False)
         doc = loader.normalise(one)

@@ -26,6 +26,7 @@ from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
+from ironic_accel.model.step_templates import StepNeeds
 
 Document = Mapping[str, Any]
 
@@ -39,12 +40,19 @@ class FleetProfiles:
     :ivar answered: the conductors that told their profiles.
     :ivar denied: what could not be read, a sentence each.
     :ivar stopped: conductors on which writes are disabled.
+    :ivar steps: what the steps of each profile depend on, by name and digest;
+        conductors of earlier releases do not report it.
+    :ivar options: by which each conductor publishes traits; the same holds
+        for them.
     """
 
     versions: tuple[tuple[Profile, tuple[str, ...]], ...] = ()
     answered: frozenset[str] = frozenset()
     denied: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    steps: Mapping[tuple[str, str], StepNeeds] = dataclasses.field(
+        default_factory=dict)
+    options: Mapping[str, Document] = dataclasses.field(default_factory=dict)
 
     @property
     def agreed(self) -> dict[str, Profile]:
@@ -59,6 +67,23 @@ class FleetProfiles:
         host = str(node.get('conductor'))
         return next((p for p, hosts in self.versions
                      if p.name == name and host in hosts), None)
+
+    def single(self, name: str, option: str,
+               ) -> tuple[Profile, tuple[str, ...]]:
+        """The one profile of a name, and the conductors that have it.
+
+        :param option: what the name was given by.
+        :raises: CommandError if there is none, or if conductors differ.
+        """
+        self.check(name, option)
+        found = [v for v in self.versions if v[0].name == name]
+        if len(found) > 1:
+            raise CommandError(
+                f'profile {name} differs between conductors: '
+                + '; '.join(f"{p.digest} on {', '.join(on)}"
+                            for p, on in found)
+                + '; next: give all conductors the same file')
+        return found[0]
 
     def check(self, name: str, option: str = '--profile') -> None:
         """Check that a conductor has a profile.
@@ -95,6 +120,8 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
     found: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
     denied: list[str] = []
     stopped: list[str] = []
+    steps: dict[tuple[str, str], StepNeeds] = {}
+    options: dict[str, Document] = {}
     answered: set[str] = set()
     for conductor, uuid in asked.items():
         try:
@@ -108,6 +135,8 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
                 break
             continue
         answered.add(conductor)
+        if isinstance(answer.get('traits'), Mapping):
+            options[conductor] = answer['traits']
         for one in site:
             try:
                 profile = loader.load_data(one['profile'], inline=False)
@@ -121,6 +150,9 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
                 profile = profile.selecting({
                     group: names for group, names in products.items()
                     if isinstance(names, list)})
+            wants = StepNeeds.from_dict(one.get('steps'))
+            if wants is not None:
+                steps.setdefault((profile.name, one['digest']), wants)
             found.setdefault(
                 (profile.name, one['digest']),
                 (dataclasses.replace(profile, digest=one['digest']), []),
@@ -128,4 +160,4 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
     return FleetProfiles(
         tuple((profile, tuple(hosts)) for _, (profile, hosts) in sorted(
             found.items(), key=lambda x: x[0])), frozenset(answered),
-        tuple(denied), tuple(stopped))
+        tuple(denied), tuple(stopped), steps, options)

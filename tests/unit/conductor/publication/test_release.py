@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import json
 import pathlib
 from typing import Any
 from unittest import mock
@@ -26,6 +27,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
@@ -203,6 +205,28 @@ def test_conductor_lists_its_profiles(
             sample.profile(sample.mode_profile('ecc', ecc='enabled')),
             sample.profile())]
     assert [p['products'] for p in told['profiles']] == [{}, {}]
+    assert [p['steps'] for p in told['profiles']] == [
+        {'agent': False, 'volatile': []}] * 2
+    assert told['traits'] == {
+        'pci': [], 'verification_max_age': CONF.accelerator
+        .verification_max_age, 'baseline_profile': None}
+    json.dumps(told)
+
+
+@pytest.mark.parametrize(('kind', 'modes', 'agent', 'volatile'), [
+    ('gpu', {'mig': 'enabled', 'ecc': 'enabled'}, False, []),
+    ('nic', {'vf-limit': 8}, True, []),
+    ('crypto', {'services': ['sym', 'asym']}, True, [['all', 'services']])])
+def test_a_conductor_knows_what_the_steps_of_a_profile_depend_on(
+        make_node: Make, acquire: Make, profiles: pathlib.Path, kind: str,
+        modes: dict[str, Any], agent: bool, volatile: list[Any]) -> None:
+    task = acquire(make_node(), shared=True)
+    (profiles / 'x.yaml').write_text(json.dumps({
+        'profile': 1, 'name': 'x', 'devices': {'all': {
+            'match': {'kind': kind}, 'modes': modes}}}))
+    [told] = task.driver.vendor.accel_profiles(
+        task, http_method='GET')['profiles']
+    assert told['steps'] == {'agent': agent, 'volatile': volatile}
 
 
 def test_conductor_lists_the_products_that_a_profile_selects(

@@ -65,6 +65,9 @@ class Cloud:
             = lambda node, body: None
         self.on_read: Callable[[dict[str, Any]], None] = lambda node: None
         self.refuse: dict[str, Answer] = {}
+        #: Deploy templates and runbooks by path, then by name.
+        self.objects: dict[str, dict[str, dict[str, Any]]] = {
+            'deploy_templates': {}, 'runbooks': {}}
         self.url = ''
 
     def add(self, name: str, **fields: Any) -> dict[str, Any]:
@@ -99,6 +102,10 @@ class Cloud:
         if path.rstrip('/') in ('/v1/nodes/detail', '/v1/nodes'):
             return 200, {'nodes': [self._shown(n)
                                    for n in self.nodes.values()]}
+        found = re.fullmatch(
+            r'/v1/(deploy_templates|runbooks)(?:/([^/]+))?(/traits.*)?', path)
+        if found:
+            return self._object(verb, found[1], found[2], found[3], body)
         found = re.fullmatch(r'/v1/nodes/([^/]+)(?:/(.*))?', path)
         if not found:
             return error(404, f'{path} is not there')
@@ -106,6 +113,30 @@ class Cloud:
             if found[1] in (node['uuid'], node['name']):
                 return self._node(verb, node, found[2] or '', body)
         return error(404, f'Node {found[1]} could not be found.')
+
+    def _object(self, verb: str, kind: str, name: str | None,
+                rest: str | None, body: Json) -> Answer:
+        """Deploy templates and runbooks, as far as the commands use them."""
+        if 'passthru' not in self.may:
+            return denied(f'baremetal:{kind[:-1]}:get')
+        there = self.objects[kind]
+        if verb == 'POST':
+            if body['name'] in there:
+                return error(409, f"{body['name']} already exists.")
+            there[body['name']] = {
+                **body, 'uuid': f'00000000-0000-4000-9000-{len(there):012}',
+                **({'traits': []} if kind == 'runbooks' else {})}
+            return 201, there[body['name']]
+        if name not in there:
+            return error(404, f'{kind[:-1]} {name} could not be found.')
+        one = there[name]
+        if verb == 'PATCH':
+            for change in body:
+                _patch(one, change)
+        elif verb == 'PUT':
+            one['traits'].append(str(rest).rpartition('/')[2])
+            return 204, None
+        return 200, {'traits': one['traits']} if rest else one
 
     def _node(self, verb: str, node: dict[str, Any], rest: str,
               body: Json) -> Answer:

@@ -61,7 +61,7 @@ def test_every_command_is_registered() -> None:
         'adopt', 'apply', 'audit', 'disable', 'enable', 'evidence',
         'history', 'hold', 'list', 'plan', 'profile_explain',
         'profile_list', 'profile_show', 'profile_validate', 'progress',
-        'refresh', 'release', 'report', 'show', 'traits', 'unhold',
-        'unlock'}
+        'refresh', 'release', 'report', 'runbook_create', 'show',
+        'template_create', 'traits', 'unhold', 'unlock'}
     for point in found.values():
         assert point.load().__doc__

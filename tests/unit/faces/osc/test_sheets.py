@@ -57,7 +57,9 @@ LINES: dict[str, tuple[str, ...]] = {
     'progress': ('progress', 'gpu-a'),
     'refresh': ('refresh', 'gpu-a'),
     'report': ('report', '--profile', 'h100-new'),
+    'runbook_create': ('runbook', 'create', 'h100-new'),
     'show': ('show', 'gpu-a', 'gpu-0'),
+    'template_create': ('template', 'create', 'h100-new', '--dry-run'),
     'traits': ('traits', 'gpu-a', '--all'),
     'unhold': ('unhold', 'gpu-a', *WHY),
     'unlock': ('unlock', 'gpu-a', *WHY, '--yes'),
@@ -118,7 +120,8 @@ def cloud(make_cloud: MakeCloud, tmp_path: Any) -> Cloud:
             'conductor': 'one', 'writes': True, 'profiles': [{
                 'digest': sample.profile(sample.profile_data()).digest,
                 'profile': loader.normalise(
-                    sample.profile(sample.profile_data()))}]},
+                    sample.profile(sample.profile_data())),
+                'steps': {'agent': False, 'volatile': []}}]},
         'accel_hold': {'reason': 'x'}, 'accel_unhold': {'reason': 'x'},
         'accel_unlock': {'was': guard}}
     made.passthru.update({

@@ -1,0 +1,150 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Deploy templates and runbooks that apply a site profile.
+
+The name of a deploy template is a trait: if the flavor of a server requires
+``CUSTOM_ACCEL_CAN_X``, profile X is applied to its node during deployment. A
+runbook does the same by cleaning, and can be used for automated cleaning.
+
+The bodies are those of ``POST /v1/deploy_templates`` and ``POST
+/v1/runbooks`` (ironic/api/controllers/v1/deploy_template.py, runbook.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.profile import Profile
+from ironic_accel.model import traits
+
+#: Before Ironic boots the agent (100, ironic/drivers/modules/agent.py): an
+#: out-of-band step does not need the agent, and may reset the host.
+OUT_OF_BAND_PRIORITY = 150
+#: While the agent runs: before and after the image is written (80).
+IN_BAND_PRIORITY = 90
+FIRST_BOOT_PRIORITY = 70
+#: The transports by which a step can be requested.
+TRANSPORTS = ('redfish', 'agent')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepNeeds:
+    """What the steps of a profile depend on besides the profile itself.
+
+    Only a conductor knows: by its catalogue and its vendor plug-ins.
+
+    :ivar agent: whether it has firmware or modes that no BMC can write.
+    :ivar volatile: its modes that do not survive a reboot on any selected
+        product, with their group.
+    """
+
+    agent: bool
+    volatile: frozenset[tuple[str, str]] = frozenset()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document; ``from_dict`` reads it back."""
+        return {'agent': self.agent,
+                'volatile': [list(one) for one in sorted(self.volatile)]}
+
+    @classmethod
+    def from_dict(cls, doc: Any) -> StepNeeds | None:
+        """Read the document of a conductor; None for anything else."""
+        if not isinstance(doc, Mapping) or not isinstance(
+                doc.get('agent'), bool):
+            return None
+        volatile = doc.get('volatile')
+        if not isinstance(volatile, list) or not all(
+                isinstance(one, list) and len(one) == 2
+                and all(isinstance(name, str) for name in one)
+                for one in volatile):
+            return None
+        return cls(doc['agent'], frozenset((g, m) for g, m in volatile))
+
+
+def needs(profile: Profile, known: Catalog,
+          settable: Collection[str]) -> StepNeeds:
+    """What the steps of a profile depend on.
+
+    :param settable: names of the modes that can be set over Redfish.
+    """
+    agent = any(set(group.modes) - set(settable)
+                or any(known.is_in_band(name) for name in group.firmware)
+                for group in profile.groups)
+    return StepNeeds(agent, frozenset(
+        (group.name, name) for group in profile.groups
+        for name in group.modes for kind in group.match.get('kind', ())
+        if all((facts := known.mode(kind, name, product)) is not None
+               and facts.persistent is False
+               for product in group.products or (None,))))
+
+
+def document(profile: Profile, wants: StepNeeds,
+             via: str | None = None) -> dict[str, Any]:
+    """The deploy template and the runbook of a profile.
+
+    ``deploy_template`` is null and ``runbook_traits`` is empty for a profile
+    that is not offered: no node gets its CAN trait.
+
+    :param via: one of ``TRANSPORTS``; None to select what the profile needs.
+    """
+    agent = wants.agent if via is None else via == 'agent'
+    return {
+        'name': profile.name, 'digest': profile.digest,
+        'deploy_template': _deploy_template(profile, wants, agent),
+        'runbook': _runbook(profile, agent),
+        'runbook_traits': ([traits.can_trait(profile)] if profile.offered
+                           else [])}
+
+
+def _deploy_template(profile: Profile, wants: StepNeeds,
+                     agent: bool) -> dict[str, Any] | None:
+    """The deploy template of an offered profile, else None.
+
+    Modes that do not survive a reboot are set by a unit in the instance, if
+    the profile allows that. The others are set before the image is written.
+    """
+    if not profile.offered:
+        return None
+    volatile = (wants.volatile if 'first_boot' in profile.allow
+                else frozenset())
+    steps = []
+    if _all(profile) - volatile or not volatile:
+        steps.append({
+            **_step(profile, agent), 'priority':
+                IN_BAND_PRIORITY if agent else OUT_OF_BAND_PRIORITY})
+    if volatile:
+        steps.append({**_step(profile), 'step': 'deliver_first_boot',
+                      'priority': FIRST_BOOT_PRIORITY})
+    return {'name': traits.can_trait(profile), 'steps': steps}
+
+
+def _all(profile: Profile) -> frozenset[tuple[str, str]]:
+    """The components and modes that a profile declares, with their group."""
+    return frozenset((group.name, name) for group in profile.groups
+                     for name in (*group.firmware, *group.modes))
+
+
+def _runbook(profile: Profile, agent: bool) -> dict[str, Any]:
+    """The runbook; it boots a ramdisk only for the agent."""
+    return {'name': f'accel-{profile.name}', 'disable_ramdisk': not agent,
+            'steps': [{**_step(profile, agent), 'order': 1}]}
+
+
+def _step(profile: Profile, agent: bool = False) -> dict[str, Any]:
+    return {'interface': 'vendor',
+            'step': 'apply_profile_in_band' if agent else 'apply_profile',
+            'args': {'profile': profile.name}}

@@ -1,0 +1,229 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator template create`` and ``runbook create``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import pathlib
+from typing import Any
+
+import pytest
+
+from ironic_accel.model import loader
+from tests import commands
+from tests.unit.faces.osc.cloud import Cloud
+from tests.unit.faces.osc.operations import run
+
+MakeCloud = Callable[..., Cloud]
+
+STEP = {'interface': 'vendor', 'step': 'apply_profile',
+        'args': {'profile': 'ecc-on'}}
+TEMPLATE = {'name': 'CUSTOM_ACCEL_CAN_ECC_ON',
+            'steps': [{**STEP, 'priority': 150}]}
+RUNBOOK = {'name': 'accel-ecc-on', 'disable_ramdisk': True,
+           'steps': [{**STEP, 'order': 1}]}
+CAN = 'CUSTOM_ACCEL_CAN_ECC_ON'
+KINDS = pytest.mark.parametrize(('verb', 'kind', 'name'), [
+    ('template', 'deploy_templates', CAN),
+    ('runbook', 'runbooks', 'accel-ecc-on')])
+
+
+def site(make_cloud: MakeCloud, *modes: str, steps: Any = None,
+         offered: bool = True) -> Cloud:
+    """A conductor for each value of ECC that its profile sets."""
+    cloud = make_cloud()
+    for value in modes or ('enabled',):
+        cloud.add(f'n-{value}', conductor=value)
+
+    def answer(node: dict[str, Any], body: Any) -> Any:
+        doc = {'profile': 1, 'name': 'ecc-on', 'offered': offered,
+               'devices': {'gpus': {'match': {'kind': 'gpu'}, 'modes': {
+                   'ecc': node['conductor']}}}}
+        return 200, {'conductor': node['conductor'], 'profiles': [{
+            'digest': loader.load_data(doc).digest, 'profile': doc,
+            'steps': {'agent': False, 'volatile': []}
+            if steps is None else steps}]}
+    cloud.passthru['accel_profiles'] = answer
+    return cloud
+
+
+def changes(cloud: Cloud) -> list[tuple[str, str]]:
+    """The calls that changed a deploy template or runbook."""
+    return [(verb, path) for verb, path, _ in cloud.asked
+            if 'vendor_passthru' not in path]
+
+
+def test_a_template_is_named_after_the_trait(make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud)
+    told = run(cloud, 'template', 'create', 'ecc-on', '-f', 'json')
+    assert told.status == 0, told
+    made = cloud.objects['deploy_templates'][CAN]
+    assert {k: made[k] for k in TEMPLATE} == TEMPLATE
+    assert (told.data['outcome'], told.data['uuid']) == (
+        'created', made['uuid'])
+    assert told.data['steps'] == TEMPLATE['steps']
+
+
+def test_a_runbook_has_the_trait(make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud)
+    told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
+    assert told.status == 0, told
+    made = cloud.objects['runbooks']['accel-ecc-on']
+    assert {k: made[k] for k in RUNBOOK} == RUNBOOK
+    assert (made['traits'], told.data['traits']) == ([CAN], [CAN])
+
+
+@KINDS
+def test_a_second_run_changes_nothing(make_cloud: MakeCloud, verb: str,
+                                      kind: str, name: str) -> None:
+    cloud = site(make_cloud)
+    assert run(cloud, verb, 'create', 'ecc-on').status == 0
+    # As the API may return it: texts, other fields, more traits.
+    step = cloud.objects[kind][name]['steps'][0]
+    for field in ('priority', 'order'):
+        if field in step:
+            step[field] = str(step[field])
+    cloud.objects[kind][name].update(extra={'rack': 7}, links=[])
+    cloud.objects[kind][name].setdefault('traits', []).append('CUSTOM_MORE')
+    before = changes(cloud)
+    told = run(cloud, verb, 'create', 'ecc-on', '--replace', '-f', 'json')
+    assert (told.status, told.data['outcome']) == (0, 'unchanged'), told
+    assert (told.data['differences'], changes(cloud)) == ([], before)
+
+
+@KINDS
+def test_what_differs_is_shown_and_changed_by_replace_alone(
+        make_cloud: MakeCloud, verb: str, kind: str, name: str) -> None:
+    cloud = site(make_cloud)
+    assert run(cloud, verb, 'create', 'ecc-on').status == 0
+    there = cloud.objects[kind][name]
+    wanted = {k: there[k] for k in there if k not in ('extra', 'traits')}
+    there.update(extra={'rack': 7}, steps=[
+        {**there['steps'][0], 'step': 'apply_baseline', 'args': {}}])
+    if kind == 'runbooks':
+        there.update(disable_ramdisk=False, traits=['CUSTOM_MORE'])
+    before = changes(cloud)
+    told = run(cloud, verb, 'create', 'ecc-on', '-f', 'json')
+    assert (told.status, told.data['outcome']) == (3, 'differs'), told
+    text = ' '.join(told.data['differences'])
+    assert 'vendor.apply_baseline' in text
+    assert 'vendor.apply_profile profile ecc-on' in text
+    if kind == 'runbooks':
+        assert 'disable_ramdisk: no, expected yes' in text
+        assert f'traits: CUSTOM_MORE, expected also {CAN}' in text
+    assert '--replace' in told.err
+    for words in (('--dry-run',), ('--dry-run', '--replace')):
+        told = run(cloud, verb, 'create', 'ecc-on', *words, '-f', 'json')
+        assert told.status == (0 if '--replace' in words else 3)
+    assert (told.data['outcome'], changes(cloud)) == (
+        'would be replaced', before)
+    told = run(cloud, verb, 'create', 'ecc-on', '--replace', '-f', 'json')
+    assert (told.status, told.data['outcome']) == (0, 'replaced'), told
+    assert {k: there[k] for k in wanted} == wanted
+    assert there['extra'] == {'rack': 7}
+    if kind == 'runbooks':
+        assert there['traits'] == ['CUSTOM_MORE', CAN]
+
+
+@KINDS
+def test_a_dry_run_shows_the_body_and_creates_nothing(
+        make_cloud: MakeCloud, verb: str, kind: str, name: str) -> None:
+    cloud = site(make_cloud)
+    told = run(cloud, verb, 'create', 'ecc-on', '--dry-run')
+    assert told.status == 0, told
+    assert 'would be created' in told.out
+    assert 'vendor.apply_profile profile ecc-on' in told.out
+    assert (cloud.objects[kind], changes(cloud)) == ({}, [])
+
+
+def test_the_conductor_tells_what_the_steps_need(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud, steps={'agent': True, 'volatile': []})
+    told = run(cloud, 'template', 'create', 'ecc-on', '-f', 'json')
+    assert [(s['step'], s['priority']) for s in told.data['steps']] == [
+        ('apply_profile_in_band', 90)]
+    told = run(cloud, 'runbook', 'create', 'ecc-on', '--via', 'redfish',
+               '-f', 'json')
+    assert (told.data['steps'][0]['step'], told.data['disable_ramdisk']) == (
+        'apply_profile', True)
+
+
+@pytest.mark.parametrize('steps', [
+    {}, [], {'agent': 'yes'}, {'agent': True, 'volatile': [['a']]},
+    {'agent': True, 'volatile': None}])
+def test_a_conductor_that_does_not_report_it_is_named(
+        make_cloud: MakeCloud, steps: Any) -> None:
+    cloud = site(make_cloud, steps=steps)
+    told = run(cloud, 'template', 'create', 'ecc-on')
+    assert told.status == 1
+    assert 'earlier release' in told.err
+    assert changes(cloud) == []
+
+
+def test_a_profile_that_is_not_offered_has_no_template(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud, offered=False)
+    told = run(cloud, 'template', 'create', 'ecc-on')
+    assert told.status == 1
+    assert 'ecc-on is not offered' in told.err
+    assert 'offered: true' in told.err
+    told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
+    assert (told.status, told.data['traits']) == (0, [])
+    assert 'baremetal runbook trait add accel-ecc-on' in told.err
+
+
+@pytest.mark.parametrize(('profile', 'text'), [
+    ('no-such', "<profile>: 'no-such' is not a site profile"),
+    ('ecc-on', 'differs between conductors'),
+    ('./ecc-on.yaml', 'expected the name of a site profile')])
+def test_a_profile_that_cannot_be_named_is_an_error(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path, profile: str,
+        text: str) -> None:
+    cloud = site(make_cloud, 'enabled', 'disabled')
+    told = run(cloud, 'runbook', 'create', profile)
+    assert told.status == 1
+    assert text in told.err
+    assert changes(cloud) == []
+
+
+def test_an_api_without_traits_of_runbooks_is_named(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud)
+    told = commands.run(cloud.url, '--os-baremetal-api-version', '1.111',
+                        'accelerator', 'runbook', 'create', 'ecc-on')
+    assert told.status == 1
+    assert '1.112' in told.err
+    assert changes(cloud) == []
+
+
+def test_a_runbook_without_its_trait_is_completed_by_replace(
+        make_cloud: MakeCloud) -> None:
+    """The client was killed between the two requests."""
+    cloud = site(make_cloud)
+    cloud.refuse['PUT'] = 500, 'the database is gone'
+    assert run(cloud, 'runbook', 'create', 'ecc-on').status == 1
+    cloud.refuse.clear()
+    told = run(cloud, 'runbook', 'create', 'ecc-on')
+    assert told.status == 3
+    told = run(cloud, 'runbook', 'create', 'ecc-on', '--replace')
+    assert told.status == 0
+    assert cloud.objects['runbooks']['accel-ecc-on']['traits'] == [CAN]
+
+
+def test_the_caller_may_not_write_templates(make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud)
+    cloud.refuse['deploy_templates'] = 403, 'denied'
+    told = run(cloud, 'template', 'create', 'ecc-on')
+    assert told.status == 1
+    assert 'not permitted to read deploy template' in told.err
