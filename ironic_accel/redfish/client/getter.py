@@ -62,12 +62,27 @@ class Failure:
     answer: str
 
 
+@dataclasses.dataclass(slots=True)
+class _Progress:
+    """What counts in one inventory.
+
+    :ivar until: monotonic seconds at which it has to end.
+    :ivar requests: number of requests so far.
+    :ivar failed: failed connections in a row.
+    :ivar let_in: whether the BMC has returned a protected resource.
+    """
+
+    until: float
+    requests: int = 0
+    failed: int = 0
+    let_in: bool = False
+
+
 class Getter:
     """Reads resources of a BMC.
 
     :param connector: a sushy connector.
     :param settings: the limits.
-    :ivar requests: number of requests since ``begin``.
     """
 
     def __init__(self, connector: session.Connector,
@@ -76,7 +91,8 @@ class Getter:
         self._address = session.address(connector)
         self._settings = settings
         self._etags: dict[str, tuple[str, Doc]] = {}
-        self.begin()
+        self._progress = _Progress(
+            time.monotonic() + settings.inventory_timeout)
 
     @property
     def options(self) -> access_failures.OptionNames:
@@ -84,11 +100,14 @@ class Getter:
         return session.options(self._connector)
 
     def begin(self) -> None:
-        """Reset the counters: a new inventory starts."""
-        self.requests = 0
-        self._gone = 0
-        self._let_in = False
-        self._until = time.monotonic() + self._settings.inventory_timeout
+        """Count anew: a new inventory starts."""
+        self._progress = _Progress(
+            time.monotonic() + self._settings.inventory_timeout)
+
+    @property
+    def requests(self) -> int:
+        """The number of requests since ``begin``."""
+        return self._progress.requests
 
     def ask(self, uri: str, target: str, steady: bool) -> Doc | Failure:
         """One GET.
@@ -101,7 +120,7 @@ class Getter:
         :raises: Unreachable if the BMC does not respond any more, or if the
             inventory takes too long: the worker is needed elsewhere.
         """
-        left = self._until - time.monotonic()
+        left = self._progress.until - time.monotonic()
         if left <= 0:
             raise Unreachable(
                 'the inventory of the BMC took longer than '
@@ -112,13 +131,13 @@ class Getter:
         if self.requests >= self._settings.request_limit:
             return Failure(0, 'not read: the inventory has already made '
                            f'{self.requests} requests')
-        self.requests += 1
+        self._progress.requests += 1
         kept = self._etags.get(uri) if steady else None
         headers = {'If-None-Match': kept[0]} if kept else None
         try:
             response = self._send(target, headers, left)
         except exceptions.HTTPError as error:
-            self._gone = 0
+            self._progress.failed = 0
             self._check_access(uri, error)
             return Failure(error.status_code or 0, _describe_status(error))
         except exceptions.SushyError as error:
@@ -149,12 +168,10 @@ class Getter:
     def _take(self, uri: str, target: str, response: Any,
               kept: tuple[str, Doc] | None) -> Doc | Failure:
         """The document in a response, within the limits."""
+        self._progress.failed = 0
+        self._progress.let_in |= uri != ROOT
         if response.status_code == 304 and kept:
-            self._gone = 0
-            self._let_in = self._let_in or uri != ROOT
             return kept[1]
-        self._gone = 0
-        self._let_in = self._let_in or uri != ROOT
         status = response.status_code
         try:
             doc = strict_json.parse_object(response.content,
@@ -179,10 +196,10 @@ class Getter:
 
         :raises: Unreachable; NoAccess at once.
         """
-        self._gone += 1
+        self._progress.failed += 1
         why = session.cause(
             self._connector, error, self._settings.read_timeout)
-        if self._gone >= _GONE_AFTER or uri == ROOT or why.lasting:
+        if self._progress.failed >= _GONE_AFTER or uri == ROOT or why.lasting:
             raise session.failure(self._connector, error,
                                   self._settings.read_timeout)
         return Failure(0, why.words)
@@ -204,7 +221,7 @@ class Getter:
         if error.status_code != 401:
             return
         if isinstance(error, LoginRejected) or uri == ROOT or (
-                not self._let_in):
+                not self._progress.let_in):
             raise access_failures.rejected(
                 where, names, 401, str(error.code),
                 session.sends_credentials(self._connector)) from error

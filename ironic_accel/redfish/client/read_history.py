@@ -75,18 +75,15 @@ class ReadHistory:
 
     :param clock: monotonic seconds; ``time.monotonic``.
     :param wall: epoch seconds; ``time.time``.
+    :ivar now: the clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None,
                  wall: Callable[[], float] | None = None) -> None:
-        self._clock = clock
-        self._wall = wall
+        self.now = clock or time.monotonic
+        self._wall = wall or time.time
         self._lock = threading.Lock()
         self._bmcs: OrderedDict[str, _Bmc] = OrderedDict()
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._clock() if self._clock else time.monotonic()
 
     def _of(self, bmc: str) -> _Bmc:
         found = self._bmcs.get(bmc)
@@ -107,8 +104,7 @@ class ReadHistory:
         """
         with self._lock:
             known = self._of(bmc).since
-            first = known.setdefault(
-                uri, self._wall() if self._wall else time.time())
+            first = known.setdefault(uri, self._wall())
             _bound(known)
             return first
 
