@@ -181,11 +181,8 @@ class Both(Backend):
                      for transport in backend.transports(inventory, pushes))
 
     def announce(self, action: Action, image: Ready | None = None) -> None:
-        """Let the backend of the action take note of it; ``start`` reports
-        one that is no longer available."""
-        backend = self._backends.get(action.transport)
-        if backend is not None:
-            backend.announce(action, image)
+        """Nothing: what takes note of writes (``CountingBackend``) stands
+        before it, and no BMC is connected to for that."""
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:

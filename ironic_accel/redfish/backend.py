@@ -282,14 +282,14 @@ class RedfishBackend(Backend):
         recent = self._seen_at is not None and (
             0 <= now - self._seen_at <= recent_readings.VALUES)
         self._seen_at = None
-        if action.activation.is_host_reset:
-            self._reuse = recent_readings.before_reset(seen.inventory)
         try:
             return mode_setter.set_modes(
                 self._reader, self._writer, self._devices, action,
                 seen.scope.levels, recent)
         finally:
             mode_setter.forget_written(self._reader, self._devices, action)
+            if action.activation.is_host_reset:
+                self._reuse = recent_readings.before_reset(seen.inventory)
 
     def _check_collateral(self, asked: UpdateRequest, action: Action) -> None:
         """Refuse a request that would write more than the plan lists.

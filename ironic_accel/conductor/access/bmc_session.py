@@ -190,13 +190,14 @@ def backend(node: Any, name: str = NAME,
     :raises: Unreachable; BadInput for what cannot be accepted as unread.
     """
     connector, uri = session(node)
+    options = CONF.accelerator
+    serves = options.image_serve_url and options.image_serve_dir
     return RedfishBackend(connector, uri, catalog=catalogue.catalogue(),
                           settings=BmcSettings(
-                              push_timeout=CONF.accelerator.push_timeout,
-                              warm_up=CONF.accelerator.warm_up,
+                              push_timeout=options.push_timeout,
+                              warm_up=options.warm_up,
                               accept_unread=accept_unread(node),
-                              image_uri=(images.serve if images.serves()
-                                         else None),
+                              image_uri=images.serve if serves else None,
                               before_write=before_write), name=name)
 
 

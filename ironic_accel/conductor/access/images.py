@@ -89,12 +89,6 @@ class OnDemand:
 ON_DEMAND = OnDemand()
 
 
-def serves() -> bool:
-    """Whether a web server for images is configured."""
-    return bool(CONF.accelerator.image_serve_url
-                and CONF.accelerator.image_serve_dir)
-
-
 def serve(ready: Ready, image: Image | None) -> str | None:
     """Copy an image to a directory from which BMCs can download it.
 

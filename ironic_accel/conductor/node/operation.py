@@ -34,11 +34,13 @@ from ironic.common import states
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import misfit
 from ironic_accel.conductor.node.stored_values import StoredOperation
 from ironic_accel.conductor.node.stored_values import StoredRecord
 from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 
@@ -345,3 +347,20 @@ def is_current(node: Any, operation: Operation) -> bool:
     return bool(
         node.provision_state == WAIT_STATES[operation.kind]
         and node.driver_internal_info.get(POLLING[operation.kind]))
+
+
+def check_held(node: Any, operation: Operation) -> None:
+    """Make sure that this conductor still holds a node for an operation.
+
+    A conductor that lost its connection to the database for a long time may
+    have lost its reservation to another one.
+
+    :raises: NotOurs.
+    """
+    saving.check(node)
+    there = load(node)
+    if there is None or there.id != operation.id:
+        raise saving.NotOurs(
+            'another operation is in progress on the node', node=node.uuid,
+            error_class=ErrorClass.TRANSIENT, expected=operation.step,
+            seen=there.step if there else 'none')

@@ -40,9 +40,9 @@ from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import history
+from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import queries
-from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.composite import Both
 from ironic_accel.converge.composite import CountingBackend
 from ironic_accel.converge.composite import Delegating
@@ -90,7 +90,7 @@ def backend(task: Any, current: Operation) -> Backend:
         return Both({agent_backend.NAME: agent})
     # One action may take a request for each of its devices: a conductor that
     # loses the node in between sends no more of them.
-    fence = functools.partial(check_ours, task, current)
+    fence = functools.partial(operation.check_held, task.node, current)
     own = bmc_session.backend(task.node, before_write=fence)
     if task.node.parent_node:
         standing = flash_guard.applicable(task)
@@ -282,7 +282,7 @@ class GuardedBackend(CountingBackend):
                 error_class=ErrorClass.TRANSIENT)
         history.note_write(self._task.node, self._current, action, image)
         # Nothing that takes time comes between this check and the write.
-        check_ours(self._task, self._current)
+        operation.check_held(self._task.node, self._current)
         try:
             return super().start(action, image, spec, force)
         except Rejected as exc:
@@ -301,7 +301,7 @@ class GuardedBackend(CountingBackend):
         :raises: NotOurs, Held.
         """
         flash_guard.check_hold(self._task)
-        check_ours(self._task, self._current)
+        operation.check_held(self._task.node, self._current)
         return super().commit(refs)
 
     def poll(self, ticket: Ticket) -> Poll:
@@ -309,7 +309,7 @@ class GuardedBackend(CountingBackend):
         self.polled = None
         if ticket.get(GO):
             # It sends the second request of a write that was begun.
-            check_ours(self._task, self._current)
+            operation.check_held(self._task.node, self._current)
         self.polled = super().poll(ticket)
         if isinstance(self.polled, Ended):
             history.note_not_sent(

@@ -12,6 +12,9 @@
 
 """What a tick works with, and what it does by the name of its work.
 
+It works with the ports of the converge loop: the backend, the images, and
+the node itself as journal.
+
 An operation names its work (``Operation.work``), because it outlives the
 process that began it. The function of that name is registered with
 ``register_work`` where it is defined, by the module that the step imports.
@@ -26,31 +29,172 @@ limited number of times.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
 from typing import Any
 from typing import Protocol
 from typing import TypeVar
 
+from ironic.common import exception
+
+from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.access import images
+from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import history
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import profile_snapshot
+from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import backends
 from ironic_accel.conductor.operation.backends import GuardedBackend
-from ironic_accel.conductor.operation.node_journal import NodeJournal
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Pace
+from ironic_accel.converge import write_watch
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Record
+
+
+class BmcBusy(AccelError):
+    """Another node writes through the same BMC: later.
+
+    Nothing was saved and nothing was begun, so it is no attempt.
+    """
+
+
+class NodeJournal:
+    """Keeps the record in ``driver_internal_info`` of a locked node.
+
+    :param task: a task that holds the node exclusively.
+    :param current: the operation that the record belongs to.
+    """
+
+    def __init__(self, task: Any, current: Operation) -> None:
+        self._task = task
+        self._current = current
+
+    def save(self, record: Record) -> None:
+        """Keep the record; with an intent in it, first what goes with it.
+
+        The traits of what is about to change are withdrawn before the
+        intent is durable, and the guard is set in the same save.
+
+        :raises: NotOurs, BmcBusy, Held, or AccelError where the record is too
+            large; nothing is saved then.
+        """
+        node = self._task.node
+        operation.check_held(node, self._current)
+        intent = record.intent
+        fresh = intent is not None and _is_new(node, intent)
+        if fresh:
+            flash_guard.check_hold(self._task)
+        if fresh and intent is not None and intent.kind == 'action' \
+                and intent.transport != agent_backend.NAME:
+            self._check_bmc()
+        devices, kinds = (_changing(record, intent)
+                          if intent is not None and fresh
+                          else (set(), set()))
+        _withdraw_children(self._task, kinds)
+        operation.store_record(node, record)
+        if fresh:
+            withdraw.withdraw(
+                self._task, withdraw.changing(devices, kinds))
+        if intent is None:
+            # The node stays locked until it is found idle after the write.
+            flash_guard.end_reset(node)
+            _guard_begun(node, record)
+        elif fresh or flash_guard.lock_of(node) is None:
+            flash_guard.put(node, _describe(intent), intent.since,
+                            _longest(intent), intent.kind)
+        saving.save(node)
+
+    def _check_bmc(self) -> None:
+        other = related_nodes.writing_node(self._task)
+        if other:
+            raise BmcBusy(
+                f'waiting for node {other}, which has an update in progress '
+                'on the same BMC', error_class=ErrorClass.TRANSIENT,
+                node=self._task.node.uuid)
+
+
+def _longest(intent: Intent) -> float:
+    """Seconds that an intent takes at most, as far as is known."""
+    options = CONF.accelerator
+    if intent.kind == 'reset':
+        return float(options.reset_timeout)
+    if intent.verb == 'update':
+        return float(options.lost_update_timeout)
+    return float(options.lost_task_timeout)
+
+
+def _guard_begun(node: Any, record: Record) -> None:
+    """Guard what our reset of the host may have begun to write, unseen."""
+    if flash_guard.lock_of(node) is not None:
+        return
+    longest = float(CONF.accelerator.lost_update_timeout)
+    now = clock.elapsed(node)
+    items = write_watch.may_run(record, now, longest)
+    if items:
+        flash_guard.put(node, _devices(items), now, longest, 'busy')
+
+
+def _describe(intent: Intent) -> str:
+    """What an intent is about, in a few words."""
+    if intent.kind == 'reset':
+        return f'the host ({intent.activation})'
+    return _devices(intent.items)
+
+
+def _devices(items: Iterable[Item]) -> str:
+    devices = sorted({i.device for i in items})
+    if not devices:
+        return 'an accelerator'
+    more = f' and {len(devices) - 3} more' if len(devices) > 3 else ''
+    return ', '.join(devices[:3]) + more
+
+
+def _is_new(node: Any, intent: Intent) -> bool:
+    """Whether this intent was not saved before (its ticket may be new)."""
+    old = (keys.RECORD.of(node) or {}).get('intent')
+    return not old or (old['since'], old['key'], old['kind']) != (
+        intent.since, intent.key, intent.kind)
+
+
+def _changing(record: Record, intent: Intent) -> tuple[set[str], set[str]]:
+    """The devices that an intent changes, and their kinds."""
+    if intent.kind == 'reset':
+        devices = {x.item.device for x in record.staged}
+    else:
+        devices = {i.device for i in intent.items}
+    return devices, {record.identities[d][0] for d in devices
+                     if d in record.identities}
+
+
+def _withdraw_children(task: Any, kinds: set[str]) -> None:
+    """Withdraw the traits of child nodes that are about to change.
+
+    :raises: BmcBusy if one of them has an operation in progress: nothing is
+        saved then.
+    """
+    try:
+        withdraw.from_children(task, kinds)
+    except exception.NodeLocked as exc:
+        raise BmcBusy(f'waiting for a child node: {exc}',
+                      error_class=ErrorClass.TRANSIENT,
+                      node=task.node.uuid) from exc
 
 
 @dataclasses.dataclass

@@ -37,9 +37,9 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation.context import BmcBusy
 from ironic_accel.conductor.operation.context import Context
-from ironic_accel.conductor.operation.node_journal import BmcBusy
-from ironic_accel.conductor.operation.node_journal import NodeJournal
+from ironic_accel.conductor.operation.context import NodeJournal
 from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge.perform_reset import ResetStep
 from ironic_accel.converge.reset_terms import Graceful

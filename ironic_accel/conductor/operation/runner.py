@@ -24,7 +24,6 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import ramdisk
-from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
@@ -38,7 +37,7 @@ from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation.context import End
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import host_reset
-from ironic_accel.conductor.operation import node_journal
+from ironic_accel.conductor.operation import retry
 from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.operation import update_followup
 from ironic_accel.conductor.publication import publish
@@ -49,7 +48,6 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
-from ironic_accel.converge import reset_note
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
@@ -64,9 +62,6 @@ LOG = log.getLogger(__name__)
 #: Seconds for which one tick goes on where nothing has to be waited for:
 #: eight GPUs are eight settings, and need not be eight passes.
 CHAIN = 10.0
-
-#: Poll intervals until the next attempt if another node was in the way.
-RETRY = 2
 
 
 def tick(task: Any) -> None:
@@ -137,14 +132,14 @@ def _tick(task: Any, current: operation.Operation) -> None:
         else:
             ctx = context.make(task, operation.load(task.node) or current)
             end = _work(ctx)
-    except (flash_guard.Held, node_journal.BmcBusy) as exc:
-        _retry_later(task, str(exc.detail.summary))
+    except (flash_guard.Held, context.BmcBusy) as exc:
+        retry.later(task, str(exc.detail.summary))
         return
     except profile_snapshot.LaterFormat as exc:
-        _await_upgrade(task, current, exc.detail)
+        retry.await_upgrade(task, current, exc.detail)
         return
     except Unreachable as exc:
-        _inventory_failed(task, exc.detail, isinstance(exc, NoAccess))
+        retry.inventory_failed(task, exc.detail, isinstance(exc, NoAccess))
         return
     except saving.NotOurs:
         raise
@@ -161,7 +156,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
         # Power actions and sessions fail for a while on BMCs that were just
         # reset; Ironic's words carry no secrets of the agent here.
         denied = bmc_session.no_access(task.node, exc)
-        _inventory_failed(task, denied.detail if denied else Detail(
+        retry.inventory_failed(task, denied.detail if denied else Detail(
             f'{type(exc).__name__}: {exc}', ErrorClass.TRANSIENT),
             denied is not None)
         return
@@ -172,7 +167,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
 def _work(ctx: Context) -> End | None:
     try:
         end = context.do_work(ctx)
-    except (flash_guard.Held, node_journal.BmcBusy):
+    except (flash_guard.Held, context.BmcBusy):
         # Nothing was begun, but the inventory counts: otherwise two nodes that
         # share a BMC would wait forever for each other's power lock.
         guard_followup.follow(ctx)
@@ -187,7 +182,6 @@ def _work(ctx: Context) -> End | None:
         saving.save(ctx.node, touch=True)
         return None
     return end
-
 
 
 @context.register_work('apply')
@@ -327,71 +321,3 @@ def _restore(task: Any, current: operation.Operation) -> Ending | None:
         current = completion.not_restored(task, current, Detail(
             f"an update of {standing['what']} may still be in progress"))
     return Ending.restored(current)
-
-
-def _await_upgrade(task: Any, current: operation.Operation, why: Detail
-                   ) -> None:
-    """Leave a run to a conductor of a later release, until its deadline."""
-    record = operation.load_record(task.node)
-    if record is None or clock.elapsed(task.node) > record.deadline:
-        completion.fail(task, operation.load(task.node) or current, why)
-    else:
-        _retry_later(task, why.summary)
-
-
-def _retry_later(task: Any, why: str) -> None:
-    """Repeat the tick later; nothing was begun."""
-    current = operation.load(task.node)
-    if current is None:
-        return
-    operation.store(
-        task.node,
-        current.but(
-            due=clock.elapsed(task.node)
-            + RETRY * CONF.accelerator.poll_interval,
-            progress=why,
-            percent=None,
-        ),
-    )
-    saving.save(task.node, touch=True)
-
-
-def _is_expected(node: Any, current: operation.Operation) -> bool:
-    """Whether a BMC may let nobody in because of what the run has done."""
-    record = operation.load_record(node)
-    return record is not None and (
-        reset_note.is_switched_off(record) or reset_note.restarts_bmc(
-            record, clock.elapsed(node),
-            context.pace(current).unreachable))
-
-
-def _inventory_failed(task: Any, detail: Detail, lasting: bool = False
-                      ) -> None:
-    """Count a failed inventory; too many in a row end the operation.
-
-    :param lasting: whether the BMC lets nobody in. That ends the operation at
-        once, unless the BMC restarts because of it, or the host is off
-        because of it.
-    """
-    current = operation.load(task.node)
-    if current is None:
-        return
-    if current.work == 'watch':
-        update_followup.inventory_failed(task, current, detail.summary)
-        return
-    failures = current.failures + 1
-    if failures >= CONF.accelerator.max_failures or (
-            lasting and not _is_expected(task.node, current)):
-        if current.phase == 'restore':
-            # The result of the operation is known; only the power state was
-            # not restored, which the result and the node report.
-            current = completion.not_restored(task, current, detail)
-            Ending.restored(current).finish(task)
-        else:
-            completion.fail(task, current, detail)
-        return
-    LOG.warning('Node %(node)s: inventory failed %(n)d times in a row: '
-                '%(why)s', {
-        'node': task.node.uuid, 'n': failures, 'why': detail.summary})
-    operation.store(task.node, current.but(failures=failures))
-    _retry_later(task, detail.summary)

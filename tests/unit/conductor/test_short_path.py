@@ -30,7 +30,7 @@ from tools import files_touched
 
 #: Files from the beginning of a tick until its PATCH leaves, without those
 #: that only read the inventory before it.
-MOST = 51
+MOST = 45
 
 Make = Callable[..., Any]
 

@@ -34,7 +34,7 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import backends
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import host_reset
-from ironic_accel.conductor.operation import node_journal
+from ironic_accel.conductor.operation import context
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import Record
@@ -259,8 +259,8 @@ def test_a_worker_asks_right_before_it_writes(
     neighbour.wipe()
     with pytest.raises(Rejected, match=neighbour.node.uuid):
         lent.start(burn_of('gpu-0'))
-    with pytest.raises(node_journal.BmcBusy, match=neighbour.node.uuid):
-        node_journal.NodeJournal(task, current)._check_bmc()
+    with pytest.raises(context.BmcBusy, match=neighbour.node.uuid):
+        context.NodeJournal(task, current)._check_bmc()
     assert stage.box.writes == 0
 
 

@@ -30,7 +30,7 @@ from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import guard_followup
-from ironic_accel.conductor.operation import node_journal
+from ironic_accel.conductor.operation import context
 from ironic_accel.converge.ports import Pace
 from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
@@ -164,7 +164,7 @@ def test_update_started_by_our_reset_is_locked(
         Item('gpu-1', 'gpu', 'firmware', '2'), Activation.WARM_REBOOT, 1,
         Activation.WARM_REBOOT, sure=sure,
         begun=None if begun is None else now + begun),))
-    node_journal.NodeJournal(task, current).save(record)
+    context.NodeJournal(task, current).save(record)
     standing = flash_guard.lock_of(task.node)
     assert (standing is not None) is kept
     if standing is not None:

@@ -333,7 +333,7 @@ ALLOWED = {
     ('traits.py', 'create'): 'inside of saving.write',
     ('traits.py', 'destroy'): 'inside of saving.write'}
 #: Objects whose method of that name is none of Ironic's.
-PORTS = frozenset({'saving', 'journal', 'node_journal', 'inventory_store'})
+PORTS = frozenset({'saving', 'journal', 'inventory_store'})
 
 
 def test_nothing_else_writes_to_the_database() -> None:
