@@ -299,6 +299,8 @@ def test_a_template_and_a_runbook_are_created_once(
     made = ('template', '/v1/deploy_templates', 'CUSTOM_ACCEL_CAN_ECC_OFF'), (
         'runbook', '/v1/runbooks', 'accel-ecc-off')
     try:
+        told = shell.run('baremetal accelerator profile list -f json')
+        assert 'ecc-off' in [row['Profile'] for row in told.data], told
         for verb, path, name in made:
             line = f'baremetal accelerator {verb} create ecc-off -f json'
             told = shell.run(f'{line} --dry-run')

@@ -182,10 +182,10 @@ def site_profiles(ironic: api.Ironic) -> fleet_profiles.FleetProfiles:
 
     :raises: CommandError if there is no such node, or none can be asked.
     """
-    found = fleet_profiles.read(ironic, [
-        node for node in ironic.nodes_with(('uuid', 'vendor_interface',
-                                            'conductor'))
-        if api.is_managed(node)])
+    # A list of single fields cannot have the conductor: Ironic 39 ends it with
+    # HTTP 500 ("type object 'Node' has no attribute 'conductor'").
+    found = fleet_profiles.read(
+        ironic, [node for node in ironic.nodes() if api.is_managed(node)])
     if not found.answered:
         raise CommandError(
             'the site profiles cannot be read: ' + (
