@@ -180,7 +180,7 @@ def _own_system(reader: Reader, root: Fields, systems: list[Fields],
     if not systems and reader.failures and not (wanted or '').startswith('/'):
         # The caller's input is not the cause.
         failures = reader.failures
-        refused = any(f.status in (401, 403) for f in failures.values())
+        refused = all(f.status in (401, 403) for f in failures.values())
         said = '; '.join(f'{u}: {f.answer}' for u, f in failures.items())
         raise _unread(
             reader, f'cannot read any System of the BMC: {said}', refused)

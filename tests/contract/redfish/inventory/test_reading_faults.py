@@ -330,6 +330,17 @@ def test_one_resource_that_answers_401_is_unread_like_any_other(
     assert any(u.source.endswith('/Processors/GPU1') for u in seen.unread)
 
 
+def test_a_busy_system_beside_a_hidden_one_is_waited_for(rig: Start) -> None:
+    at = rig('hgx-h100', user='admin', password='secret', expand=False)
+    at.box.faults.add('status', '403', '/Systems/HGX_Baseboard_0$')
+    busy = at.box.faults.add('status', '503', '/Systems/System_0$')
+    with pytest.raises(Unreachable) as error:
+        at.backend.observe()
+    assert not isinstance(error.value, NoAccess)
+    at.box.faults.lift(busy)
+    assert at.backend.observe().host == 'on'
+
+
 @pytest.mark.parametrize(('fault', 'value'), [
     ('status', '503'), ('status', '403'), ('garbage', None),
     ('drop', None), ('body', '{"error": "busy"}')])
