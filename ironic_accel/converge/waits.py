@@ -167,6 +167,9 @@ class Advance:
         self.journal.save(self.record)
 
 
+#: Seconds until the next login at a BMC that rejected one.
+_LOGIN = 60.0
+
 #: Kinds that one device changes between, by its mode or by transport.
 _KIN = {'nic': 'dpu'}
 
@@ -175,19 +178,27 @@ def away(run: Advance, exc: Unreachable, before: str = '') -> Outcome:
     """The system does not answer: wait for it, up to the limit.
 
     One that lets nobody in is not waited for, unless its BMC restarts because
-    of this run: a BMC that starts may reject credentials that it has not
-    loaded yet, or show another certificate.
+    of this run, or an update that it has begun may be in progress: a BMC that
+    starts may reject credentials that it has not loaded yet, or show another
+    certificate, and an update is watched to its end. The next login is tried
+    later than a request, so that the BMC does not lock the account.
 
     :param before: what was not done because of it, in words.
     """
     summary = exc.detail.summary
-    if isinstance(exc, NoAccess):
-        if not reset_note.restarts_bmc(run.record, run.now,
-                                       run.pace.unreachable):
-            return run.fail(exc.detail)
-        summary = f'waiting while the BMC restarts: {summary}'
-    return run.hold('unreachable', before + summary, run.pace.unreachable,
-                    exc.detail)
+    if not isinstance(exc, NoAccess):
+        return run.hold('unreachable', before + summary,
+                        run.pace.unreachable, exc.detail)
+    if reset_note.restarts_bmc(run.record, run.now, run.pace.unreachable):
+        why = 'waiting while the BMC restarts'
+    elif write_watch.is_updating(run.record, run.now, run.pace.unreachable):
+        why = 'the update may be in progress, waiting for the BMC'
+    else:
+        return run.fail(exc.detail)
+    out = run.hold('unreachable', f'{before}{why}: {summary}',
+                   run.pace.unreachable, exc.detail)
+    return out if not isinstance(out, Wait) else dataclasses.replace(
+        out, until=run.now + max(run.pace.look, _LOGIN))
 
 
 def occupied(run: Advance, inventory: Inventory) -> Outcome | None:

@@ -77,6 +77,21 @@ def over(intent: Intent) -> bool:
     return bool((intent.ticket or {}).get(ENDED))
 
 
+def is_updating(record: Record, now: float, longest: float) -> bool:
+    """Whether an update that this run has begun is, or may be, in progress.
+
+    The run had access to the BMC when it began, so one that lets nobody in
+    meanwhile may do so again, and the update is not left alone.
+
+    :param now: the time of the record.
+    :param longest: seconds for which that is assumed after its deadline.
+    """
+    intent = record.intent
+    return (intent is not None and intent.verb == 'update'
+            and intent.since >= record.started and not over(intent)
+            and now <= intent.deadline + longest)
+
+
 def shown(intent: Intent) -> bool:
     """Whether an idle inventory has shown the wanted value."""
     return bool((intent.ticket or {}).get(SHOWN))

@@ -32,6 +32,7 @@ from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation import update_followup
 from ironic_accel.converge import reset_note
+from ironic_accel.converge import write_watch
 from ironic_accel.model.errors import Detail
 
 LOG = log.getLogger(__name__)
@@ -67,12 +68,15 @@ def later(task: Any, why: str) -> None:
 
 
 def _is_expected(node: Any, current: Operation) -> bool:
-    """Whether a BMC may let nobody in because of what the run has done."""
+    """Whether a BMC that lets nobody in is waited for: because of what the
+    run has done, or because an update that it has begun is in progress."""
     record = operation.load_record(node)
-    return record is not None and (
-        reset_note.is_switched_off(record) or reset_note.restarts_bmc(
-            record, clock.elapsed(node),
-            context.pace(current).unreachable))
+    if record is None:
+        return False
+    now, longest = clock.elapsed(node), context.pace(current).unreachable
+    return (reset_note.is_switched_off(record)
+            or reset_note.restarts_bmc(record, now, longest)
+            or write_watch.is_updating(record, now, longest))
 
 
 def inventory_failed(task: Any, detail: Detail, lasting: bool = False
@@ -81,7 +85,7 @@ def inventory_failed(task: Any, detail: Detail, lasting: bool = False
 
     :param lasting: whether the BMC lets nobody in. That ends the operation at
         once, unless the BMC restarts because of it, or the host is off
-        because of it.
+        because of it, or a device is being updated.
     """
     current = operation.load(task.node)
     if current is None:

@@ -309,6 +309,26 @@ def test_a_bmc_that_restarts_for_the_run_is_waited_for(stage: Stage) -> None:
     assert current.progress == 'wrong certificate'
 
 
+def test_an_update_in_progress_outlasts_a_bmc_that_lets_nobody_in(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    while (record := operation.load_record(stage.node)) is None or (
+            record.intent is None or record.intent.verb != 'update'):
+        assert stage.tick() is not None
+    denied = NoAccess('the BMC rejected the credentials')
+    with mock.patch.object(context, 'make', autospec=True,
+                           side_effect=denied):
+        current = stage.tick()
+    assert current.progress == 'the BMC rejected the credentials'
+    with mock.patch.object(stage.box, 'sources', autospec=True,
+                           side_effect=denied), \
+            mock.patch.object(stage.box, 'poll', autospec=True,
+                              side_effect=denied):
+        current = stage.tick()
+    assert 'the update may be in progress' in current.progress
+    assert stage.run()['outcome'] == 'converged'
+
+
 def test_unknown_exception_fails_the_step_without_its_text(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')
