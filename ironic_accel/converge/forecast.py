@@ -49,7 +49,7 @@ COPY = 'copy'
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a run: a write, a host reset, or the copy to fallback slots.
+    """A step of a run: a write, a reset, or the copy to fallback slots.
 
     :ivar key: by which it is found in the record: that of the action, or
         the reset.
@@ -111,7 +111,7 @@ def steps(found: Plan, seen: Inventory, facts: Knowledge) -> Iterator[Step]:
         for action in stage.actions:
             yield Step(action_key(action), _named(action, products),
                        _longest(action, seen, facts))
-        if stage.reset.is_host_reset:
+        if stage.reset.is_host_reset or stage.device_resets:
             yield Step(str(stage.reset), ' '.join((
                 'reset', stage.reset, *sorted(set(products.values())))))
     if found.fallback:

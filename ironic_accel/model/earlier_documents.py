@@ -138,16 +138,22 @@ def _counts(doc: Mapping[str, Any]) -> dict[str, int]:
     if doc['refused']:
         return {'writes': 0, 'device_resets': 0, 'resets': 0}
     hosts = ('warm-reboot', 'power-cycle', 'aux-cycle')
-    devices = sum(len(
-        {i['device'] for a in stage['actions'] for i in a['items']
-         if a['activation'] != 'none'}
-        | {i['device'] for i in stage['staged'] if i['reset'] != 'none'})
-        for stage in doc['stages'] if stage['reset'] not in hosts)
+    devices = sum(device_resets(stage) for stage in doc['stages']
+                  if stage['reset'] not in hosts)
     writes = sum(len(a['items']) if a['verb'] == 'set' else 1
                  for s in doc['stages'] for a in s['actions'])
     return {'writes': writes + devices + bool(doc.get('fallback')),
             'device_resets': devices,
             'resets': sum(s['reset'] in hosts for s in doc['stages'])}
+
+
+def device_resets(stage: Mapping[str, Any]) -> int:
+    """How many devices are reset at the end of a stage without host reset.
+    """
+    return len(
+        {i['device'] for a in stage['actions'] for i in a['items']
+         if a['activation'] != 'none'}
+        | {i['device'] for i in stage['staged'] if i['reset'] != 'none'})
 
 
 def inventory(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:

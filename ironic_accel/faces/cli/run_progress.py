@@ -12,10 +12,12 @@
 
 """The progress of a run: steps, percent, elapsed and remaining time.
 
-A step is a write, a host reset, or the copy to the fallback slots. How long
-one takes is known from earlier steps of this run and of earlier runs, from
-the percentage that the BMC reports, or, as an upper limit, from the
-catalogue. Without any of them no remaining time is shown.
+A step is a write, a reset of the host or of devices, or the copy to the
+fallback slots. Steps are never counted backwards; one that was not planned,
+such as a second attempt, is added to their number. How long one takes is
+known from earlier steps of this run and of earlier runs, from the percentage
+that the BMC reports, or, as an upper limit, from the catalogue. Without any
+of them no remaining time is shown.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ class RunProgress:
     _steps: list[Step] = dataclasses.field(default_factory=list)
     _at: int = -1
     _mark: tuple[str, float] | None = None
+    _is_open: bool = False
+    _planned: bool = False
     _step_began: float = 0.0
     _reached: int = 0
     _summary: str = ''
@@ -68,11 +72,21 @@ class RunProgress:
     @property
     def is_planned(self) -> bool:
         """Whether the steps are known."""
-        return bool(self._steps)
+        return self._planned
 
     def plan(self, plan: Plan, seen: Inventory) -> None:
-        """Take the steps from the plan."""
-        self._steps = [*forecast.steps(plan, seen, self.catalog)]
+        """Take the steps from the plan, behind those that were begun before.
+
+        The plan of a run that continues may have the open step or not.
+        """
+        begun = self._steps[:self._at + 1]
+        coming = [*forecast.steps(plan, seen, self.catalog)]
+        if begun and self._is_open:
+            again = next((n for n, step in enumerate(coming)
+                          if step.key == begun[-1].key), None)
+            if again is not None:
+                begun[-1] = coming.pop(again)
+        self._steps, self._planned = [*begun, *coming], True
 
     def update(self, record: Record, summary: str,
                percent: int | None = None) -> None:
@@ -82,7 +96,8 @@ class RunProgress:
         phase = self._at, board.phase(summary)
         if phase != self._phase:
             self._phase = phase
-            step = f'step {self._number}: ' if self._at >= 0 else ''
+            step = f'step {self._number}: ' if (
+                self._planned and self._at >= 0) else ''
             messages.say(view.progress(time.monotonic() - self._began,
                                        f'{step}{summary}', percent))
 
@@ -98,7 +113,7 @@ class RunProgress:
         """The progress for the status line."""
         now = time.monotonic()
         parts = []
-        if self._steps:
+        if self._planned and self._steps:
             parts = [f'step {self._number}', f'{self.percent(now)} %']
         parts.append(view.duration(now - self._began))
         parts += self._left_text(now)
@@ -149,7 +164,7 @@ class RunProgress:
 
         :param now: monotonic seconds.
         """
-        if not self._steps:
+        if not (self._planned and self._steps):
             return None, False
         total, is_limit = 0.0, False
         for at, step in enumerate(self._steps[max(self._at, 0):],
@@ -177,11 +192,14 @@ class RunProgress:
     def _advance(self, record: Record) -> None:
         """Find the step that the record is in."""
         mark = _mark(record)
+        self._is_open = mark is not None
         if mark is None or mark == self._mark:
             return
         self._close()
-        self._mark = mark
-        self._at = self._find(mark[0])
+        before, self._mark = self._mark, mark
+        if not (before and before[0] == mark[0] and _is_device_reset(record)):
+            # Devices are reset one transport after the other, in one step.
+            self._at = self._find(mark[0])
         self._step_began = time.monotonic()
 
     def _find(self, key: str) -> int:
@@ -207,7 +225,13 @@ def _mark(record: Record) -> tuple[str, float] | None:
     """The key of the step that a record is in, and when it began."""
     intent = record.intent
     if intent is not None:
-        return intent.key or str(intent.activation), intent.since
+        is_reset = intent.kind == 'reset' or _is_device_reset(record)
+        return (str(intent.activation) if is_reset or not intent.key
+                else intent.key), intent.since
     if record.committed is not None:
         return forecast.COPY, record.committed
     return None
+
+
+def _is_device_reset(record: Record) -> bool:
+    return record.intent is not None and record.intent.verb == 'reset'

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -23,8 +24,10 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces.osc.jobs.run_status import Begun
 from ironic_accel.faces.osc.jobs.run_status import Status
 from ironic_accel.model.device import Activation
+from ironic_accel.model import earlier_documents
 
 #: The step of each transport.
 STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
@@ -38,6 +41,51 @@ _NEXT = {
     'clean failed': 'check its last_error, then baremetal node maintenance '
                     'unset {ref} and baremetal node manage {ref}',
 }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Step:
+    """A step of a plan, as the operation in progress shows it.
+
+    :ivar written: what a write writes; of other steps nothing.
+    :ivar resets: the host resets up to this one, if it is one.
+    :ivar device_resets: device resets before this step, if it resets devices.
+    """
+
+    written: frozenset[tuple[str, str]] = frozenset()
+    resets: int | None = None
+    device_resets: int | None = None
+
+    @property
+    def is_host_reset(self) -> bool:
+        """Whether it resets the host."""
+        return self.resets is not None
+
+    def is_begun(self, begun: Begun) -> bool:
+        """Whether it is in progress, or over."""
+        if self.resets is not None:
+            return begun.resets >= self.resets
+        if self.device_resets is not None:
+            return begun.device_resets > self.device_resets
+        return bool(self.written & begun.written) if self.written else (
+            begun.copies)
+
+
+def _steps(plan: api.Document) -> Iterator[_Step]:
+    """The steps of a plan, in their order (``converge.forecast.steps``)."""
+    resets = device_resets = 0
+    for stage in plan['stages']:
+        for action in stage['actions']:
+            yield _Step(frozenset((i['device'], i['name'])
+                                  for i in action['items']))
+        if Activation(stage['reset']).is_host_reset:
+            resets += 1
+            yield _Step(resets=resets)
+        elif devices := earlier_documents.device_resets(stage):
+            yield _Step(device_resets=device_resets)
+            device_resets += devices
+    if plan.get('fallback'):
+        yield _Step()
 
 
 class ApplyJob:
@@ -58,8 +106,8 @@ class ApplyJob:
         self.kind = kind
         self.devices: Sequence[str] = ()
         self.refused: Sequence[Any] | None = None
-        self._writes: list[frozenset[tuple[str, str]]] = []
-        self._resets = 0
+        self._steps: list[_Step] = []
+        self._step_number = 0
         self._ironic = ironic
         self._step = step
         self._fetched = fetched
@@ -82,11 +130,7 @@ class ApplyJob:
                    else not plan['undecided'])
         if blocked or (plan['refused'] and decided):
             self.refused = [*blocked, *plan['refused']]
-        self._writes = [
-            frozenset((i['device'], i['name']) for i in action['items'])
-            for stage in plan['stages'] for action in stage['actions']]
-        self._resets = sum(Activation(stage['reset']).is_host_reset
-                           for stage in plan['stages'])
+        self._steps = [*_steps(plan)]
         self.devices = list(dict.fromkeys(
             i['device'] for stage in plan['stages']
             for action in stage['actions'] for i in action['items']))
@@ -118,13 +162,22 @@ class ApplyJob:
         return self._passed()
 
     def _step_of(self, status: Status) -> str:
-        """The number of the step in progress: a write or a host reset."""
-        planned = len(self._writes) + self._resets
-        if status.begun is None or status.outcome is not None or not planned:
+        """The number of the step in progress, which never falls.
+
+        The record that remains of a run when it ends counts nothing.
+        """
+        begun = status.begun
+        if status.outcome is not None or not self._steps:
             return ''
-        items, resets = status.begun
-        number = sum(bool(write & items) for write in self._writes) + resets
-        return f'step {number}/{max(planned, number)}'
+        if begun is not None:
+            number = sum(step.is_begun(begun) for step in self._steps)
+            number += max(begun.resets - sum(
+                step.is_host_reset for step in self._steps), 0)
+            self._step_number = max(self._step_number, number)
+        if not self._step_number:
+            return ''
+        return (f'step {self._step_number}/'
+                f'{max(len(self._steps), self._step_number)}')
 
     def _run(self) -> None:
         self._before = run_status.result_id(self._ironic.node(self.ref))

@@ -42,6 +42,22 @@ GOOD = frozenset({'converged', 'done', 'does-not-apply'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Begun:
+    """What of a plan was begun.
+
+    :ivar written: the (device, component or mode) pairs of begun writes.
+    :ivar resets: resets of the host.
+    :ivar device_resets: resets of devices.
+    :ivar copies: whether the copies to fallback slots were requested.
+    """
+
+    written: frozenset[tuple[str, str]] = frozenset()
+    resets: int = 0
+    device_resets: int = 0
+    copies: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Status:
     """A node at one moment of an operation.
 
@@ -54,8 +70,7 @@ class Status:
     :ivar result: the result stored by the conductor, if the operation has
         ended and the caller may read it.
     :ivar error: why it failed, or what is not known of a success.
-    :ivar begun: the (device, component or mode) pairs whose write was begun,
-        and the number of host resets that were; None if it is not known.
+    :ivar begun: what was begun; None if it is not known.
     :ivar step: ``step 2/3``, if the steps are known.
     """
 
@@ -66,7 +81,7 @@ class Status:
     outcome: str | None = None
     result: Document | None = None
     error: str | None = None
-    begun: tuple[frozenset[tuple[str, str]], int] | None = None
+    begun: Begun | None = None
     step: str = ''
 
 
@@ -97,7 +112,7 @@ def read(ironic: api.Ironic, uuid: str, before: str | None,
         record = _record(keys.RECORD.read(info))
         return Status(state, progress or state,
                       None if current is None else current.get('percent'),
-                      _devices(record), begun=_begun(record))
+                      _devices(record), begun=_begun(record, current))
     if fresh and result is not None:
         return _ended(state, result, _devices(
             _record(keys.RECORD.read(info)), True))
@@ -142,12 +157,13 @@ def _record(raw: Document | None) -> Record | None:
         return None
 
 
-def _begun(record: Record | None
-           ) -> tuple[frozenset[tuple[str, str]], int] | None:
-    """What of the plan was begun, from the record."""
-    if record is None:
+def _begun(record: Record | None, current: Document | None) -> Begun | None:
+    """What was begun, from the record and the operation."""
+    if record is None or current is None:
         return None
-    return frozenset(item.ref for item in record.attempts), record.resets
+    return Begun(frozenset(item.ref for item in record.attempts),
+                 record.resets, current.get('device_resets') or 0,
+                 record.committed is not None)
 
 
 def _devices(record: Record | None, ended: bool = False) -> dict[str, str]:
