@@ -14,8 +14,8 @@
 
 Names, values, return types and errors as in nvidia-ml-py 13, and as returned
 by an H200 with driver 580.159.04. The environment variable
-``TWIN_INSIDE_STATE`` names the state file; a copy of this file named
-``pynvml.py`` on a PYTHONPATH replaces the real binding.
+``TWIN_INSIDE_STATE`` names the state file; a ``pynvml.py`` on a PYTHONPATH
+that has all names of this module replaces the real binding.
 
 A card has ``facts`` (name, serial, part_number, remapped, recovery,
 uncorrected, repair, unrepairable, sram, fabric, processes), the parts ``gpu``
@@ -36,86 +36,45 @@ or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
 from __future__ import annotations
 
 import ctypes
-import os
 import re
-import sys
 import types
-from pathlib import Path
 from typing import Any
 
-from ironic_accel_emulator.inside.tools.state import Document, State, after
-
-NVML_SUCCESS = 0
-NVML_ERROR_INVALID_ARGUMENT = 2
-NVML_ERROR_NOT_SUPPORTED = 3
-NVML_ERROR_NOT_FOUND = 6
-NVML_ERROR_DRIVER_NOT_LOADED = 9
-NVML_ERROR_FUNCTION_NOT_FOUND = 13
-NVML_ERROR_CORRUPTED_INFOROM = 14
-NVML_ERROR_GPU_IS_LOST = 15
-NVML_ERROR_RESET_REQUIRED = 16
-NVML_ERROR_IN_USE = 19
-NVML_ERROR_UNKNOWN = 999
-NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 1
-NVML_VOLATILE_ECC = 0
-NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
-
-_TEXTS = {
-    NVML_ERROR_INVALID_ARGUMENT: 'Invalid Argument',
-    NVML_ERROR_NOT_SUPPORTED: 'Not Supported',
-    NVML_ERROR_NOT_FOUND: 'Not Found',
-    NVML_ERROR_CORRUPTED_INFOROM: 'Corrupted infoROM',
-    NVML_ERROR_DRIVER_NOT_LOADED: 'Driver Not Loaded',
-    NVML_ERROR_FUNCTION_NOT_FOUND: 'Function Not Found',
-    NVML_ERROR_GPU_IS_LOST: 'GPU is lost',
-    NVML_ERROR_RESET_REQUIRED: 'GPU requires restart',
-    NVML_ERROR_IN_USE: 'In use by another client',
-    NVML_ERROR_UNKNOWN: 'Unknown Error',
-}
-
-
-class NVMLError(Exception):
-    """An error with NVML's number in ``value``."""
-
-    def __init__(self, value: int) -> None:
-        super().__init__(value)
-        self.value = value
-
-    def __str__(self) -> str:
-        """NVML's text of the error."""
-        return _TEXTS.get(self.value, f'NVML Error with code {self.value}')
-
-
-def _state() -> State:
-    return State(Path(os.environ['TWIN_INSIDE_STATE']))
-
-
-def _meets(*words: str) -> str | None:
-    """The fault for a query; hangs or raises for some faults."""
-    fault = _state().called('nvml', words)
-    if fault == 'hang':
-        _state().hang()
-    if fault == 'garble':
-        sys.stdout.write('\x00\x07{"%% Segmentation :: fault [[[\n')
-        sys.stdout.flush()
-        os._exit(139)
-    if fault == 'lost':
-        raise NVMLError(NVML_ERROR_GPU_IS_LOST)
-    if fault is not None and fault.startswith('error-'):
-        raise NVMLError(int(fault.removeprefix('error-')))
-    return fault
+from ironic_accel_emulator.inside.nvml_state import (  # noqa: F401
+    NVML_ERROR_CORRUPTED_INFOROM,
+    NVML_ERROR_DRIVER_NOT_LOADED,
+    NVML_ERROR_FUNCTION_NOT_FOUND,
+    NVML_ERROR_GPU_IS_LOST,
+    NVML_ERROR_INVALID_ARGUMENT,
+    NVML_ERROR_IN_USE,
+    NVML_ERROR_NOT_FOUND,
+    NVML_ERROR_NOT_SUPPORTED,
+    NVML_ERROR_RESET_REQUIRED,
+    NVML_ERROR_UNKNOWN,
+    NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+    NVML_SUCCESS,
+    NVML_VOLATILE_ECC,
+    NVMLError,
+    card_of,
+    fact,
+    meets,
+    running,
+    tool_state,
+)
+from ironic_accel_emulator.inside.tools.state import after
 
 
 def nvmlInit() -> None:
     """Initialise; fails if the driver is not loaded."""
-    _meets('nvmlInit')
+    meets('nvmlInit')
 
 
 def nvmlShutdown() -> None:
     """End: without persistence the driver is unloaded from a GPU."""
     lost = [
         address
-        for address, card in _state().read()['cards'].items()
+        for address, card in tool_state().read()['cards'].items()
         if 'power-limit' in card.get('settings', {})
         and not card['settings'].get('persistence', {}).get('current')
         and card['settings']['power-limit']['current']
@@ -123,7 +82,7 @@ def nvmlShutdown() -> None:
     ]
     if not lost:
         return
-    with _state().change() as document:
+    with tool_state().change() as document:
         for address in lost:
             found = document['cards'][address]['settings']['power-limit']
             found['current'] = found['default']
@@ -132,69 +91,48 @@ def nvmlShutdown() -> None:
 def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
     """The handle of a GPU, which is its address here."""
     address = bus_id.decode().lower()
-    _meets('nvmlDeviceGetHandleByPciBusId', address)
+    meets('nvmlDeviceGetHandleByPciBusId', address)
     if not re.fullmatch(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.0', address):
         raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
-    if _state().card(address) is None:
+    if tool_state().card(address) is None:
         raise NVMLError(NVML_ERROR_NOT_FOUND)
     return address
 
 
-def _card(handle: str) -> Document:
-    found = _state().card(handle)
-    if found is None:
-        raise NVMLError(NVML_ERROR_NOT_FOUND)
-    return found
-
-
-def _fact(handle: str, name: str) -> str:
-    found = _card(handle)['facts'].get(name)
-    if found is None:
-        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
-    return str(found)
-
-
-def _running(handle: str, name: str) -> str:
-    found = _card(handle)['parts'].get(name)
-    if found is None:
-        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
-    return str(found['running'])
-
-
 def nvmlDeviceGetName(handle: str) -> str:
     """The product's name."""
-    _meets('nvmlDeviceGetName', handle)
-    return _fact(handle, 'name')
+    meets('nvmlDeviceGetName', handle)
+    return fact(handle, 'name')
 
 
 def nvmlDeviceGetSerial(handle: str) -> str:
     """The serial number of the board."""
-    _meets('nvmlDeviceGetSerial', handle)
-    return _fact(handle, 'serial')
+    meets('nvmlDeviceGetSerial', handle)
+    return fact(handle, 'serial')
 
 
 def nvmlDeviceGetBoardPartNumber(handle: str) -> str:
     """The part number of the board."""
-    _meets('nvmlDeviceGetBoardPartNumber', handle)
-    return _fact(handle, 'part_number')
+    meets('nvmlDeviceGetBoardPartNumber', handle)
+    return fact(handle, 'part_number')
 
 
 def nvmlDeviceGetVbiosVersion(handle: str) -> str:
     """The version of the VBIOS."""
-    _meets('nvmlDeviceGetVbiosVersion', handle)
-    return _running(handle, 'gpu')
+    meets('nvmlDeviceGetVbiosVersion', handle)
+    return running(handle, 'gpu')
 
 
 def nvmlDeviceGetInforomImageVersion(handle: str) -> str:
     """The version of the InfoROM image."""
-    _meets('nvmlDeviceGetInforomImageVersion', handle)
-    return _running(handle, 'inforom')
+    meets('nvmlDeviceGetInforomImageVersion', handle)
+    return running(handle, 'inforom')
 
 
 def nvmlDeviceGetRemappedRows(handle: str) -> tuple[int, int, int, int]:
     """Corrected, uncorrected, pending, failure."""
-    _meets('nvmlDeviceGetRemappedRows', handle)
-    found = _card(handle)['facts'].get('remapped')
+    meets('nvmlDeviceGetRemappedRows', handle)
+    found = card_of(handle)['facts'].get('remapped')
     if found is None:
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
     return (found[0], found[1], found[2], found[3])
@@ -202,8 +140,8 @@ def nvmlDeviceGetRemappedRows(handle: str) -> tuple[int, int, int, int]:
 
 def nvmlDeviceGetFieldValues(handle: str, fields: list[int]) -> list[Any]:
     """Field values; only the recovery action is implemented."""
-    _meets('nvmlDeviceGetFieldValues', handle)
-    action = _card(handle)['facts'].get('recovery')
+    meets('nvmlDeviceGetFieldValues', handle)
+    action = card_of(handle)['facts'].get('recovery')
     out = []
     for field in fields:
         known = (
@@ -222,8 +160,8 @@ def nvmlDeviceGetFieldValues(handle: str, fields: list[int]) -> list[Any]:
 
 def nvmlDeviceGetRetiredPagesPendingStatus(handle: str) -> int:
     """Whether a page retirement is pending; not on GPUs that remap rows."""
-    _meets('nvmlDeviceGetRetiredPagesPendingStatus', handle)
-    found = _card(handle)['facts'].get('retired_pending')
+    meets('nvmlDeviceGetRetiredPagesPendingStatus', handle)
+    found = card_of(handle)['facts'].get('retired_pending')
     if found is None:
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
     return int(found)
@@ -233,16 +171,16 @@ def nvmlDeviceGetTotalEccErrors(
     handle: str, error_type: int, counter: int
 ) -> int:
     """Errors since the driver was loaded."""
-    _meets('nvmlDeviceGetTotalEccErrors', handle)
-    found = _card(handle)['facts'].get('uncorrected')
+    meets('nvmlDeviceGetTotalEccErrors', handle)
+    found = card_of(handle)['facts'].get('uncorrected')
     if found is None:
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
     return int(found)
 
 
 def _listed(handle: str, query: str, name: str) -> Any:
-    _meets(query, handle)
-    found = _card(handle)['facts'].get(name)
+    meets(query, handle)
+    found = card_of(handle)['facts'].get(name)
     if found is None:
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
     return found
@@ -298,14 +236,14 @@ def _words(name: str) -> set[str]:
     """The values of the cards for a setting that all share."""
     return {
         str(card['settings'][name]['current'])
-        for card in _state().read()['cards'].values()
+        for card in tool_state().read()['cards'].values()
         if name in card['settings']
     }
 
 
 def nvmlSystemGetConfComputeState() -> types.SimpleNamespace:
     """Confidential computing of all GPUs; off if not supported."""
-    _meets('nvmlSystemGetConfComputeState')
+    meets('nvmlSystemGetConfComputeState')
     words = _words('cc')
     return types.SimpleNamespace(
         environment=0,
@@ -322,7 +260,7 @@ class c_nvmlSystemConfComputeSettings_v1_t(ctypes.Structure):
 
 def nvmlSystemGetConfComputeSettings(settings: Any) -> int:
     """Fill in the protected PCIe mode of all GPUs."""
-    _meets('nvmlSystemGetConfComputeSettings')
+    meets('nvmlSystemGetConfComputeSettings')
     settings._obj.multiGpuMode = int('on' in _words('ppcie'))
     return NVML_SUCCESS
 
@@ -331,35 +269,35 @@ def nvmlDeviceGetConfComputeProtectedMemoryUsage(
     handle: str,
 ) -> types.SimpleNamespace:
     """All of the GPU's memory in confidential mode, else nothing."""
-    _meets('nvmlDeviceGetConfComputeProtectedMemoryUsage', handle)
-    found = _card(handle)['settings'].get('cc', {}).get('current', 'off')
+    meets('nvmlDeviceGetConfComputeProtectedMemoryUsage', handle)
+    found = card_of(handle)['settings'].get('cc', {}).get('current', 'off')
     total = 0 if found == 'off' else 80 << 30
     return types.SimpleNamespace(total=total, free=total, used=0)
 
 
 def nvmlDeviceGetComputeRunningProcesses(handle: str) -> list[Any]:
     """The compute processes."""
-    _meets('nvmlDeviceGetComputeRunningProcesses', handle)
+    meets('nvmlDeviceGetComputeRunningProcesses', handle)
     return [
         types.SimpleNamespace(pid=pid, usedGpuMemory=660602880)
-        for pid in _card(handle)['facts'].get('processes', ())
+        for pid in card_of(handle)['facts'].get('processes', ())
     ]
 
 
 def nvmlDeviceGetGraphicsRunningProcesses(handle: str) -> list[Any]:
     """The graphics processes: none."""
-    _meets('nvmlDeviceGetGraphicsRunningProcesses', handle)
+    meets('nvmlDeviceGetGraphicsRunningProcesses', handle)
     return []
 
 
 def nvmlDeviceGetMPSComputeRunningProcesses(handle: str) -> list[Any]:
     """The MPS processes: none."""
-    _meets('nvmlDeviceGetMPSComputeRunningProcesses', handle)
+    meets('nvmlDeviceGetMPSComputeRunningProcesses', handle)
     return []
 
 
 def _pair(handle: str, name: str) -> list[int]:
-    found = _card(handle)['settings'].get(name)
+    found = card_of(handle)['settings'].get(name)
     if found is None:
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
     return [int(found['current']), int(after(found))]
@@ -367,17 +305,17 @@ def _pair(handle: str, name: str) -> list[int]:
 
 def _put(handle: str, name: str, value: int) -> str | None:
     _pair(handle, name)
-    fault = _meets(f'set {name} {value}', handle)
+    fault = meets(f'set {name} {value}', handle)
     if fault == 'fail':
         raise NVMLError(NVML_ERROR_IN_USE)
     if fault != 'lie':
-        _state().put(handle, {name: value})
+        tool_state().put(handle, {name: value})
     return fault
 
 
 def nvmlDeviceGetMigMode(handle: str) -> list[int]:
     """The current and the pending MIG mode."""
-    _meets('nvmlDeviceGetMigMode', handle)
+    meets('nvmlDeviceGetMigMode', handle)
     return _pair(handle, 'mig')
 
 
@@ -385,15 +323,15 @@ def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
     """Set the MIG mode; returns the activation status."""
     current = _pair(handle, 'mig')[0]
     fault = _put(handle, 'mig', mode)
-    used = fault == 'in-use' or _card(handle)['facts'].get('processes')
+    used = fault == 'in-use' or card_of(handle)['facts'].get('processes')
     if used and mode != current:
         # It stays pending until the next reset of the GPU.
-        with _state().change() as document:
+        with tool_state().change() as document:
             found = document['cards'][handle]['settings']['mig']
             found['current'], found['pending'] = current, mode
         return NVML_ERROR_IN_USE
     if mode == current:
-        with _state().change() as document:
+        with tool_state().change() as document:
             document['cards'][handle]['settings']['mig']['pending'] = None
         return NVML_SUCCESS
     waits = _pair(handle, 'mig')
@@ -402,7 +340,7 @@ def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
 
 def nvmlDeviceGetEccMode(handle: str) -> list[int]:
     """The current and the pending ECC mode."""
-    _meets('nvmlDeviceGetEccMode', handle)
+    meets('nvmlDeviceGetEccMode', handle)
     return _pair(handle, 'ecc')
 
 
@@ -413,7 +351,7 @@ def nvmlDeviceSetEccMode(handle: str, mode: int) -> None:
 
 def nvmlDeviceGetPersistenceMode(handle: str) -> int:
     """Whether persistence mode is enabled."""
-    _meets('nvmlDeviceGetPersistenceMode', handle)
+    meets('nvmlDeviceGetPersistenceMode', handle)
     return _pair(handle, 'persistence')[0]
 
 
@@ -424,7 +362,7 @@ def nvmlDeviceSetPersistenceMode(handle: str, mode: int) -> None:
 
 def nvmlDeviceGetPowerManagementLimit(handle: str) -> int:
     """The power limit in milliwatts."""
-    _meets('nvmlDeviceGetPowerManagementLimit', handle)
+    meets('nvmlDeviceGetPowerManagementLimit', handle)
     return _pair(handle, 'power-limit')[0]
 
 
