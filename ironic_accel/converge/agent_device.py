@@ -157,7 +157,7 @@ def _components(given: Untrusted, catalog: Catalog, kind: str,
             one['updateable'].maybe(one['updateable'].flag), facts.activation,
             lowest=_text(one['lowest']),
             max_image_bytes=_size(one['max_image_bytes']),
-            standing=_standing(one), doubt=_doubt(one))
+            standing=_standing(one), conflicts=_conflicts(one))
     return tuple(out.values())
 
 
@@ -189,7 +189,7 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
             _allowed(one['allowed'], facts), facts.activation,
             facts.persistent,
             unordered=facts.unordered, standing=standing,
-            doubt=_doubt(one), minimum=_bound(one['minimum']),
+            conflicts=_conflicts(one), minimum=_bound(one['minimum']),
             maximum=_bound(one['maximum']),
             read_only=one['read_only'].value is True))
     return tuple(out)
@@ -229,10 +229,10 @@ def _allowed(given: Untrusted, facts: ModeFacts) -> tuple[Value, ...] | None:
 def _standing(given: Untrusted) -> Standing:
     told = given['status']
     if told.value is None:
-        return Standing.UNTOLD
+        return Standing.NOT_REPORTED
     found = Standing(told.one_of(tuple(Standing)))
-    return Standing.UNTOLD if found is Standing.TOLD else found
+    return Standing.NOT_REPORTED if found is Standing.REPORTED else found
 
 
-def _doubt(given: Untrusted) -> tuple[str, ...]:
+def _conflicts(given: Untrusted) -> tuple[str, ...]:
     return tuple(d.words(200) for d in given['conflicts'].each(8))

@@ -99,7 +99,7 @@ def decide(
     if failed is not None:
         return Fail(failed), record
     plan = make_plan(inventory, profile, record.staged, transports, facts,
-                     record.owed)
+                     record.uncommitted)
     if plan.refused:
         return Refuse(plan), record
     if not plan.stages:

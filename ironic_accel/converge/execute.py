@@ -94,18 +94,18 @@ def _copied(run: Advance, plan: Plan, due: Sequence[Change]) -> list[Ref]:
     """The due copies that the system reports as done."""
     still = {c.item.ref for c in due}
     mine = {p.item.ref for p in plan.satisfied}
-    return [r for r in run.record.owed if r in mine and r not in still]
+    return [r for r in run.record.uncommitted if r in mine and r not in still]
 
 
 def _converged(run: Advance, plan: Plan, due: Sequence[Change],
                notes: tuple[str, ...] = ()) -> Converged:
     """The end of a run; copies that are not done stay due."""
     done = _copied(run, plan, due)
-    owed = tuple(r for r in run.record.owed if r not in done)
+    uncommitted = tuple(r for r in run.record.uncommitted if r not in done)
     copied = len(_copied(run, plan, plan.fallback))
     if copied and run.record.committed is not None:
         notes = (f'{copied} images copied to their fallback slots', *notes)
-    run.record = dataclasses.replace(run.record, owed=owed)
+    run.record = dataclasses.replace(run.record, uncommitted=uncommitted)
     run.finish()
     return Converged(plan.satisfied, plan, notes)
 
@@ -143,11 +143,11 @@ def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
         return run.refuse(dataclasses.replace(
             decision.plan, refused=found.refused))
     due = {c.item.ref for c in decision.plan.fallback}
-    owed = [i.ref for i in decision.action.items if i.ref in due
-            and i.ref not in run.record.owed]
-    if decision.action.verb == 'update' and owed:
+    uncommitted = [i.ref for i in decision.action.items if i.ref in due
+            and i.ref not in run.record.uncommitted]
+    if decision.action.verb == 'update' and uncommitted:
         run.record = dataclasses.replace(
-            run.record, owed=(*run.record.owed, *owed))
+            run.record, uncommitted=(*run.record.uncommitted, *uncommitted))
     return _start(run, decision.action, found.ready, inventory)
 
 
@@ -155,7 +155,7 @@ def _identities(record: Record, inventory: Inventory
                 ) -> dict[str, tuple[str, str | None, str | None]]:
     """The identities of all devices in the record."""
     ids = {x.item.device for x in record.staged}
-    ids |= {device for device, _ in record.owed}
+    ids |= {device for device, _ in record.uncommitted}
     ids |= {device for x in record.staged for device, _ in x.also}
     if record.intent:
         ids |= {i.device for i in record.intent.items}

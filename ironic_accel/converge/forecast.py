@@ -156,7 +156,7 @@ def plan(inventory: Inventory, profile: Profile, record: Record,
         decide.review(inventory, record, facts), inventory, profile,
         transports)
     found = make_plan(inventory, profile, record.staged, transports, facts,
-                      record.owed)
+                      record.uncommitted)
     refused = [] if failed is None else [_refusal(failed)]
     if not found.refused:
         refused += _used_up(found, profile, record)

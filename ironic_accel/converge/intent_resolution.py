@@ -171,7 +171,7 @@ def in_doubt(intent: Intent, inventory: Inventory, facts: Knowledge) -> bool:
         state = matching.item_state(device, item, facts)
         if state not in (ItemState.PENDING, ItemState.HOLDS) and not (
                 write_watch.over(intent) and state in (
-                    ItemState.DIFFERS, ItemState.UNSEEN, ItemState.DOUBT)
+                    ItemState.DIFFERS, ItemState.UNSEEN, ItemState.CONFLICT)
                 and _hides(device, item, state)):
             return True
     return not write_watch.over(intent) and bool(
@@ -194,7 +194,7 @@ def _hides(device: Device | None, item: Item, state: ItemState) -> bool:
     """Whether firmware may be pending on a device without being shown."""
     if item.kind == 'firmware' and state in (
         ItemState.UNREAD,
-        ItemState.DOUBT,
+        ItemState.CONFLICT,
     ):
         return True
     part = device.component(item.name) if device else None

@@ -100,8 +100,8 @@ class Component:
     :ivar lowest: the lowest version that the device accepts.
     :ivar max_image_bytes: the largest image that the transport accepts.
     :ivar standing: why ``running`` is None, where it is.
-    :ivar doubt: the different versions that two sources report, each with its
-        source (``redfish: 1.2``); ``running`` is None then.
+    :ivar conflicts: the different versions that two sources report, each with
+        its source (``redfish: 1.2``); ``running`` is None then.
     """
 
     name: str
@@ -114,8 +114,8 @@ class Component:
     uri: str | None = None
     lowest: str | None = None
     max_image_bytes: int | None = None
-    standing: Standing = Standing.UNTOLD
-    doubt: tuple[str, ...] = ()
+    standing: Standing = Standing.NOT_REPORTED
+    conflicts: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ class Mode:
         and it then makes no IS trait.
     :ivar unordered: whether a list value is a set.
     :ivar standing: why ``current`` is None, where it is.
-    :ivar doubt: the different values that two sources report, each with its
-        source; ``current`` is None then.
+    :ivar conflicts: the different values that two sources report, each with
+        its source; ``current`` is None then.
     :ivar minimum: and ``maximum``, the range of numbers that it reports;
         ``read_only``, that its host may not set it.
     """
@@ -140,8 +140,8 @@ class Mode:
     persistent: bool | None = None
     uri: str | None = None
     unordered: bool = False
-    standing: Standing = Standing.UNTOLD
-    doubt: tuple[str, ...] = ()
+    standing: Standing = Standing.NOT_REPORTED
+    conflicts: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int | None = None
     read_only: bool = False

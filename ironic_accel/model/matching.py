@@ -112,7 +112,7 @@ class ItemState(enum.Enum):
     #: It could not be read: it may have any value.
     UNREAD = 'unread'
     #: Two sources report different values.
-    DOUBT = 'doubt'
+    CONFLICT = 'conflict'
 
 
 def component_facts(device: Device, name: str, facts: Knowledge
@@ -156,8 +156,8 @@ def firmware_state(part: Component, item: Item, form: str) -> ItemState:
     A version that waits and is not the wanted one spoils what runs: the next
     reset, whoever does it, would replace it.
     """
-    if part.doubt:
-        return ItemState.DOUBT
+    if part.conflicts:
+        return ItemState.CONFLICT
     if part.running is None and part.standing is Standing.UNREAD:
         return ItemState.UNREAD
     if part.running is None:
@@ -176,8 +176,8 @@ def firmware_state(part: Component, item: Item, form: str) -> ItemState:
 
 def mode_state(mode: Mode, item: Item) -> ItemState:
     """How a mode item stands."""
-    if mode.doubt:
-        return ItemState.DOUBT
+    if mode.conflicts:
+        return ItemState.CONFLICT
     if mode.current is None and mode.standing is Standing.UNREAD:
         return ItemState.UNREAD
     if mode.current is None and mode.pending is None:
@@ -223,12 +223,12 @@ def item_unread(device: Device, item: Item) -> bool:
                             f'{what}:{base_name(item.name)}')
 
 
-def doubt(device: Device, item: Item) -> tuple[str, ...]:
+def conflicts(device: Device, item: Item) -> tuple[str, ...]:
     """The values that sources report differently, each with its source."""
     part: Component | Mode | None = (
         device.component(item.name) if item.kind == 'firmware'
         else device.mode(item.name))
-    return part.doubt if part else ()
+    return part.conflicts if part else ()
 
 
 def seen_value(device: Device | None, item: Item) -> Value | None:

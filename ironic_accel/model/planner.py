@@ -168,12 +168,12 @@ def _same(staged: Value | None, wanted: Value | None) -> bool:
 
 def make_plan(inventory: Inventory, profile: Profile,
               staged: Iterable[Staged], transports: Sequence[Transport],
-              facts: Knowledge, owed: Collection[Ref] = ()) -> Plan:
+              facts: Knowledge, uncommitted: Collection[Ref] = ()) -> Plan:
     """Plan the changes that make a system match a profile.
 
     :param staged: what the record knows to be written and not yet active.
-    :param owed: what the record knows to be written and not yet copied to
-        its fallback slot.
+    :param uncommitted: what the record knows to be written and not yet copied
+        to its fallback slot.
     :param transports: what can be done on this system.
     :param facts: the catalogue.
     """
@@ -221,7 +221,7 @@ def make_plan(inventory: Inventory, profile: Profile,
     no += stages.refused_by_others(
         inventory, known.values(), {w.item.ref for w in wanted},
         strongest([s.reset for s in built]), profile)
-    written = {x.item.ref for x in todo} | {*owed} | {
+    written = {x.item.ref for x in todo} | {*uncommitted} | {
         x.item.ref for x in waiting}
     return Plan(tuple(built), tuple(satisfied), tuple(refused + no),
                 _fallback([w for w in wanted if w.item.ref in written],
@@ -281,9 +281,9 @@ def _untold(want: Wanted, state: ItemState, active: Staged | None,
                     what, [want.device.kind]):
                 return [Refusal(want.item, what.words, want.item.wanted,
                                 None, True)]
-    if state is ItemState.DOUBT and active is None:
-        return [refusals.doubt(
-            want.item, matching.doubt(want.device, want.item))]
+    if state is ItemState.CONFLICT and active is None:
+        return [refusals.conflict(
+            want.item, matching.conflicts(want.device, want.item))]
     return []
 
 

@@ -30,12 +30,12 @@ class Standing(enum.StrEnum):
     """
 
     #: A source reports a value.
-    TOLD = 'reported'
+    REPORTED = 'reported'
     #: A source reports that it does not exist: not populated, not
     #: installed, not supported.
     ABSENT = 'absent'
     #: No source that was read has such a property.
-    UNTOLD = 'not-reported'
+    NOT_REPORTED = 'not-reported'
     #: The request for it failed: an error, a timeout, or an invalid or partial
     #: answer.
     UNREAD = 'unread'

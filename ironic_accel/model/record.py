@@ -169,7 +169,7 @@ class Record:
     :ivar booted: when (epoch seconds) the host was last powered on or reset
         in this run, or None: devices may be long in coming then.
     :ivar devices: how many were seen before that.
-    :ivar owed: updated components that are not copied to their fallback
+    :ivar uncommitted: updated components that are not copied to their fallback
         slots yet; the next run inherits them.
     :ivar committed: when (epoch seconds) this run requested the copies, or
         None.
@@ -196,7 +196,7 @@ class Record:
     fewer: str = ''
     booted: float | None = None
     devices: int = 0
-    owed: tuple[Ref, ...] = ()
+    uncommitted: tuple[Ref, ...] = ()
     committed: float | None = None
     failure: Mapping[str, Any] | None = None
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
@@ -215,20 +215,20 @@ class Record:
     def finished(self) -> Record:
         """What remains past the end of a run: the next one inherits it."""
         kept = {x.item.device for x in self.staged}
-        kept |= {device for device, _ in self.owed}
+        kept |= {device for device, _ in self.uncommitted}
         kept |= {device for x in self.staged for device, _ in x.also}
         if self.intent:
             kept |= {i.device for i in self.intent.items}
             kept |= {device for device, _ in self.intent.also}
         return Record(
             profile=self.profile, digest=self.digest, intent=self.intent,
-            staged=self.staged, owed=self.owed, identities={
+            staged=self.staged, uncommitted=self.uncommitted, identities={
                 k: v for k, v in self.identities.items() if k in kept})
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing for a next run to inherit."""
-        return self.intent is None and not self.staged and not self.owed
+        return self.intent is None and not self.staged and not self.uncommitted
 
 
 def _intent_out(intent: Intent, names: Names) -> dict[str, Any]:
@@ -284,7 +284,7 @@ def to_dict(record: Record) -> dict[str, Any]:
     also = [*(record.intent.also if record.intent else ()),
             *(ref for x in record.staged for ref in x.also)]
     names = Names([*(i.device for i in items), *record.identities,
-                   *(device for device, _ in (*record.owed, *also))])
+                   *(device for device, _ in (*record.uncommitted, *also))])
     return {
         'schema': SCHEMA, 'profile': record.profile,
         'digest': record.digest, 'started': record.started,
@@ -295,7 +295,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         'fewer': record.fewer,
         'booted': record.booted, 'seen': record.devices,
         'committed': record.committed,
-        'owed': [[names.number[d], n] for d, n in record.owed],
+        'owed': [[names.number[d], n] for d, n in record.uncommitted],
         'failure': dict(record.failure) if record.failure else None,
         'devices': [[n, *record.identities.get(n, ())]
                     for n in names.names],
@@ -349,7 +349,8 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
                   for i in names.read(rows)},
         resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
         committed=_asked(raw['committed']),
-        owed=tuple((names.names[d], n) for d, n in raw.get('owed') or ()),
+        uncommitted=tuple(
+            (names.names[d], n) for d, n in raw.get('owed') or ()),
         intent=intent, staged=_staged_in(raw['staged'], names),
         progress=raw['progress'], waiting=raw['waiting'],
         awaited=raw.get('awaited', ''), spent=raw.get('spent') or {},

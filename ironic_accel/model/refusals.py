@@ -62,7 +62,7 @@ def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:
                    item.wanted, None, True)
 
 
-def doubt(item: Item, values: Sequence[str]) -> Refusal:
+def conflict(item: Item, values: Sequence[str]) -> Refusal:
     """An item for which two sources report different values."""
     return Refusal(item, 'its sources report different values: '
                    + ', '.join(values), item.wanted, ', '.join(values), True)

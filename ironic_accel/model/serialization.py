@@ -78,8 +78,8 @@ def _standing(part: Component | Mode, value: Value | None
               ) -> dict[str, Any]:
     """The status of a value, and why it is missing."""
     return {
-        'status': part.standing if value is None else Standing.TOLD,
-        **({'conflicts': list(part.doubt)} if part.doubt else {})}
+        'status': part.standing if value is None else Standing.REPORTED,
+        **({'conflicts': list(part.conflicts)} if part.conflicts else {})}
 
 
 def _unread_to_dict(unread: Unread) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _component_from_dict(raw: Mapping[str, Any]) -> Component:
     return Component(**{
         **given, 'activation': _activation(raw.get('activation')),
         'standing': _standing_of(raw),
-        'doubt': tuple(raw.get('conflicts') or ())})
+        'conflicts': tuple(raw.get('conflicts') or ())})
 
 
 def _waiting_to_dict(waiting: Waiting) -> dict[str, Any]:
@@ -202,8 +202,8 @@ def _waiting_from_dict(raw: Mapping[str, Any]) -> Waiting:
 
 def _standing_of(raw: Mapping[str, Any]) -> Standing:
     """Why a value is missing; ``reported`` if there is a value."""
-    standing = Standing(raw.get('status') or Standing.UNTOLD)
-    return Standing.UNTOLD if standing is Standing.TOLD else standing
+    standing = Standing(raw.get('status') or Standing.NOT_REPORTED)
+    return Standing.NOT_REPORTED if standing is Standing.REPORTED else standing
 
 
 def current(doc: Mapping[str, Any]) -> Mapping[str, Any]:

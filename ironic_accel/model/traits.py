@@ -284,7 +284,7 @@ def _agreed(name: str, devices: list[Device]) -> Iterator[tuple[str, ...]]:
     values: list[Value] = []
     for device, mode in zip(devices, found, strict=True):
         if mode is None or mode.current is None or not mode.persistent \
-                or mode.doubt or device.is_unread(f'mode:{name}'):
+                or mode.conflicts or device.is_unread(f'mode:{name}'):
             return
         if not (mode.pending is None or matching.same_value(
                 mode.pending, mode.current, mode.unordered)):

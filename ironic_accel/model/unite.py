@@ -205,16 +205,17 @@ def _component(
         device_marks.filled(mine, other),
         shows_pending=mine.shows_pending or other.shows_pending,
         standing=_standing(mine.standing, other.standing))
-    said = _differ(
-        mine.doubt,
-        other.doubt,
+    conflicts = _differ(
+        mine.conflicts,
+        other.conflicts,
         mine.running,
         other.running,
         transports,
         lambda a, b: version.same(str(a), str(b), 'auto'),
     )
-    return dataclasses.replace(out, running=None, doubt=said) if said else (
-        out)
+    if not conflicts:
+        return out
+    return dataclasses.replace(out, running=None, conflicts=conflicts)
 
 
 def _mode(mine: Mode, other: Mode, transports: Transports) -> Mode:
@@ -223,16 +224,17 @@ def _mode(mine: Mode, other: Mode, transports: Transports) -> Mode:
         device_marks.filled(mine, other), unordered=unordered,
         read_only=mine.read_only or other.read_only,
         standing=_standing(mine.standing, other.standing))
-    said = _differ(
-        mine.doubt,
-        other.doubt,
+    conflicts = _differ(
+        mine.conflicts,
+        other.conflicts,
         mine.current,
         other.current,
         transports,
         lambda a, b: matching.same_value(a, b, unordered),
     )
-    return dataclasses.replace(out, current=None, doubt=said) if said else (
-        out)
+    if not conflicts:
+        return out
+    return dataclasses.replace(out, current=None, conflicts=conflicts)
 
 
 def _differ(mine: tuple[str, ...], other: tuple[str, ...],

@@ -195,7 +195,7 @@ def begin(task: Any, current: Operation) -> str:
     _check_known(node)
     # What is refused begins nothing either: the end of a step that a stop
     # switch turned down is written down like any other.
-    if current.work not in ('look', 'refuse'):
+    if current.work not in (operation.REFRESH_WORK, 'refuse'):
         check_stopped(task, current.step)
     history.replaced(node, current.step)
     now = clock.mark(node)

@@ -47,6 +47,10 @@ from ironic_accel.model.record import Record
 #: The step of a refresh that an operator, or a run on a parent, asks for.
 REFRESH_STEP = 'accel_refresh'
 
+#: The work (``Operation.work``) of every refresh, as it is stored with nodes
+#: since the first release.
+REFRESH_WORK = 'look'
+
 #: ``driver_internal_info`` is 65,535 bytes of TEXT on MySQL, and others
 #: write to it too (ironic/db/sqlalchemy/models.py, Node).
 MAX_INFO_BYTES = 60000
@@ -228,8 +232,8 @@ def refresh(kind: str, step: str, *, power_on: bool,
     :param power_on: whether a host that is off may be powered on.
     :param in_band: whether the agent is read too.
     """
-    return Operation(kind=kind, step=step, work='look', power_on=power_on,
-                     in_band=in_band)
+    return Operation(kind=kind, step=step, work=REFRESH_WORK,
+                     power_on=power_on, in_band=in_band)
 
 
 def can_refresh(node: Any) -> bool:

@@ -53,7 +53,7 @@ LOG = log.getLogger(__name__)
 _LOST = 'devices are no longer listed, checking again'
 
 
-@context.register_work('look')
+@context.register_work(operation.REFRESH_WORK)
 def take_inventory(ctx: Context) -> Ending | None:
     """Take an inventory and publish it; power the host on for it if allowed.
     """
@@ -154,7 +154,7 @@ def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
             if bad:
                 return Ending(ctx.operation, bad[0].detail or Detail(
                     'the device was not reset', device=bad[0].ref[0]))
-    ctx.change(work='look', ticket=None, due=ctx.now)
+    ctx.change(work=operation.REFRESH_WORK, ticket=None, due=ctx.now)
     return None
 
 

@@ -75,7 +75,8 @@ def due(node: Any) -> bool:
                  or ramdisk.has_returned(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch'
-                 or (current.work == 'look' and current.restore is None)
+                 or (current.work == operation.REFRESH_WORK
+                     and current.restore is None)
                  or not audit.in_maintenance(node)))
 
 

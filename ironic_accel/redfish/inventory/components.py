@@ -99,7 +99,7 @@ def _merge_entry(found: FoundDevice, known: Component, other: Component
         better = other
     if known.running and other.running and not version.same(
             known.running, other.running):
-        better = dataclasses.replace(better, running=None, doubt=(
+        better = dataclasses.replace(better, running=None, conflicts=(
             f'{known.uri}: {known.running}', f'{other.uri}: {other.running}'))
     found.components[found.components.index(known)] = better
 
@@ -118,7 +118,7 @@ def _running(shown: Fields) -> tuple[str | None, Standing]:
     value = shown.doc.get('Version')
     if running is None and value is not None and not isinstance(value, str):
         return None, Standing.UNREAD
-    return running, Standing.UNTOLD
+    return running, Standing.NOT_REPORTED
 
 
 def _component_name(found: FoundDevice, shown: Fields, kind: str

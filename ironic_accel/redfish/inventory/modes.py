@@ -149,7 +149,7 @@ def _reading_status(
     if value is None and shown.has(*path):
         found.unread.add(f'mode:{name}')
         return Standing.UNREAD
-    return Standing.UNTOLD
+    return Standing.NOT_REPORTED
 
 
 def _known(shown: Fields, path: Path) -> bool:
@@ -199,7 +199,7 @@ def _linked(
         return None
     mode = _mode(found, row, shown, (row.property,), None) if shown.doc.get(
         row.property) else Mode(row.name, None, uri=shown.uri,
-                                standing=Standing.UNTOLD)
+                                standing=Standing.NOT_REPORTED)
     return mode
 
 

@@ -85,9 +85,9 @@ def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
     :param exact: whether they are versions of this firmware itself, and not
         of a package that contains it.
     """
-    if part.doubt:
-        return dataclasses.replace(part, doubt=tuple(dict.fromkeys(
-            (*part.doubt, *(f'{uri}: {v}' for uri, v in told)))))
+    if part.conflicts:
+        return dataclasses.replace(part, conflicts=tuple(dict.fromkeys(
+            (*part.conflicts, *(f'{uri}: {v}' for uri, v in told)))))
     if part.running is None:
         seen = dict.fromkeys(v for _, v in told)
         if len(seen) == 1 or not exact:
@@ -98,7 +98,7 @@ def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
                             v.lower() == part.running.lower()
                             for _, v in told):
             return part
-    return dataclasses.replace(part, running=None, doubt=tuple(
+    return dataclasses.replace(part, running=None, conflicts=tuple(
         dict.fromkeys(f'{uri}: {v}' for uri, v in told)))
 
 

@@ -165,7 +165,7 @@ def test_both_ports_of_a_card_are_read(
     host = _two_ports(tmp_path, *numbers)
     seen = sriov.Sriov().read(host, _functions())
     (mode,) = seen.devices[PORTS[0]].modes
-    assert (mode.current, mode.standing) == (shown, Standing.UNTOLD)
+    assert (mode.current, mode.standing) == (shown, Standing.NOT_REPORTED)
     assert seen.devices[PORTS[0]].unread == ()
     assert [w.message for w in seen.warnings] == ([] if shown is not None
         else [f'its ports have different numbers of virtual functions: '

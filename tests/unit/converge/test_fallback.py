@@ -41,13 +41,13 @@ def board(**more: object) -> Box:
 
 
 def planned(box: Box, wanted: object = WANTED,
-            owed: tuple[tuple[str, str], ...] = ()
+            uncommitted: tuple[tuple[str, str], ...] = ()
             ) -> list[tuple[str, object, object]]:
     """What the plan says of the slots."""
     seen = box.observe()
     made = planner.make_plan(
         seen, wanted, (), box.transports(seen),  # type: ignore[arg-type]
-        drive.Catalogue(), owed)
+        drive.Catalogue(), uncommitted)
     return [(c['device'], c['from'], c['to'])
             for c in made.to_dict()['fallback']]
 
@@ -99,8 +99,8 @@ def test_a_rerun_copies_what_the_first_one_did_not(
     left = disk.load()
     assert left is not None
     owed = 9 - (copies if isinstance(copies, int) else 0)
-    assert len(left.owed) == owed
-    assert len(planned(box, owed=left.owed)) == owed
+    assert len(left.uncommitted) == owed
+    assert len(planned(box, uncommitted=left.uncommitted)) == owed
     box.copies = 99
     out = drive.run(box, WANTED, disk)
     assert isinstance(out, outcome.Converged)
@@ -122,8 +122,8 @@ def test_copy_that_is_never_reported_is_not_requested_at_every_run(
         box.copies = 0
     assert asked == ([1, 1, 1, 1] if first == 0 else [1, 2, 2, 2])
     left = disk.load()
-    assert left is not None and left.owed == ()
-    assert planned(box, owed=left.owed) == []
+    assert left is not None and left.uncommitted == ()
+    assert planned(box, uncommitted=left.uncommitted) == []
 
 
 def test_copy_that_is_not_reported_is_noted_once() -> None:
@@ -164,7 +164,7 @@ def test_what_is_owed_is_declined_by_a_later_profile(keep: bool) -> None:
     box.copies = 99
     drive.run(box, KEEP if keep else WANTED, disk)
     left = disk.load()
-    assert left is not None and left.owed == ()
+    assert left is not None and left.uncommitted == ()
     assert set(box.slots.values()) == ({'1'} if keep else {'2'})
 
 
@@ -179,7 +179,7 @@ def test_fallback_slot_that_is_not_reported_is_requested_and_not_waited_for(
 
 
 def test_the_record_carries_it() -> None:
-    record = record_mod.Record(owed=NINE, committed=5.0)
+    record = record_mod.Record(uncommitted=NINE, committed=5.0)
     again = record_mod.load(record_mod.to_dict(record))
     assert again == record
     raw = record_mod.to_dict(record_mod.Record())

@@ -329,7 +329,7 @@ def test_two_sources_that_differ_are_refused_with_both_values() -> None:
             seen = super()._seen()
             return dataclasses.replace(seen, devices=tuple(
                 dataclasses.replace(d, components=tuple(
-                    dataclasses.replace(c, running=None, doubt=(
+                    dataclasses.replace(c, running=None, conflicts=(
                         'redfish: 1', 'agent: 2')) for c in d.components))
                 for d in seen.devices))
 

@@ -89,7 +89,7 @@ def row(**known: Any) -> tuple[str, ...]:
      ('-', '-', '-', 'ecc not read, mig none, cc -')),
     ({'modes': (Mode('ecc', pending='enabled', standing=Standing.UNREAD),)},
      ('-', '-', '-', 'ecc not read > enabled')),
-    ({'components': (Component('gpu', 'A', doubt=(
+    ({'components': (Component('gpu', 'A', conflicts=(
         'redfish: 1', 'agent: 2')),)},
      ('-', '-', 'gpu conflicting (redfish: 1, agent: 2)', '-'))])
 def test_unread_absent_and_unknown_values_have_different_texts(

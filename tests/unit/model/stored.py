@@ -247,7 +247,7 @@ RECORDS: dict[str, Record] = {
         'hgx-h100',
         'd' * 64,
         staged=LANDED,
-        owed=((GPUS[0], 'bmc'),),
+        uncommitted=((GPUS[0], 'bmc'),),
         identities=IDENTITIES,
     ),
     'lookup-lost': Record(
@@ -339,7 +339,7 @@ INVENTORIES: dict[str, Inventory] = {
                         False,
                         False,
                         Activation.NONE,
-                        doubt=('redfish: 1', 'agent: 2'),
+                        conflicts=('redfish: 1', 'agent: 2'),
                     ),
                 ),
                 (
@@ -364,7 +364,7 @@ INVENTORIES: dict[str, Inventory] = {
                         None,
                         None,
                         True,
-                        doubt=(),
+                        conflicts=(),
                     ),
                     Mode(
                         'power-limit',

@@ -131,7 +131,7 @@ def test_versions_that_differ_are_a_contradiction(
         inside(gpu(components=(Component('gpu', 'vbios', tool),))))
     part = one(whole).component('gpu')
     assert part is not None
-    assert part.doubt == doubt
+    assert part.conflicts == doubt
     assert part.running == (None if doubt else '96.00.61')
     again = serialization.inventory_from_dict(
         serialization.inventory_to_dict(whole))
@@ -152,7 +152,7 @@ def test_modes_that_differ_are_a_contradiction(
         inside(gpu(modes=(Mode('ecc', tool, unordered=unordered),))))
     mode = one(whole).mode('ecc')
     assert mode is not None
-    assert (mode.doubt, mode.current) == (doubt, None if doubt else bmc)
+    assert (mode.conflicts, mode.current) == (doubt, None if doubt else bmc)
 
 
 def test_third_transport_does_not_resolve_a_contradiction() -> None:
@@ -162,7 +162,7 @@ def test_third_transport_does_not_resolve_a_contradiction() -> None:
         inside(gpu(modes=(Mode('ecc', 'enabled'),))), seen_via=('local',))
     mode = one(merge(two, third)).mode('ecc')
     assert mode is not None
-    assert mode.doubt == ('redfish: enabled', 'agent: disabled',
+    assert mode.conflicts == ('redfish: enabled', 'agent: disabled',
                           'local: enabled')
 
 
@@ -171,7 +171,7 @@ def test_what_was_stored_earlier_is_no_witness_against_what_is_seen() -> None:
     now = outside(gpu(components=(Component('gpu', 'A', '2'),)))
     part = one(carry_over.carried(now, before, True)).component('gpu')
     assert part is not None
-    assert (part.running, part.doubt) == ('2', ())
+    assert (part.running, part.conflicts) == ('2', ())
 
 
 @pytest.mark.parametrize(('now', 'joined'), [
@@ -226,10 +226,10 @@ def test_firmware_that_the_other_transport_reports_is_proved_the_rest_is_not(
 
 
 @pytest.mark.parametrize(('mine', 'other', 'stands'), [
-    (Standing.UNREAD, Standing.UNTOLD, Standing.UNREAD),
-    (Standing.UNTOLD, Standing.ABSENT, Standing.ABSENT),
+    (Standing.UNREAD, Standing.NOT_REPORTED, Standing.UNREAD),
+    (Standing.NOT_REPORTED, Standing.ABSENT, Standing.ABSENT),
     (Standing.ABSENT, Standing.UNREAD, Standing.UNREAD),
-    (Standing.UNTOLD, Standing.UNTOLD, Standing.UNTOLD)])
+    (Standing.NOT_REPORTED, Standing.NOT_REPORTED, Standing.NOT_REPORTED)])
 def test_reason_why_no_source_has_a_value(mine: Standing, other: Standing,
                                    stands: Standing) -> None:
     whole = merge(

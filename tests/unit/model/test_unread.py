@@ -109,7 +109,7 @@ def test_a_value_that_stands_as_unread_is_no_version() -> None:
 
 
 def test_contradiction_is_refused_with_both_values() -> None:
-    part = dataclasses.replace(GPU, running=None, doubt=(
+    part = dataclasses.replace(GPU, running=None, conflicts=(
         'redfish: 96.00.01', 'agent: 96.00.02'))
     made = plan(box(gpu(0, components=(part,))), profile(NEWER))
     assert made.untold
@@ -268,7 +268,7 @@ def test_incomplete_inventory_gives_no_count_and_no_mode_trait() -> None:
     gpu(1, modes=(ON,), unread=('modes',)),
     gpu(1, modes=(ON,), unread=('mode:ecc',)),
     gpu(1, modes=(), unread=('modes',)),
-    gpu(1, modes=(dataclasses.replace(ECC, current=None, doubt=(
+    gpu(1, modes=(dataclasses.replace(ECC, current=None, conflicts=(
         'redfish: enabled', 'agent: disabled')),)),
     gpu(1, modes=(ECC,), unread=('health',))])
 def test_a_mode_that_one_may_not_have_is_no_trait(other: Device) -> None:

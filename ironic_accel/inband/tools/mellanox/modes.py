@@ -188,7 +188,7 @@ def read(config: Config, lacking: str | None,
         why = (failed or {}).get(mark)
         now = None if why else reader(config, 'current_value')
         then = None if why else reader(config, 'next_value')
-        standing = Standing.UNTOLD
+        standing = Standing.NOT_REPORTED
         if now is None and mark in config and not why and (
                 said.get('current_value', NONE) == NONE):
             # Firmware that cannot read what is active.

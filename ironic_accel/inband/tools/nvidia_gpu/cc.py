@@ -93,7 +93,7 @@ def _ppcie(host: Machine, address: str) -> tuple[Mode, Unread | None]:
 def _mode(name: str, value: str | None,
           ran: Ran) -> tuple[Mode, Unread | None]:
     if value is not None:
-        return Mode(name, value, standing=Standing.TOLD), None
+        return Mode(name, value, standing=Standing.REPORTED), None
     return Mode(name, standing=Standing.UNREAD), common.unread(
         TOOL, common.said(TOOL, ran), f'mode:{name}')
 

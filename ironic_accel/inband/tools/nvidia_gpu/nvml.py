@@ -234,7 +234,7 @@ def _part(reader: _Reader, name: str, key: str,
           query: str) -> Component | None:
     running = device_marks.clean_text(reader.value(query, f'firmware:{name}'))
     if running:
-        return Component(name, key, running, standing=Standing.TOLD)
+        return Component(name, key, running, standing=Standing.REPORTED)
     if reader.is_unread(f'firmware:{name}'):
         return Component(name, key, standing=Standing.UNREAD)
     return None
@@ -252,7 +252,7 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
         return Mode(name, standing=Standing.UNREAD)
     now, then = SWITCH[both[0]], SWITCH[both[1]]
     return Mode(name, now, None if then == now else then,
-                standing=Standing.TOLD)
+                standing=Standing.REPORTED)
 
 
 def _persistence(reader: _Reader) -> Mode | None:
@@ -267,7 +267,7 @@ def _persistence(reader: _Reader) -> Mode | None:
     if value is None:
         reader.wrong(f'{name}: unexpected value {found!r}', fact)
         return Mode(name, standing=Standing.UNREAD)
-    return Mode(name, value, standing=Standing.TOLD)
+    return Mode(name, value, standing=Standing.REPORTED)
 
 
 def _power_limit(reader: _Reader) -> Mode | None:
@@ -288,7 +288,7 @@ def _power_limit(reader: _Reader) -> Mode | None:
             reader.wrong(f'{name}: unexpected value {found!r} in a range of '
                          f'{both!r}', fact)
         return Mode(name, standing=Standing.UNREAD)
-    return Mode(name, limit // MILLI, standing=Standing.TOLD,
+    return Mode(name, limit // MILLI, standing=Standing.REPORTED,
                 minimum=-(-both[0] // MILLI), maximum=both[1] // MILLI)
 
 
@@ -322,7 +322,7 @@ def _protection(reader: _Reader, name: str) -> Mode | None:
     if value is None:
         reader.wrong(f'{name}: unexpected value: {said}', fact)
         return Mode(name, standing=Standing.UNREAD)
-    return Mode(name, value, standing=Standing.TOLD)
+    return Mode(name, value, standing=Standing.REPORTED)
 
 
 def _health(reader: _Reader) -> str | None:

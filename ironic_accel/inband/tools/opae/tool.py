@@ -98,7 +98,7 @@ def parse_fme(text: str) -> tuple[Component, ...]:
         parts.append(Component(
             'bmc', 'Board Management Controller',
             None if absent else bmc[1],
-            standing=Standing.ABSENT if absent else Standing.TOLD))
+            standing=Standing.ABSENT if absent else Standing.REPORTED))
     return tuple(parts)
 
 

@@ -29,9 +29,9 @@ from ironic_accel.converge import ports
 from ironic_accel.model.identity import Source
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import record as record_mod
-from tests.unit.conductor.node.test_elapsed_time import burning
-from tests.unit.conductor.node.test_elapsed_time import failed
-from tests.unit.conductor.node.test_elapsed_time import refused
+from tests.unit.conductor.node.test_clock import burning
+from tests.unit.conductor.node.test_clock import failed
+from tests.unit.conductor.node.test_clock import refused
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import Make

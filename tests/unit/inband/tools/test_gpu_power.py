@@ -147,8 +147,10 @@ def test_odd_answers_about_the_limit_are_unread(
 
 
 @pytest.mark.parametrize(('answer', 'mode'), [
-    ({'value': 1}, Mode('persistence', 'enabled', standing=Standing.TOLD)),
-    ({'value': 0}, Mode('persistence', 'disabled', standing=Standing.TOLD)),
+    ({'value': 1},
+     Mode('persistence', 'enabled', standing=Standing.REPORTED)),
+    ({'value': 0},
+     Mode('persistence', 'disabled', standing=Standing.REPORTED)),
     ({'value': 7}, Mode('persistence', standing=Standing.UNREAD)),
     ({'value': 'on'}, Mode('persistence', standing=Standing.UNREAD)),
     ({'error': 3, 'text': 'Not Supported'}, None)])

@@ -161,8 +161,9 @@ def test_health_by_xpu_smi(tmp_path: pathlib.Path, form: str | None,
 # fpgainfo: libraries/libboard/board_*.
 
 @pytest.mark.parametrize(('controller', 'running', 'standing'), [
-    ('comma', '2.0.13', Standing.TOLD), ('plain', '2.0.13', Standing.TOLD),
-    ('a10gx', '2.0.13', Standing.TOLD), ('none', None, Standing.ABSENT)])
+    ('comma', '2.0.13', Standing.REPORTED),
+    ('plain', '2.0.13', Standing.REPORTED),
+    ('a10gx', '2.0.13', Standing.REPORTED), ('none', None, Standing.ABSENT)])
 def test_every_boards_controller(
         tmp_path: pathlib.Path, controller: str, running: str | None,
         standing: Standing) -> None:
@@ -387,7 +388,7 @@ def test_reason_of_a_failure_is_the_marked_line(
 # qat: Documentation/ABI/testing/sysfs-driver-qat.
 
 @pytest.mark.parametrize(('state', 'current', 'pending', 'standing'), [
-    ('up', ('sym', 'asym'), None, Standing.UNTOLD),
+    ('up', ('sym', 'asym'), None, Standing.NOT_REPORTED),
     ('down', None, ('sym', 'asym'), Standing.ABSENT),
     ('restarting', None, None, Standing.UNREAD),
     (None, None, None, Standing.UNREAD)])

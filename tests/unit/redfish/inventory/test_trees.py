@@ -249,7 +249,7 @@ def test_two_versions_of_one_firmware_are_not_verified() -> None:
         'gpu')
     assert part is not None
     assert part.running is None
-    assert part.doubt == (f'{GPU1}: 92.00', f'{card}: 93.00')
+    assert part.conflicts == (f'{GPU1}: 92.00', f'{card}: 93.00')
 
 
 @pytest.mark.parametrize(('function', 'kind'), [

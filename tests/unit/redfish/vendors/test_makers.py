@@ -445,7 +445,7 @@ def test_two_entries_of_one_firmware(
     part = gpu1(docs).component('gpu')
     assert part is not None
     assert (part.running, part.uri) == (running, f'{ENTRIES}/{uri}')
-    assert bool(part.doubt) is (running is None)
+    assert bool(part.conflicts) is (running is None)
 
 
 @pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}, 404])

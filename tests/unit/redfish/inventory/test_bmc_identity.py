@@ -28,7 +28,7 @@ from ironic_accel.redfish.inventory.bmc_identity import BmcIdentity
 from ironic_accel_emulator import load_box
 from ironic_accel_emulator import TwinServer
 
-CAPTURES = (pathlib.Path(__file__).resolve().parents[4] / 'shared'
+CAPTURES = (pathlib.Path(__file__).resolve().parents[5] / 'shared'
             / 'captures')
 
 
