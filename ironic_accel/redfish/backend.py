@@ -60,6 +60,7 @@ from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import inventory as inventory_module
 from ironic_accel.redfish.inventory.inventory import SystemReading
+from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.inventory import recent_readings
 from ironic_accel.redfish.inventory.recent_readings import Reuse
 from ironic_accel.redfish.inventory import topology
@@ -207,7 +208,8 @@ class RedfishBackend(Backend):
             self._name,
             OnRequest(lambda: writes()[0]),
             frozenset((name, m.name) for name, device in devices.items()
-                      for m in device.modes if m.uri),
+                      for m in device.modes
+                      if m.uri and m.name in modes.names()),
             OnRequest(functools.partial(
                 device_reset.offered, self._reader, devices)),
             OnRequest(functools.partial(

@@ -13,10 +13,14 @@
 """Modes over Redfish: where each is read, and where and how it is written.
 
 Sources: DMTF Processor v1.22 (MemorySummary.ECCModeEnabled, the FPGA
-object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4, EnvironmentMetrics
-v1.3 (PowerLimitWatts: a Control's SetPoint, AllowableMin and AllowableMax;
-ControlMode Disabled: not in force); the vendors' tables for modes of their
-own.
+object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4; the vendors'
+tables for modes of their own.
+
+``power-limit`` is the limit that the host's driver has. PowerLimitWatts of
+EnvironmentMetrics is another limit of the same GPU, which the driver takes
+into account besides (NVML API reference, nvmlDeviceGetEnforcedPowerLimit: the
+enforced limit differs if one is set elsewhere, as out of band), so it is
+neither a value of that mode nor contradicts one.
 """
 
 from __future__ import annotations
@@ -47,12 +51,8 @@ from ironic_accel.redfish.vendors.mode_rows import SettableMode
 from ironic_accel.redfish.vendors import registry
 
 _WORDS = {True: 'enabled', False: 'disabled'}
-_LIMIT = ('PowerLimitWatts',)
 _SRIOV = ('ControllerCapabilities', 'VirtualizationOffload', 'SRIOV',
           'SRIOVEnabled')
-
-#: Control.ControlMode (DMTF Control v1.6).
-CONTROL_MODES = ('Automatic', 'Override', 'Manual', 'Disabled')
 
 #: Modes that are standard properties.
 ROWS: tuple[ModeRow, ...] = (
@@ -62,13 +62,6 @@ ROWS: tuple[ModeRow, ...] = (
                  ('FPGA', 'PCIeVirtualFunctions'), True, number=True),
     PropertyMode(('fpga',), 'host-programming',
                  ('FPGA', 'ProgrammableFromHost'), True),
-    # Read only: the schema does not say how long a set point is kept, and
-    # NVIDIA's BMCs keep it or not as the request says (bmcweb,
-    # PowerLimitPersistency).
-    ReadingMode(('gpu',), 'power-limit', ('EnvironmentMetrics',),
-                (*_LIMIT, 'SetPoint'), minimum=(*_LIMIT, 'AllowableMin'),
-                maximum=(*_LIMIT, 'AllowableMax'),
-                unless=((*_LIMIT, 'ControlMode'), 'Disabled')),
 )
 
 
@@ -216,7 +209,7 @@ def _bios(reader: Reader, found: FoundDevice, row: BiosMode) -> Mode | None:
 
 def _reading(reader: Reader, found: FoundDevice, row: ReadingMode,
              product: Product | None) -> Mode | None:
-    """A mode that is not set over Redfish: it has no URI to write to.
+    """A mode that is read over Redfish and not set (``names``).
 
     The resource is not read for a product that cannot have the mode.
     """
@@ -226,22 +219,13 @@ def _reading(reader: Reader, found: FoundDevice, row: ReadingMode,
     shown = reader.read(uri, impact=part(found.uri, f'mode:{row.name}'))
     if shown is None or not _known(shown, row.path):
         return None
-    if row.unless and shown.word(
-            *row.unless[0], known=CONTROL_MODES) == row.unless[1]:
-        return None
-    now: Value | None
-    if row.words:
-        word = shown.word(*row.path, known=row.words)
-        now = row.words[word] if word else None
-    else:
-        now = shown.number(*row.path)
+    word = shown.word(*row.path, known=row.words)
+    now = row.words[word] if word else None
     flag = shown.flag(*row.soon) if row.soon else None
     soon = None if flag is None else _WORDS[flag]
     return Mode(
-        row.name, now, None if soon == now else soon,
-        standing=_reading_status(found, row.name, now, shown, row.path),
-        minimum=shown.number(*row.minimum) if row.minimum else None,
-        maximum=shown.number(*row.maximum) if row.maximum else None)
+        row.name, now, None if soon == now else soon, uri=shown.uri,
+        standing=_reading_status(found, row.name, now, shown, row.path))
 
 
 def _row_of(shown: Fields, name: str) -> SettableMode | None:

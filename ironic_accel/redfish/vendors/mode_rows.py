@@ -98,22 +98,16 @@ class ReadingMode:
 
     :ivar link: path of the link to the resource that has it.
     :ivar path: path of the property with the active value.
-    :ivar words: the service's words to the mode's values; empty for a number.
+    :ivar words: the service's words to the mode's values.
     :ivar soon: path of a boolean, enabled or disabled from the next boot on.
-    :ivar minimum: path of the smallest number that is accepted.
-    :ivar maximum: path of the largest one.
-    :ivar unless: path and word that say that the value is not in force.
     """
 
     kinds: tuple[str, ...]
     name: str
     link: Path
     path: Path
-    words: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    words: Mapping[str, str]
     soon: Path | None = None
-    minimum: Path | None = None
-    maximum: Path | None = None
-    unless: tuple[Path, str] | None = None
 
 
 #: Modes that can be set, and all.

@@ -19,17 +19,22 @@ with blanks).
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from ironic_accel.model import carry_over
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Plan
 from ironic_accel.model import planner
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import unite
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
 
@@ -41,14 +46,6 @@ LIMIT = {'AllowableMax': 700, 'AllowableMin': 200,
          'Reading': 80.68, 'SetPoint': 650}
 
 
-def _gpu(at: Rig, **limit: Any) -> tuple[Inventory, Device]:
-    found = at.box.documents.see(f'{GPU}/EnvironmentMetrics')
-    assert found is not None
-    found['PowerLimitWatts'] = {**LIMIT, **limit}
-    seen = at.backend.observe()
-    return seen, next(d for d in seen.devices if d.uri == GPU)
-
-
 def _plan(at: Rig, seen: Inventory, device: Device, **modes: Any) -> Plan:
     profile = Profile('p', (Group('g', {
         'kind': (device.kind,)}, modes={
@@ -57,40 +54,18 @@ def _plan(at: Rig, seen: Inventory, device: Device, **modes: Any) -> Plan:
                              catalog.load())
 
 
-def test_power_limit_is_reported_with_its_range_and_not_written(
-        rig: Start) -> None:
+def test_limit_of_a_bmc_is_not_that_of_the_driver(rig: Start) -> None:
+    """The driver has a limit of its own, and takes this one into account."""
     at = rig('hgx-h100')
-    before = at.backend.observe().requests
-    seen, gpu = _gpu(at)
-    mode = gpu.mode('power-limit')
-    assert mode is not None
-    assert (mode.current, mode.minimum, mode.maximum, mode.uri) == (
-        650, 200, 700, None)
-    assert (mode.activation, mode.persistent) == ('none', False)
-    # It is read with the Processors, by no request of its own.
-    assert seen.requests <= before
-    refused = [r for r in _plan(at, seen, gpu, power_limit=500).refused
-               if r.item.device == gpu.id]
-    assert ['no transport can set it' in r.reason for r in refused] == [True]
-    assert not [r for r in _plan(at, seen, gpu, power_limit=650).refused
-                if r.item.device == gpu.id]
-
-
-@pytest.mark.parametrize(('limit', 'current', 'unread'), [
-    ({'SetPoint': 650.0}, 650, False), ({'SetPoint': None}, None, False),
-    ({'SetPoint': 650.5}, None, True), ({'SetPoint': 'high'}, None, True)])
-def test_limit_that_is_no_whole_number_is_unread(
-        rig: Start, limit: dict[str, Any], current: int | None,
-        unread: bool) -> None:
-    _, gpu = _gpu(rig('hgx-h100'), **limit)
-    mode = gpu.mode('power-limit')
-    assert mode is not None and mode.current == current
-    assert ('mode:power-limit' in gpu.unread) is unread
-
-
-def test_limit_that_is_not_in_force_is_none(rig: Start) -> None:
-    _, gpu = _gpu(rig('hgx-h100'), ControlMode='Disabled')
+    found = at.box.documents.see(f'{GPU}/EnvironmentMetrics')
+    assert found is not None
+    found['PowerLimitWatts'] = LIMIT
+    seen = at.backend.observe()
+    gpu = next(d for d in seen.devices if d.uri == GPU)
     assert gpu.mode('power-limit') is None
+    (refused,) = [r for r in _plan(at, seen, gpu, power_limit=650).refused
+                  if r.item.device == gpu.id]
+    assert 'the BMC does not report this mode; try in band' in refused.reason
 
 
 def _dpu(at: Rig, **resources: dict[str, Any]) -> tuple[Inventory, Device]:
@@ -121,8 +96,11 @@ def test_secure_boot_of_a_dpu_is_what_its_last_boot_had(
         'SecureBootMode': 'SetupMode'})
     mode = dpu.mode('secure-boot')
     assert mode is not None
-    assert (mode.current, mode.pending, mode.uri) == (*values, None)
+    assert (mode.current, mode.pending, mode.uri) == (
+        *values, f'{DPU}/SecureBoot')
     assert (mode.activation, mode.persistent) == (None, True)
+    (transport,) = at.backend.transports(seen)
+    assert (dpu.id, 'secure-boot') not in transport.sets
     other = 'disabled' if current == 'Enabled' else 'enabled'
     refused = [r.reason for r in _plan(
         at, seen, dpu, secure_boot=other).refused]
@@ -146,8 +124,32 @@ def test_host_privilege_of_a_dpu_is_read_and_never_set(
                                'Attributes': {name: word}})
     mode = dpu.mode('host-privilege')
     assert mode is not None
-    assert (mode.current, mode.uri) == (value, None)
+    assert (mode.current, mode.uri) == (value, f'{DPU}/Bios')
     (refusal,) = _plan(at, seen, dpu, host_privilege=(
         'restricted' if value == 'privileged' else 'privileged')).refused
     if value:
         assert 'mlxprivhost on the Arm side' in refusal.reason
+
+
+def test_mode_that_only_a_bmc_reads_is_not_one_of_the_host(rig: Start) -> None:
+    """A plan out of band has it, and nothing of it is kept that is gone."""
+    at = rig('bluefield-3', 'Bluefield')
+    seen, dpu = _dpu(at, SecureBoot={
+        '@odata.type': '#SecureBoot.v1_1_0.SecureBoot',
+        'SecureBootCurrentBoot': 'Enabled', 'SecureBootEnable': True})
+    inside = dataclasses.replace(
+        seen, seen_via=('agent',), devices=(dataclasses.replace(
+            dpu, uri=None, components=(), modes=(Mode('sriov', 'enabled'),)),))
+    both = unite.inventory((Source(seen, stable=True),
+                            Source(inside, stable=True)))
+    alone = carry_over.seen_outside(both).device(dpu.id)
+    assert alone is not None
+    assert alone.mode('secure-boot') is not None
+    assert alone.mode('sriov') is None
+    at.box.documents.see(DPU).pop('SecureBoot')  # type: ignore[union-attr]
+    later = carry_over.carried(at.backend.observe(), both, True)
+    found = later.device(dpu.id)
+    assert found is not None and found.mode('secure-boot') is None
+    by_agent = carry_over.carried(inside, both, True).device(dpu.id)
+    assert by_agent is not None
+    assert by_agent.mode('secure-boot') is not None
