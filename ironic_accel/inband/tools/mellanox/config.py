@@ -62,11 +62,15 @@ class Config:
         as far as the firmware can read them.
     :ivar lacking: why some or all are missing, or None.
     :ivar unread: why single ones have no value that counts, by name.
+    :ivar functions: by name, the addresses of the other functions that have
+        a parameter too, each for itself.
     """
 
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lacking: str | None = None
     unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    functions: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict)
 
     def next_value(self, name: str) -> object:
         """What a parameter will be after the next boot."""
@@ -89,17 +93,27 @@ def joined(first: Config, others: Mapping[str, Config], names: Iterable[str]
         they differ, the value is ``mixed``; where one was not read, none is.
     """
     found, unread = dict(first.parameters), dict(first.unread)
+    functions: dict[str, tuple[str, ...]] = {}
     for name in names:
         mine = common.table(found.get(name))
         for address, other in others.items() if mine else ():
             if name in other.parameters:
-                theirs = common.table(other.parameters[name])
-                mine = {key: _same(value, theirs.get(key))
-                        for key, value in mine.items()}
+                functions[name] = (*functions.get(name, ()), address)
+                mine = _both(mine, common.table(other.parameters[name]))
             elif other.lacking:
                 unread[name] = f'{address}: {other.lacking}'
             found[name] = mine
-    return Config(found, first.lacking, unread)
+    return Config(found, first.lacking, unread, functions)
+
+
+def _both(mine: Mapping[str, Any], theirs: Mapping[str, Any]
+          ) -> dict[str, Any]:
+    """One parameter of two functions; the table has ``read_only`` of those
+    alone that are."""
+    no = {key: True for key in ('read_only',)
+          if mine.get(key) is True or theirs.get(key) is True}
+    return {**{key: _same(value, theirs.get(key))
+               for key, value in mine.items()}, **no}
 
 
 def _same(mine: object, theirs: object) -> object:

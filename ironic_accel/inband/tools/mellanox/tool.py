@@ -259,7 +259,8 @@ class Mellanox(common.BaseFamily):
         values = {k: v for some in wanted.values() for k, v in some.items()}
         if not values:
             return tuple(out)
-        said = _write(host, device.address, together, values, progress)
+        said = _write(host, device.address, before.functions, values,
+                      progress)
         after = _settings(host, device.address, together)
         for item in items:
             if item.name in wanted:
@@ -318,18 +319,21 @@ def _check_writable(values: Mapping[str, int], before: Config) -> None:
             'the card\'s maker fixed)')
 
 
-def _write(host: Machine, address: str, together: Sequence[str],
+def _write(host: Machine, address: str,
+           functions: Mapping[str, Sequence[str]],
            values: Mapping[str, int], progress: Progress) -> str:
-    """Set parameters, those of a function on each; what the tool printed
-    last, or where it failed."""
+    """Set parameters, those of a function on each that has them; what the
+    tool printed last, or where it failed."""
     progress(f'setting {", ".join(sorted(values))}', None)
-    own = {k: v for k, v in values.items() if k in modes.PER_FUNCTION}
+    calls: dict[str, Mapping[str, int]] = {address: values}
+    for name, addresses in functions.items():
+        for at in addresses if name in values else ():
+            calls[at] = {**calls.get(at, {}), name: values[name]}
     said = ''
-    for at in (address, *(f for f in (together if own else ())
-                          if f != address)):
+    for at, some in calls.items():
         ran = host.run((CONFIG, '-d', at, '-y', 'set', *(
-            f'{name}={value}' for name, value in sorted(
-                (values if at == address else own).items()))), common.CHANGE)
+            f'{name}={value}' for name, value in sorted(some.items()))),
+            common.CHANGE)
         said = common.said(CONFIG, ran)
         if not ran.ok:
             break

@@ -254,6 +254,28 @@ def test_value_that_one_function_did_not_tell_is_none() -> None:
         None, 'forced', Standing.ABSENT, ())
 
 
+def test_parameter_that_one_function_may_not_write_is_read_only() -> None:
+    """The table of an older mstconfig marks those alone that are."""
+    plain = {'current_value': 'force_relax(1)', 'next_value': 'a(0)'}
+    for first, second in (({}, {'read_only': True}),
+                          ({'read_only': True}, {})):
+        found = config.joined(
+            config.Config({'PCI_WR_ORDERING': {**plain, **first}}),
+            {SECOND: config.Config({'PCI_WR_ORDERING': {
+                **plain, **second}})}, ['PCI_WR_ORDERING'])
+        assert found.is_read_only('PCI_WR_ORDERING')
+
+
+def test_function_without_a_parameter_is_not_one_to_write() -> None:
+    """mstconfig fails for it, after the first function was written."""
+    row = {'current_value': 'a(0)', 'next_value': 'a(0)'}
+    found = config.joined(
+        config.Config({'PCI_WR_ORDERING': row, 'ROCE_CONTROL': row}),
+        {SECOND: config.Config({'ROCE_CONTROL': row})}, modes.PER_FUNCTION)
+    assert found.functions == {'ROCE_CONTROL': (SECOND,)}
+    assert found.unread == {}
+
+
 def test_function_that_cannot_be_read_or_set_is_no_success(
         tmp_path: Path, state: State) -> None:
     state.fault('mstconfig', 'garble', on=f'-d {SECOND} ')
