@@ -341,6 +341,29 @@ def test_an_interruption_reaches_jobs_that_wait() -> None:
     workers.sleep(0)  # The next command is not interrupted.
 
 
+def test_an_error_of_a_job_interrupts_the_others_and_waits_for_them(
+        ) -> None:
+    ended: list[str] = []
+
+    def fails() -> str:
+        time.sleep(0.1)
+        raise ZeroDivisionError
+
+    def saves() -> str:
+        try:
+            workers.sleep(60)
+        except KeyboardInterrupt:
+            time.sleep(0.1)
+            ended.append('saved')
+        return 'interrupted'
+
+    pool = workers.Pool([fails, saves, saves], 2, lambda result: True)
+    with pytest.raises(ZeroDivisionError):
+        list(pool.results())
+    assert (pool.started, ended) == (2, ['saved'])
+    workers.sleep(0)  # The next command is not interrupted.
+
+
 def test_an_error_of_a_job_is_raised() -> None:
     def job() -> None:
         raise ZeroDivisionError

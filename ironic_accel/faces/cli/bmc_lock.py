@@ -62,7 +62,8 @@ def hold_url(bmc: str) -> Generator[None, None, None]:
 def hold_bmc(identity: BmcIdentity) -> Generator[None, None, None]:
     """Lock a BMC against other runs of this user on this host.
 
-    Each UUID is locked: one of them may be missing in another run.
+    That of the service is locked, or those of all its Systems where it has
+    none (``BmcIdentity.names``).
 
     :raises: InUse if another run holds a lock.
     """

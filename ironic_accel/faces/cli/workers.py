@@ -46,7 +46,8 @@ def sleep(seconds: float) -> None:
 class Pool(Generic[_T]):
     """Runs jobs in threads, at most some at a time, in their order.
 
-    :param jobs: what is called; an exception ends the command.
+    :param jobs: what is called; an exception ends the command, once the jobs
+        that were started have ended: they are interrupted.
     :param most: how many run concurrently.
     :param go_on: whether further jobs are started after a result.
     :ivar started: the jobs that were started.
@@ -82,11 +83,23 @@ class Pool(Generic[_T]):
                     return
                 result = self._results[number]
                 if isinstance(result, BaseException):
+                    self._end_all()
                     raise result
                 yield number, result
         finally:
             self._stopped = True
             _INTERRUPTED.clear()
+
+    def _end_all(self) -> None:
+        """Wait until all jobs have ended that were started.
+
+        The threads end with the process, wherever they are: in the middle of
+        an upload of firmware, for example.
+        """
+        self._stopped = True
+        _INTERRUPTED.set()
+        for number in range(self.started):
+            self._has(number)
 
     def _wait(self, number: int) -> bool:
         """Wait for a result; whether there is one."""
