@@ -224,7 +224,20 @@ class Passthru:
                 'limit': {'activation': str(request.limit), 'why': why},
                 'plan': {**found.to_dict(), 'blocked': admission.blocked(
                     task, request.kind, request.in_band)},
+                'outdated': _outdated(task.node, found.age),
                 'stopped': flash_guard.why_held(task), **chosen}
+
+
+def _outdated(node: Any, age: float) -> bool:
+    """Whether the last operation failed after the inventory was taken.
+
+    What it left behind, a plan does not see.
+
+    :param age: of the inventory, in seconds.
+    """
+    result = keys.RESULT.of(node) or {}
+    return (result.get('outcome') == 'failed'
+            and result.get('finished', 0.0) > clock.shared() - age)
 
 
 def _plan_request(task: Any, given: object, args: Mapping[str, Any]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import sys
+import time
 from typing import Any
 
 from ironic_accel.faces import command_line
@@ -32,6 +33,7 @@ from ironic_accel.faces.osc.jobs.apply_job import STEPS
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
+from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc import selection
 from ironic_accel.faces.osc import waiting
@@ -72,6 +74,11 @@ class Apply(base.Lister):
         jobs: list[ApplyJob] = selection.all_checked(
             selection.nodes(self, parsed_args),
             lambda ref: self._job(ref, profile, parsed_args))
+        if _stays(parsed_args):
+            began = time.monotonic()
+            jobs = self._refreshed(jobs, profile, parsed_args, limit)
+            if limit is not None:
+                limit = max(limit - round(time.monotonic() - began), 1)
         refused = [j for j in jobs if j.refused is not None]
         if refused:
             self.status = base.REFUSED
@@ -112,20 +119,52 @@ class Apply(base.Lister):
                       'args': _args(profile, args)},
                   node['provision_state'] == 'available')
         try:
-            plan = plan_module.ask(
+            answer = plan_module.ask(
                 self.ironic, ref, profile, **{
                     **plan_module.step_options(args), 'via': via,
-                    'kind': job.kind})['plan']
+                    'kind': job.kind})
         except Denied as error:
             # A caller who may clean may not be allowed to call passthru.
             self.say(f'{error}; the conductor makes the plan when the step '
                      'runs')
             return job
-        job.planned(plan, via)
+        plan = answer['plan']
+        job.planned(plan, via, bool(answer.get('outdated')))
         for line in (plan_view.headline(plan), *plan_view.notes(plan)):
             self.say(f'node {ref}: {line}')
         self._plans.append((ref, plan))
         return job
+
+    def _refreshed(self, jobs: list[ApplyJob], profile: Any,
+                   args: argparse.Namespace, limit: float | None
+                   ) -> list[ApplyJob]:
+        """The jobs, after new inventories of the nodes that need one.
+
+        These are the nodes whose plan is refused because of an inventory from
+        before their last operation, which failed. A refresh only reads: it
+        does not change the power of a host here.
+        """
+        old = [job.ref for job in jobs if job.outdated]
+        if not old:
+            return jobs
+        self.say(f'{view.count(len(old), "node")} ({ranges.words(old)}): the '
+                 'last operation failed after the inventory was taken; taking '
+                 'a new one before the plan')
+        runs = parallel.run(
+            [RefreshJob(self.ironic, ref, power_on=False) for ref in old],
+            progress_display.of(self.app), args.max_in_flight or 10,
+            keep_going=True, limit=limit)
+        for run in runs:
+            if run.outcome not in run_status.GOOD:
+                why = run.status.error if run.status else None
+                self.say(f'node {run.job.ref}: no new inventory: '
+                         f'{why or run.outcome}')
+        self._plans = [(ref, plan) for ref, plan in self._plans
+                       if ref not in old]
+        again = {job.ref: job for job in selection.all_checked(
+            [run.job.ref for run in runs if run.outcome in run_status.GOOD],
+            lambda ref: self._job(ref, profile, args))}
+        return [again.get(job.ref, job) for job in jobs]
 
     def _plan_command(self, ref: str, args: argparse.Namespace) -> str:
         """The command that shows what is refused on a node."""
@@ -236,4 +275,8 @@ def row_refused(job: ApplyJob, command: str) -> tuple[Any, ...]:
                  f"{view.value(first['seen'])})")
     if more:
         text += f'; {len(more)} more, see: {command}'
+    if job.outdated:
+        text += ('; the last operation failed after the inventory was taken; '
+                 f'next: baremetal accelerator refresh {job.ref}, then apply '
+                 'again')
     return formatters.row(job.ref, job.kind, 'refused', None, 0, 0, None, text)

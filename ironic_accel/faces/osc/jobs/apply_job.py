@@ -97,6 +97,8 @@ class ApplyJob:
     :param attached: the id of an operation in progress: its status is read,
         and no other is started.
     :ivar refused: the items that the plan refuses, or None.
+    :ivar outdated: whether the plan refuses them because of an inventory from
+        before the last operation, which failed.
     """
 
     def __init__(self, ironic: api.Ironic, ref: str, kind: str,
@@ -106,6 +108,7 @@ class ApplyJob:
         self.kind = kind
         self.devices: Sequence[str] = ()
         self.refused: Sequence[Any] | None = None
+        self.outdated = False
         self._steps: list[_Step] = []
         self._step_number = 0
         self._ironic = ironic
@@ -116,7 +119,8 @@ class ApplyJob:
         self._before: str | None = None
         self._done: Status | None = None
 
-    def planned(self, plan: api.Document, via: str) -> None:
+    def planned(self, plan: api.Document, via: str,
+                outdated: bool = False) -> None:
         """Store the refused items and the devices of the plan.
 
         What the last inventory cannot tell is decided by the step. A
@@ -130,6 +134,7 @@ class ApplyJob:
                    else not plan['undecided'])
         if blocked or (plan['refused'] and decided):
             self.refused = [*blocked, *plan['refused']]
+            self.outdated = outdated and not blocked
         self._steps = [*_steps(plan)]
         self.devices = list(dict.fromkeys(
             i['device'] for stage in plan['stages']

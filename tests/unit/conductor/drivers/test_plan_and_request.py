@@ -28,6 +28,7 @@ import pytest
 from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.operation import node_plan
 from ironic_accel.converge.ports import Bad
@@ -287,3 +288,16 @@ def test_what_the_ramdisk_may_do_is_not_refused(
     more['devices']['gpus']['count'] = 3
     assert refuses(plan(acquire, cloud.node('clean', sample.box()),
                         profile=more, via='agent'))
+
+
+@pytest.mark.parametrize('outcome, after, outdated', [
+    ('failed', 5.0, True), ('failed', -500.0, False),
+    ('converged', 5.0, False), (None, 0.0, False)])
+def test_an_inventory_from_before_a_failure_is_outdated(
+        cloud: Cloud, acquire: Make, outcome: str | None, after: float,
+        outdated: bool) -> None:
+    """A plan from it does not see what the operation has left behind."""
+    info = {} if outcome is None else {keys.RESULT.name: {
+        'outcome': outcome, 'finished': clock.now() + after}}
+    node = cloud.node('clean', STORED['good'], driver_internal_info=info)
+    assert plan(acquire, node, profile='ecc-on')['outdated'] is outdated

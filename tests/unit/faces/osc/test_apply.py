@@ -24,6 +24,7 @@ import pytest
 from ironic_accel.model.plan import Item
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
+from tests.unit.faces.osc import cloud as clouds
 from tests.unit.faces.osc.cloud import Cloud
 from tests.unit.faces.osc.operations import begun
 from tests.unit.faces.osc.operations import PLAN
@@ -381,3 +382,66 @@ def test_steps_are_counted_by_the_record(make_cloud: MakeCloud) -> None:
     assert told.status == 0
     # A write of a mode, and a host reset.
     assert 'one: step 1/2, clean wait: writing' in told.err
+
+
+def after_failure(cloud: Cloud) -> None:
+    """A node whose clean failed after its inventory, and what it has now."""
+    cloud.add('one', driver_internal_info={'accel_result': result(
+        outcome='failed')})
+    seen = {'old': True}
+
+    def refresh(node: dict[str, Any], body: Any) -> clouds.Answer:
+        seen['old'] = False
+        node['driver_internal_info'] = {'accel_result': result(
+            id='look-1', outcome='done')}
+        return 200, {'id': 'look-1'}
+
+    def plan(node: dict[str, Any], body: Any) -> clouds.Answer:
+        old = seen['old']
+        return 200, {'age': 60.0, 'profile': 'ecc-on', 'digest': 'd',
+                     'outdated': old, 'plan': {
+                         **(REFUSED if old else PLAN), 'blocked': [],
+                         'undecided': False}}
+    cloud.passthru['accel_refresh'] = refresh
+    cloud.passthru['accel_plan'] = plan
+
+
+def test_an_inventory_from_before_a_failure_is_taken_again(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    after_failure(cloud)
+    running(cloud, result(id='run-2'))
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
+               'json')
+    assert told.status == 0, told.err
+    assert [r['Outcome'] for r in told.data] == ['converged']
+    assert 'taking a new one before the plan' in told.err
+    called = [path.rpartition('/')[2] for _, path, _ in cloud.asked]
+    assert called == ['accel_plan', 'accel_refresh', 'accel_plan',
+                      'provision']
+    # It reads, and powers nothing on.
+    assert cloud.asked[1][2] == {'power_on': False}
+
+
+def test_without_waiting_the_command_that_takes_it_is_named(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    after_failure(cloud)
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '-f', 'json')
+    assert told.status == 3
+    assert told.data[0]['Note'].endswith(
+        'the last operation failed after the inventory was taken; next: '
+        'baremetal accelerator refresh one, then apply again')
+    assert begun(cloud) == []
+
+
+def test_a_refresh_that_fails_starts_nothing(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    after_failure(cloud)
+    cloud.passthru['accel_refresh'] = lambda node, body: clouds.error(
+        409, 'Node one is locked by host two')
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait')
+    assert told.status == 3
+    assert 'node one: no new inventory: ' in told.err
+    assert begun(cloud) == []
