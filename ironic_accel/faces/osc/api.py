@@ -103,6 +103,18 @@ class Ironic:
             return dict(self._client.node.vendor_passthru(
                 ref, method, args, http_method='POST').to_dict())
 
+    def check_passthru(self, ref: str) -> None:
+        """Check that the caller may call passthru methods of a node.
+
+        The list of the methods has the policy of a call
+        (ironic/api/controllers/v1/node.py, NodeVendorPassthruController), and
+        every vendor interface has one.
+
+        :raises: Denied if not.
+        """
+        with errors.worded('call passthru methods', ref):
+            self._client.node.get_vendor_passthru_methods(ref)
+
     def patch(self, ref: str, changes: Sequence[Document]) -> None:
         """Change fields of a node in one request."""
         with errors.worded('change its driver and interfaces', ref):

@@ -26,11 +26,20 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.model import errors
 
 _REQUEST = re.compile(r' \(Request-ID: \S+\)')
+_POLICY = re.compile(r'(?:following resource: |")(baremetal:[\w:.]+)')
+#: A policy of another scope than the token's; Ironic answers it with HTTP 500
+#: (oslo_policy/policy.py, InvalidScope).
+_SCOPE = re.compile(r'requires a scope of ')
 _LOCKED = re.compile(r'is locked by host (\S+)')
 
 
 class Denied(CommandError):
     """The caller lacks the permission."""
+
+    @property
+    def reason(self) -> str:
+        """What is not permitted, without what to do about it."""
+        return reason(str(self))
 
 
 class Missing(CommandError):
@@ -49,6 +58,20 @@ class UnknownMethod(CommandError):
     """The conductor has no passthru method of that name."""
 
 
+def reason(text: str) -> str:
+    """What is wrong, of a message, without what to do about it."""
+    return text.partition('; next: ')[0]
+
+
+def ask(rule: str = 'the policy') -> str:
+    """What to do where a call is not permitted.
+
+    :param rule: what forbids it.
+    """
+    return ('next: use a system administrator (--os-system-scope all), or a '
+            f'user that {rule} allows')
+
+
 @contextlib.contextmanager
 def worded(what: str, node: str = '') -> Iterator[None]:
     """Turn an error of the API into one that says what to do.
@@ -61,9 +84,12 @@ def worded(what: str, node: str = '') -> Iterator[None]:
     where = f'node {node}: ' if node else ''
     try:
         yield
-    except (exc.Forbidden, exc.Unauthorized) as error:
+    except exc.Unauthorized as error:
         raise Denied(
-            f'{where}not permitted to {what}: {_text(error)}') from error
+            f'{where}not permitted to {what}: {_text(error)}; next: check '
+            'the user, password or token that you use') from error
+    except exc.Forbidden as error:
+        raise Denied(_denied(where, what, _text(error))) from error
     except exc.NotFound as error:
         raise Missing(_missing(where, what, node, _text(error))) from error
     except exc.Conflict as error:
@@ -80,6 +106,8 @@ def worded(what: str, node: str = '') -> Iterator[None]:
             'network') from error
     except api_exc.HttpError as error:
         text = _text(error)
+        if _SCOPE.search(text):
+            raise Denied(_denied(where, what, text)) from error
         if 'No handler for method' in text:
             raise UnknownMethod(
                 f'{where}cannot {what}: {text}; upgrade ironic-accel on its '
@@ -110,6 +138,16 @@ def as_model_error(error: Exception) -> errors.AccelError:
 def _text(error: Exception) -> str:
     """The message in one line, without the request ID (see --debug)."""
     return _REQUEST.sub('', ' '.join(str(error).split()))
+
+
+def _denied(where: str, what: str, text: str) -> str:
+    """What was not permitted, and who is (``admin/roles`` of the docs).
+
+    Ironic names the policy (ironic/common/exception.py, HTTPForbidden).
+    """
+    found = _POLICY.search(text)
+    return (f'{where}not permitted to {what}: {text}; '
+            f"{ask(f'policy {found[1]}' if found else 'the policy')}")
 
 
 def _missing(where: str, what: str, node: str, text: str) -> str:

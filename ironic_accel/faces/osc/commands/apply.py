@@ -125,8 +125,8 @@ class Apply(base.Lister):
                     'kind': job.kind})
         except Denied as error:
             # A caller who may clean may not be allowed to call passthru.
-            self.say(f'{error}; the conductor makes the plan when the step '
-                     'runs')
+            self.say(f'{error.reason}; the conductor makes the plan when '
+                     'the step runs')
             return job
         plan = answer['plan']
         job.planned(plan, via, bool(answer.get('outdated')))

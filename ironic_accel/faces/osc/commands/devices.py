@@ -25,6 +25,7 @@ from ironic_accel.faces import device_detail
 from ironic_accel.faces import device_table
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.errors import ask
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
@@ -81,7 +82,7 @@ class List(base.Lister):
         if not rows:
             raise Denied(
                 f'{seen.denied[0]}; no other accelerator data is published '
-                'for this node')
+                f'for this node; {ask()}')
         traits = ', '.join(seen.accel_traits) or 'none'
         self.say('the list is made from traits, firmware components and '
                  f'properties; traits: {traits}')

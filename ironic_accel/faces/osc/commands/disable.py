@@ -76,6 +76,8 @@ class Disable(base.Lister):
     def _plan(self, ref: str) -> DriverSwitch:
         node = self.ironic.node(ref)
         switch = driver_switch.to_ironic(node, ref)
+        # Before the node is put into maintenance for it.
+        self.ironic.check_passthru(ref)
         if not node.get('maintenance'):
             refresh_job.check_idle(node, ref)
         return switch

@@ -68,7 +68,7 @@ class Enable(base.Lister):
             'managed by ironic-accel already, or of another driver than '
             + ', '.join(driver_switch.PLAIN))
         plans: list[DriverSwitch] = selection.all_checked(
-            refs, lambda ref: driver_switch.to_accel(ironic.node(ref), ref))
+            refs, lambda ref: self._plan(ref, parsed_args.no_inventory))
         for driver in sorted({str(m.fields['driver'][1]) for m in plans
                               if 'driver' in m.fields}):
             driver_switch.check_served(ironic, driver)
@@ -85,6 +85,13 @@ class Enable(base.Lister):
                                    parsed_args.max_in_flight, limit)
         return COLUMNS, [self._row(m, errors[m.ref], runs.get(m.ref))
                          for m in plans]
+
+    def _plan(self, ref: str, no_inventory: bool) -> DriverSwitch:
+        switch = driver_switch.to_accel(self.ironic.node(ref), ref)
+        if not no_inventory:
+            # Who may not take the first inventory is told before the change.
+            self.ironic.check_passthru(ref)
+        return switch
 
     def _change(self, switch: DriverSwitch) -> str | None:
         """Change one node; the error, or None.

@@ -184,14 +184,17 @@ def site_profiles(ironic: api.Ironic) -> fleet_profiles.FleetProfiles:
     """
     # A list of single fields cannot have the conductor: Ironic 39 ends it with
     # HTTP 500 ("type object 'Node' has no attribute 'conductor'").
+    nodes = ironic.nodes()
     found = fleet_profiles.read(
-        ironic, [node for node in ironic.nodes() if api.is_managed(node)])
+        ironic, [node for node in nodes if api.is_managed(node)])
     if not found.answered:
         raise CommandError(
             'the site profiles cannot be read: ' + (
                 found.denied[0] if found.denied else
                 'no node is managed by ironic-accel; next: baremetal '
-                'accelerator enable'))
+                'accelerator enable' if nodes else
+                'this user may read no node; next: check cloud and project: '
+                'baremetal node list'))
     return found
 
 

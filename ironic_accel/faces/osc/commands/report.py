@@ -27,6 +27,7 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import profile as profile_module
+from ironic_accel.faces.osc.errors import reason
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import fleet_report
@@ -126,7 +127,7 @@ class Report(base.Lister):
             self.say(f"profile {one['profile']}:"
                      f"{_counted(one['outcomes'])[1:]}")
         for line in doc['denied']:
-            self.say(f'{line}; profiles are known from traits only')
+            self.say(f'{reason(line)}; profiles are known from traits only')
         failed = [n for n in doc['nodes'] if n['failed']]
         if failed:
             self.status = base.FAILED

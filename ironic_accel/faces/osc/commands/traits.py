@@ -19,6 +19,7 @@ from typing import Any
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.errors import ask
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
@@ -48,7 +49,7 @@ class Traits(base.Lister):
         """List the traits."""
         seen = node_access.of(self.ironic, parsed_args.node)
         if seen.traits is None:
-            raise Denied('; '.join(seen.denied))
+            raise Denied(f"{'; '.join(seen.denied)}; {ask()}")
         if seen.info is None:
             self.say('not permitted to read driver_internal_info: status and '
                      'time of verification are not shown')

@@ -23,6 +23,7 @@ from osc_lib.exceptions import CommandError
 
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.errors import Denied
+from ironic_accel.faces.osc.errors import reason
 from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
@@ -97,7 +98,8 @@ class FleetProfiles:
         if self.denied and not names:
             raise CommandError(
                 f'{option}: {name!r}: the site profiles cannot be read: '
-                f'{self.denied[0]}; next: give the profile as a file')
+                f'{reason(self.denied[0])}; next: give the profile as a '
+                'file')
         raise CommandError(
             f'{option}: {name!r} is not a site profile of the conductors of '
             f"these nodes; their profiles: {', '.join(names) or 'none'}")

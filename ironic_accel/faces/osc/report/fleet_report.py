@@ -114,7 +114,7 @@ def _node(ironic: api.Ironic, node: Document, site: FleetProfiles,
             for event in node_access.events(
                 ironic, str(node['uuid']))[-EVENTS:]]
     except Denied as error:
-        denied.append(str(error))
+        denied.append(error.reason)
     except CommandError as error:
         failed = failed or str(error)
     info = seen.info or {}

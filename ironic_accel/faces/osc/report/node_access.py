@@ -94,7 +94,7 @@ class _Caller:
         try:
             return call()
         except Denied as error:
-            self.denied.append(str(error))
+            self.denied.append(error.reason)
         except Missing:
             return None
         return None
@@ -147,8 +147,9 @@ def needed(seen: VisibleNode, ref: str) -> Document:
     if seen.inventory is not None:
         return seen.inventory
     if seen.denied:
-        raise Denied(f'{seen.denied[0]}; for traits, firmware components '
-                     f'and properties: baremetal accelerator list {ref}')
+        raise Denied(f'{seen.denied[0]}; next: for traits, firmware '
+                     'components and properties: baremetal accelerator list '
+                     f'{ref}')
     raise no_inventory(ref)
 
 

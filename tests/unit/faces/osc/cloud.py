@@ -173,6 +173,8 @@ class Cloud:
                   body: Json) -> Answer:
         if 'passthru' not in self.may:
             return denied('baremetal:node:vendor_passthru')
+        if method == 'methods':
+            return 200, {name: {} for name in self.passthru}
         if method not in self.passthru:
             return error(400, f'No handler for method {method}')
         return self.passthru[method](node, body)
