@@ -25,6 +25,7 @@ import io
 import json
 import logging
 import os
+import sys
 from typing import Any
 from unittest import mock
 
@@ -53,10 +54,13 @@ def run(url: str, *words: str) -> Told:
 def bare(*words: str) -> Told:
     """Run ``baremetal WORDS`` with no cloud but the one that they name."""
     out, err = io.StringIO(), io.StringIO()
-    with _alone(), contextlib.redirect_stdout(out), \
+    given = ['--max-retries', '0', *words]
+    # The client looks there for the way to log in, and for its options.
+    argv = mock.patch.object(sys, 'argv', ['baremetal', *given])
+    with _alone(), argv, contextlib.redirect_stdout(out), \
             contextlib.redirect_stderr(err):
         try:
-            status = shell.App().run(['--max-retries', '0', *words])
+            status = shell.App().run(given)
         except SystemExit as exc:
             status = exc.code if isinstance(exc.code, int) else 2
     return Told(status, out.getvalue(), err.getvalue())

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Ironic as a process: API and conductor in one, no Keystone, no broker."""
+"""Ironic as a process: API and conductor in one, no broker."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import functools
 import pathlib
 
 from tests.functional.harness import ironic_api
+from tests.functional.harness import keystone
+from tests.functional.harness import keystone_api
 from tests.functional.harness import services
 
 
@@ -27,25 +29,30 @@ class Ironic(services.Service):
     :param settings: laid over the lab's own; None takes an option away.
     :param database: URL of an empty database that is not SQLite.
     :param name: where a lab has a second one.
+    :param asked: Keystone, up, where it is to be asked who calls.
     """
 
     def __init__(self, site: services.Site,
                  settings: services.Settings | None = None,
                  database: str | None = None,
-                 name: str = "ironic") -> None:
+                 name: str = "ironic",
+                 asked: keystone.Keystone | None = None) -> None:
         self.name = name
         super().__init__(site)
         self.port = site.ports.take()
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = settings or {}
+        self._keystone = asked
         # As an operator gets it who sets nothing: Ironic's default.
         self.sqlite = self.folder / "ironic.sqlite"
         self._database = database or f"sqlite:///{self.sqlite}"
 
     @functools.cached_property
     def api(self) -> ironic_api.IronicApi:
-        """A client of it."""
-        return ironic_api.IronicApi(self.url)
+        """A client of it, of a system's administrator with Keystone."""
+        asked = self._keystone
+        return ironic_api.IronicApi(self.url, None if asked is None else (
+            keystone_api.token(asked.url, asked.admin)))
 
     @property
     def config(self) -> pathlib.Path:
@@ -64,7 +71,9 @@ class Ironic(services.Service):
 
     def configure(self) -> None:
         """Write its configuration."""
-        services.write_settings(self.config, self._base(), self._settings)
+        services.write_settings(
+            self.config, self._base(), self._settings,
+            {} if self._keystone is None else self._keystone.authtoken)
 
     def ready(self) -> bool:
         """Whether a live conductor serves a hardware type."""

@@ -43,11 +43,17 @@ class NodeStateError(process.LabError):
 
 
 class IronicApi(rest.RestClient):
-    """Ironic with ``auth_strategy = noauth``, newest microversion."""
+    """Ironic, newest microversion.
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, {"X-OpenStack-Ironic-API-Version": "latest",
-                               "Accept": "application/json"})
+    :param token: of Keystone; None where Ironic has
+        ``auth_strategy = noauth``.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        super().__init__(url, {
+            "X-OpenStack-Ironic-API-Version": "latest",
+            "Accept": "application/json",
+            **({} if token is None else {"X-Auth-Token": token})})
 
     def request(self, method: str, path: str, body: rest.Json = None,
                 headers: Mapping[str, str] | None = None) -> rest.Json:

@@ -29,6 +29,7 @@ from tests.functional.harness import agent
 from tests.functional.harness import boot_images
 from tests.functional.harness import files
 from tests.functional.harness import ironic
+from tests.functional.harness import keystone
 from tests.functional.harness import machines
 from tests.functional.harness import nova
 from tests.functional.harness import nova_stands
@@ -165,17 +166,25 @@ class Lab:
 
     def ironic_on(self, database: str | None, name: str,
                   settings: services.Settings | None = None,
+                  asked: keystone.Keystone | None = None,
                   ) -> ironic.Ironic:
         """Start one more Ironic, on an empty database, and wait for it.
 
         :param database: its URL; None is a file of its own.
         :param settings: laid over those of the lab's first.
+        :param asked: Keystone, up, where it is to be asked who calls.
         """
         more = self.add(ironic.Ironic(
             self.site, layered(self._accelerator(), self._settings,
-                               settings or {}), database, name))
+                               settings or {}), database, name, asked))
         more.wait_ready()
         return more
+
+    def start_keystone(self) -> keystone.Keystone:
+        """Start Keystone, and wait for it."""
+        started = self.add(keystone.Keystone(self.site))
+        started.wait_ready()
+        return started
 
     def start_nova(self) -> nova.Nova:
         """Start Nova over this lab's Ironic and Placement, and wait for it."""
