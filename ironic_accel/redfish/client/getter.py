@@ -194,12 +194,15 @@ class Getter:
     def _lost(self, uri: str, error: exceptions.SushyError) -> Failure:
         """Count a failed connection; after several the BMC is unreachable.
 
-        :raises: Unreachable; NoAccess at once.
+        :raises: Unreachable; NoAccess at once, unless the BMC has returned
+            resources a moment ago: then one response was garbled.
         """
-        self._progress.failed += 1
+        progress = self._progress
+        progress.failed += 1
         why = session.cause(
             self._connector, error, self._settings.read_timeout)
-        if self._progress.failed >= _GONE_AFTER or uri == ROOT or why.lasting:
+        if progress.failed >= _GONE_AFTER or uri == ROOT or (
+                why.lasting and not progress.let_in):
             raise session.failure(self._connector, error,
                                   self._settings.read_timeout)
         return Failure(0, why.words)

@@ -17,9 +17,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import http.client
 import time
+from typing import Any
 
 import pytest
+from sushy import exceptions
 
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
@@ -28,6 +31,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client import connector
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator.bmc import control
 from tests.contract.redfish.conftest import Rig
@@ -328,6 +332,29 @@ def test_one_resource_that_answers_401_is_unread_like_any_other(
     at.box.faults.add('status', '401', '/Processors/GPU1$')
     seen = at.backend.observe()
     assert any(u.source.endswith('/Processors/GPU1') for u in seen.unread)
+
+
+def test_one_garbled_response_is_unread_like_any_other(
+        rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not look like HTTP, and the ones before it did."""
+    at = rig('pcie-a100', user='admin', password='secret', expand=False)
+    once = connector.PinnedConnector._once
+    broken = '/Processors/GPU1'
+
+    def garbled(self: Any, session: Any, method: str, url: str,
+                *more: Any) -> Any:
+        if url.endswith(broken):
+            raise exceptions.ConnectionError(
+                url=url, error='') from http.client.BadStatusLine('\0')
+        return once(self, session, method, url, *more)
+
+    monkeypatch.setattr(connector.PinnedConnector, '_once', garbled)
+    seen = at.backend.observe()
+    assert any(u.source.endswith('/Processors/GPU1') for u in seen.unread)
+    # The first one of an inventory, and several, are another service.
+    broken = ''
+    with pytest.raises(NoAccess):
+        at.backend.observe()
 
 
 def test_a_busy_system_beside_a_hidden_one_is_waited_for(rig: Start) -> None:
