@@ -204,3 +204,30 @@ def test_host_whose_auxiliary_power_is_not_cycled_has_its_power_back(
     assert machine.box.as_dict()['hosts'] == {'System_0': power or 'On'}
     assert 'AuxPowerCycle' not in machine.resets()
     assert ('the host is on again' in said.err) is (power is None)
+
+
+@pytest.mark.parametrize('restarted', [False, True])
+def test_host_that_was_off_is_off_again_unless_somebody_restarted_it(
+        boot: Boot, run: Run, profile: MakeProfile, restarted: bool
+        ) -> None:
+    """Between the interrupted run and the one that continues it."""
+    machine, file = boot('hgx-h100', power='Off'), profile()
+    child = started(machine, file)
+    try:
+        wait_for(child, 'Update')
+        machine.going.clear()
+        child.kill()
+        child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
+    if restarted:
+        (host,) = machine.box.hosts.values()
+        assert host.last_reset is not None
+        host.last_reset += 1
+    machine.going.set()
+    said = run(*words(machine, file))
+    assert said.code == 0, said.err
+    assert machine.box.as_dict()['hosts'] == {
+        'System_0': 'On' if restarted else 'Off'}
+    assert ('was restarted since: it stays on' in said.err) is restarted

@@ -126,8 +126,15 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
             journal: FileJournal, earlier: Record | None) -> Profile:
     """The profile without resets, if they are not allowed.
 
-    They always are for a host that was off before the run.
+    They always are for a host that was off before the run, unless somebody
+    has restarted it since: it may be in use.
     """
+    if journal.found == 'off' and journal.boot is not None and (
+            opened.host.power_state() == 'on'
+            and opened.host.boot_mark() not in (None, journal.boot)):
+        messages.say('the host was off before the interrupted run, and was '
+                     'restarted since: it stays on')
+        journal.found = None
     if args.allow_disruption or journal.found == 'off' or (
             earlier is not None and reset_note.is_switched_off(earlier)):
         return profile

@@ -95,6 +95,9 @@ class FileJournal:
         ``off``, which is restored at its end; None before the first
         inventory. It is stored because a run that was killed in a reset
         leaves the host off too.
+    :ivar boot: the boot mark of that host once the run has powered it on;
+        None while a reset changes it. Another one shows that somebody has
+        restarted the host since.
     :ivar names: the URLs under which the BMC was reached.
     :ivar changes: what the run has begun to write, for its history.
     """
@@ -103,6 +106,7 @@ class FileJournal:
     identity: BmcIdentity
     is_default: bool = False
     found: str | None = None
+    boot: str | None = None
     names: tuple[str, ...] = ()
     time: uptime.Elapsed = dataclasses.field(
         default_factory=uptime.Elapsed)
@@ -160,7 +164,7 @@ class FileJournal:
         try:
             # Journals of earlier versions have no time.
             self.time = uptime.Elapsed(raw.get('time'))
-            self.found = raw['found']
+            self.found, self.boot = raw['found'], raw.get('boot')
             self.names = tuple(map(str, raw.get('names') or [raw['bmc']]))
             self.changes = history.load(raw.get('changes') or ())
             return record_mod.load(raw['record'])
@@ -185,7 +189,8 @@ class FileJournal:
                          'service': self.identity.service,
                          'uuid': self.identity.uuid,
                          'serial': self.identity.serial},
-                     'found': self.found, 'time': self.time.mark(),
+                     'found': self.found, 'boot': self.boot,
+                     'time': self.time.mark(),
                      'changes': history.dump(self.changes),
                      'record': record_mod.dump(record)})
         self._saved = record

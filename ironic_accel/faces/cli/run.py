@@ -243,12 +243,21 @@ class CommandRun:
             backend, self.store, self.journal, self.profile, self.record,
             self.journal.time.now(), self.opened.catalog, self.pace)
         seen = backend.take()
-        if self.journal.found is None and seen is not None:
-            self.journal.found = seen.host
-            self.journal.save(self.record)
+        if seen is not None:
+            self._note_host(seen)
         if self.plan is None and seen is not None:
             self._show_plan(seen, before)
         return outcome
+
+    def _note_host(self, seen: Inventory) -> None:
+        """Note the power state of the host before the run, and its boot."""
+        journal = self.journal
+        known = journal.found, journal.boot
+        journal.found = journal.found or seen.host
+        if journal.found == 'off' and seen.host == 'on':
+            journal.boot = seen.boot
+        if (journal.found, journal.boot) != known:
+            journal.save(self.record)
 
     def _show_plan(self, seen: Inventory, record: Record) -> None:
         """Print the plan of the first complete inventory."""
@@ -286,6 +295,7 @@ class CommandRun:
             # A reset in progress is completed: the host may be off.
             self.agreed.require((intent.activation,),
                                  bool(self.opened.backend.writes))
+        self.journal.boot = None
         resetter = HostResetter(
             self.opened.host, self._save, dataclasses.replace(
                 self.rules, keep_off=self.journal.found == 'off'))
@@ -354,7 +364,7 @@ class CommandRun:
                 # The journal has its power state: the next run powers it off.
                 messages.error(f'cannot power off the host: {exc}')
                 return
-        self.journal.found = None
+        self.journal.found = self.journal.boot = None
         self.journal.save(self.record)
 
     def _interrupted(self) -> Detail:
