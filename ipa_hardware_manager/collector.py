@@ -46,6 +46,7 @@ def collect(data: dict[str, Any], failures: Any) -> None:
         data['accelerators'] = (
             _seen() if detect.has_accelerator(host) else _nothing(host))
     except Exception as exc:
+        # The agent fails the whole inspection if a collector raises.
         LOG.exception('Failed to inspect the accelerators')
         data['accelerators_error'] = f'{type(exc).__name__}: {exc}'
 

@@ -165,7 +165,7 @@ def _client(address: str) -> str:
     return str(found)
 
 
-class _Asked(io.RawIOBase):
+class _RequestStream(io.RawIOBase):
     """What a client sends, each piece within the limit of its request."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -203,7 +203,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         # What the kernel holds for a client that takes nothing is not taken.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF,
                                    BUFFER)
-        self._raw = _Asked(self.connection)
+        self._raw = _RequestStream(self.connection)
         self.rfile = io.BufferedReader(self._raw, 4096)
 
     def handle_one_request(self) -> None:

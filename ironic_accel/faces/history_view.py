@@ -21,6 +21,7 @@ from typing import Any
 from typing import TextIO
 
 from ironic_accel.faces import sheet
+from ironic_accel.faces import view
 from ironic_accel.model import history
 
 #: Headings by the fields of ``model.history.rows``.
@@ -34,12 +35,23 @@ HEADINGS = {
     'message_id': 'Message ID', 'message': 'Message', 'error': 'Error',
     'id': 'ID'}
 COLUMNS = tuple(HEADINGS[name] for name in history.FIELDS)
+#: The columns of the table for people; all are in the other formats.
+SHOWN = ('Time', 'Outcome', 'Result', 'Device', 'Component', 'From', 'To',
+         'Message')
 
 
 def cells(doc: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of a document, in the order of ``COLUMNS``."""
     return [tuple(row[name] for name in history.FIELDS)
             for row in history.rows(doc)]
+
+
+def table(docs: Iterable[Mapping[str, Any]]) -> view.Table:
+    """Documents as a table for people, a row for each change."""
+    at = [COLUMNS.index(name) for name in SHOWN]
+    return view.Table('History', SHOWN, tuple(
+        tuple(view.value(row[n]) for n in at)
+        for doc in docs for row in cells(doc)))
 
 
 def write_csv(docs: Iterable[Mapping[str, Any]], stream: TextIO) -> None:

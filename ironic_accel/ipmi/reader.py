@@ -62,7 +62,7 @@ def read(target: IpmiTarget) -> dict[str, Any]:
     except (OSError, exceptions.PyghmiException) as exc:
         raise _refused(target, exc) from exc
     try:
-        return _Reader(bmc).document()
+        return _FruReader(bmc).document()
     except exceptions.PyghmiException as exc:
         raise _refused(target, exc) from exc
     finally:
@@ -80,7 +80,7 @@ def _refused(target: IpmiTarget, exc: Exception) -> Unreachable:
                         f'unexpected response: {text}', ErrorClass.TRANSIENT)
 
 
-class _Reader:
+class _FruReader:
     """Reads a BMC through an open session."""
 
     def __init__(self, bmc: Any) -> None:

@@ -80,7 +80,7 @@ def read(data: Any, problems: Problems, catalog: Catalog) -> Profile:
         for path, written in profile_spelling.respelled(data, schema()):
             problems.read_as(path, written, _at(data, path))
     fine = schema_reader.conforming(data, schema(), problems)
-    reader = _Reader(catalog, problems, words)
+    reader = _ProfileReader(catalog, problems, words)
     images = {name: reader.image(('images', name), raw)
               for name, raw in fine.get('images', {}).items()}
     reading = GroupReader(catalog, problems, words, images)
@@ -144,7 +144,7 @@ def _limits(raw: Data) -> Limits:
     return Limits(**known)
 
 
-class _Reader:
+class _ProfileReader:
     """The parts of a profile, of the right form, checked for their meaning.
 
     Entries that are required may be missing: that was said already.

@@ -22,6 +22,7 @@ import pytest
 from tools import check_venv
 from tools import debian_packages
 from tools import import_circles
+from tools import layout
 from tools import run_tests
 from tools import soak
 
@@ -178,3 +179,24 @@ def test_a_circle_that_is_gone_is_allowed_no_longer(
     assert import_circles.main([]) == 1
     assert "ironic_accel.model.device is in no circle" in (
         capsys.readouterr().out)
+
+
+def test_the_product_breaks_no_rule_of_its_layout(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    broken = layout.main()
+    assert not broken, capsys.readouterr().out.partition("in all")[2]
+
+
+@pytest.mark.parametrize(("handler", "lines"), [
+    ("except Exception:\n    LOG.exception('failed')", [3]),
+    ("except (OSError, Exception) as exc:\n    print(exc)", [3]),
+    ("except BaseException:\n    close()\n    return", [3]),
+    ("except BaseException:\n    if soft:\n        return\n    raise", [3]),
+    ("except:\n    pass", [3]),
+    ("except Exception:  # a plug-in's\n    LOG.exception('failed')", []),
+    ("except Exception:\n    # Nothing was begun.\n    later()", []),
+    ("except BaseException:\n    close()\n    raise", []),
+    ("except OSError:\n    pass", [])])
+def test_a_handler_of_all_exceptions_says_why(
+        handler: str, lines: list[int]) -> None:
+    assert list(layout.unexplained(f"try:\n    work()\n{handler}")) == lines

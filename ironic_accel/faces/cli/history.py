@@ -38,9 +38,6 @@ from ironic_accel.model import history
 #: Documents, and bytes, that the history of one System has at most.
 MOST, MOST_BYTES = 200, 4 * 1024 * 1024
 _ENDING = '.history'
-#: The columns of the table; all are in the other formats.
-_SHOWN = ('Time', 'Outcome', 'Result', 'Device', 'Component', 'From', 'To',
-          'Message')
 
 
 def path_of(journal_path: str) -> str:
@@ -184,7 +181,4 @@ def _show(docs: list[dict[str, Any]]) -> None:
         messages.say('no runs are recorded; ironic-accel apply records each '
                      'run at its end')
         return
-    at = [history_view.COLUMNS.index(name) for name in _SHOWN]
-    view.write(view.Table('History', _SHOWN, tuple(
-        tuple(view.value(row[n]) for n in at)
-        for doc in docs for row in history_view.cells(doc))), sys.stdout)
+    view.write(history_view.table(docs), sys.stdout)

@@ -45,7 +45,7 @@ class NoAnswer(Exception):
 
 
 @dataclasses.dataclass(slots=True)
-class _Asked:
+class _Question:
     """A question that is running, or whose answer was not fetched yet.
 
     :ivar void: something was written since: the answer does not count.
@@ -63,7 +63,7 @@ class Questions:
 
     def __init__(self, fresh: float = FRESH) -> None:
         self._fresh = fresh
-        self._asked: dict[Key, _Asked] = {}
+        self._asked: dict[Key, _Question] = {}
 
     def ask(self, key: Key, work: Callable[[], Any]) -> None:
         """Start a question, unless an earlier one with this key is still
@@ -102,10 +102,10 @@ class Questions:
             asked.void = True
 
 
-def _begin(key: Key, work: Callable[[], Any]) -> _Asked:
+def _begin(key: Key, work: Callable[[], Any]) -> _Question:
     """Start a question in a daemon thread."""
     future: futures.Future[Any] = futures.Future()
-    asked = _Asked(work, future, time.monotonic())
+    asked = _Question(work, future, time.monotonic())
 
     def answer() -> None:
         try:

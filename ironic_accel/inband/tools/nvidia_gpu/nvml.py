@@ -161,7 +161,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()
                 f == 'health' and health)]
             return DeviceReading(health=health, unread=(common.unread(
                 TOOL, _words(answer, said), *facts),))
-    reader = _Reader(found, said)
+    reader = _GpuAnswers(found, said)
     identity = {key: device_marks.clean_text(reader.value(query, 'identity'))
                 for key, query in _IDENTITY.items()}
     parts = tuple(part for part in (
@@ -179,7 +179,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()
         absent=tuple(f for f in reader.absent if f != 'identity'))
 
 
-class _Reader:
+class _GpuAnswers:
     """The answers of one GPU, and what is wrong with them."""
 
     def __init__(self, found: Answers, said: str) -> None:
@@ -230,7 +230,7 @@ def _words(answer: Mapping[str, Any], said: str) -> str:
             if 'error' in answer else said)
 
 
-def _part(reader: _Reader, name: str, key: str,
+def _part(reader: _GpuAnswers, name: str, key: str,
           query: str) -> Component | None:
     running = device_marks.clean_text(reader.value(query, f'firmware:{name}'))
     if running:
@@ -240,7 +240,7 @@ def _part(reader: _Reader, name: str, key: str,
     return None
 
 
-def _mode(reader: _Reader, name: str) -> Mode | None:
+def _mode(reader: _GpuAnswers, name: str) -> Mode | None:
     fact = f'mode:{name}'
     pair = reader.value(MODES[name][0], fact)
     if pair is None:
@@ -255,7 +255,7 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
                 standing=Standing.REPORTED)
 
 
-def _persistence(reader: _Reader) -> Mode | None:
+def _persistence(reader: _GpuAnswers) -> Mode | None:
     """Whether the driver keeps the GPU initialised without a client."""
     name, fact = 'persistence', 'mode:persistence'
     found = reader.value(SETTINGS[name][0], fact)
@@ -270,7 +270,7 @@ def _persistence(reader: _Reader) -> Mode | None:
     return Mode(name, value, standing=Standing.REPORTED)
 
 
-def _power_limit(reader: _Reader) -> Mode | None:
+def _power_limit(reader: _GpuAnswers) -> Mode | None:
     """The power limit in whole watts, rounded down, and its range.
 
     A limit whose range is not read could be set to a value that the GPU
@@ -292,7 +292,7 @@ def _power_limit(reader: _Reader) -> Mode | None:
                 minimum=-(-both[0] // MILLI), maximum=both[1] // MILLI)
 
 
-def _protection(reader: _Reader, name: str) -> Mode | None:
+def _protection(reader: _GpuAnswers, name: str) -> Mode | None:
     """Confidential computing or protected PCIe, while the driver is bound.
 
     Both are what the driver reports for all its GPUs. The amount of protected
@@ -325,7 +325,7 @@ def _protection(reader: _Reader, name: str) -> Mode | None:
     return Mode(name, value, standing=Standing.REPORTED)
 
 
-def _health(reader: _Reader) -> str | None:
+def _health(reader: _GpuAnswers) -> str | None:
     """The worst of what the GPU reports.
 
     Critical: a row could not be remapped, memory cannot be repaired, the
@@ -361,7 +361,7 @@ def _health(reader: _Reader) -> str | None:
                 None)
 
 
-def _fabric(reader: _Reader) -> list[str]:
+def _fabric(reader: _GpuAnswers) -> list[str]:
     """The state of the NVLink fabric, once it is up: before that it waits for
     the fabric manager, which a ramdisk need not run."""
     found = reader.value('fabric', 'health')
