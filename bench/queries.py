@@ -150,7 +150,7 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
         'who uses the BMC': lambda: related_nodes.in_use(task),
         'child nodes': lambda: queries.children(uuid_),
         'one node': lambda: queries.node(uuid_),
-        'copy of the guard': lambda: queries.guard_copy_of(node),
+        'copy of the guard': lambda: guard_copy.copy_of(node),
         'who claims 16 new devices': lambda: device_ownership._claiming(
             digests),
         'operations that are due': lambda: [
@@ -163,7 +163,7 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
         'what to clear, available': lambda: cleanup.found(('available',)),
         'what to clear, others': lambda: cleanup.found(
             periodics.OTHER_STATES),
-        'who was written over': queries.all_overwritten,
+        'who was written over': guard_copy.all_overwritten,
         'profiles of other conductors': lambda: profile_agreement.others(
             'this'),
         'which nodes are ours': lambda: sum(

@@ -34,6 +34,7 @@ from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
@@ -61,7 +62,8 @@ def others(task: Any) -> list[OtherNode]:
     mine = queries.bmc_address(task.node)
     if mine is None:
         return []
-    return [n for n in queries.with_copies_restored(queries.behind_bmc({mine}))
+    return [n for n in guard_copy.with_copies_restored(
+                queries.behind_bmc({mine}))
             if n.uuid != task.node.uuid]
 
 
@@ -80,7 +82,7 @@ def writing_node(task: Any) -> str | None:
     near |= queries.nodes({n.parent_node for n in near.values()
                            if n.parent_node is not None} - set(near))
     near.pop(node.uuid, None)
-    return next((n.uuid for n in queries.with_copies_restored(sorted(
+    return next((n.uuid for n in guard_copy.with_copies_restored(sorted(
         near.values(), key=lambda n: n.id)) if _keeps_bmc(n)), None)
 
 

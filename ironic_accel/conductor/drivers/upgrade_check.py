@@ -36,6 +36,7 @@ from ironic_accel.bounded import files
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import options  # noqa: F401 - registers options
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
@@ -158,7 +159,7 @@ class Checks(upgradecheck.UpgradeCommands):
                  if r.provision_state in (
                      states.CLEANING, states.DEPLOYING, states.SERVICING)]
         lost = [f'{uuid}: an update in progress, whose record was overwritten'
-                for uuid in sorted(queries.all_overwritten())]
+                for uuid in sorted(guard_copy.all_overwritten())]
         if busy or stuck or lost:
             return Result(Code.WARNING, (
                 'under way, and taken up again after a restart where the '

@@ -40,6 +40,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
+from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
@@ -92,7 +93,7 @@ def _anywhere(node: Any) -> StoredGuard | None:
     """The power lock of a node, also if another process overwrote it."""
     standing = lock_of(node)
     if standing is None:
-        kept = queries.overwritten(node)
+        kept = guard_copy.overwritten(node)
         standing = keys.GUARD.read(kept.values) if kept else None
     return standing
 
@@ -242,7 +243,7 @@ def why_held(task: Any) -> str | None:
     # node itself is restored before anything is done to it.
     for kind, node in (('node', task.node), *(
             ('child node', child)
-            for child in queries.with_copies_restored(
+            for child in guard_copy.with_copies_restored(
                 queries.children(task.node.uuid)))):
         hold = hold_of(node)
         if hold is not None:

@@ -25,6 +25,8 @@ was overwritten.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import json
@@ -37,6 +39,9 @@ from oslo_utils import timeutils
 import sqlalchemy
 
 from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node.node_cache import ScanCache
+from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node.queries import OtherNode
 
 LOG = log.getLogger(__name__)
 
@@ -92,6 +97,77 @@ def follow(node: Any) -> None:
                 event_type=EVENT_TYPE,
                 # Objects of Ironic's need the version of each entry.
                 version=objects.NodeHistory.VERSION, **values))
+
+
+def copy_of(node: Any) -> Kept | None:
+    """The copy of a node's guard in its history, or None.
+
+    :param node: with ``id``.
+    """
+    return _copies([node.id]).get(node.id)
+
+
+def overwritten(node: Any) -> Kept | None:
+    """The copy of the power lock of a node that was overwritten, or None."""
+    kept = copy_of(node)
+    return kept if kept is not None and is_newer(
+        kept, node.driver_internal_info) else None
+
+
+def all_overwritten() -> set[str]:
+    """The uuids of the nodes that another process overwrote.
+
+    Overwriting a node changes it, so only nodes that changed are compared with
+    their copies.
+    """
+    ids = _overwritten.ids(queries.scanned()).get(True, [])
+    kept = _copies(ids)
+    return {row.uuid for row in queries.by_id(
+                kept, ('uuid', 'driver_internal_info'))
+            if is_newer(kept[row.id], row.driver_internal_info)}
+
+
+def _compare(ids: list[int]) -> dict[int, bool]:
+    """Whether each node is behind the copy of its guard."""
+    kept = _copies(ids)
+    found = dict.fromkeys(ids, False)
+    for row in queries.by_id(kept, ('driver_internal_info',)):
+        found[row.id] = is_newer(kept[row.id], row.driver_internal_info)
+    return found
+
+
+def with_copies_restored(found: Iterable[OtherNode]) -> list[OtherNode]:
+    """Nodes as they would be if no process had overwritten them.
+
+    For decisions about nodes that the caller does not hold: their own
+    conductor restores them, and until then they are wrong.
+
+    :param found: as they were read, before this was called: what began in
+        between is in the copies by then, so that none of it is missed.
+    """
+    there = list(found)
+    kept = _copies([n.id for n in there])
+    return [dataclasses.replace(n, driver_internal_info=restored(
+                n.driver_internal_info, kept[n.id]))
+            if n.id in kept and is_newer(
+                kept[n.id], n.driver_internal_info) else n for n in there]
+
+
+def _copies(ids: Collection[int]) -> dict[int, Kept]:
+    """The copies of guards by the id of their node.
+
+    Few at any time: of nodes that something is written to.
+
+    :param ids: of the nodes.
+    """
+    table = _table()
+    columns = [table.c.node_id, table.c.event]
+    ours = table.c.event_type == EVENT_TYPE
+    rows = [row for part in queries.chunks(sorted(ids))
+            for row in queries.select(
+                columns, ours, table.c.node_id.in_(part))]
+    found = {row.node_id: read(row.event) for row in rows}
+    return {number: kept for number, kept in found.items() if kept}
 
 
 def is_newer(kept: Kept, info: Mapping[str, Any] | None) -> bool:
@@ -160,3 +236,6 @@ def read(event: str | None) -> Kept | None:
 def _table() -> Any:
     from ironic.db.sqlalchemy import models
     return models.NodeHistory.__table__
+
+
+_overwritten: ScanCache[bool] = ScanCache(_compare)

@@ -44,8 +44,6 @@ import sqlalchemy
 
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import db_retry
-from ironic_accel.conductor.node import guard_copy
-from ironic_accel.conductor.node.guard_copy import Kept
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeScan
 from ironic_accel.conductor.node.node_cache import ScanCache
@@ -87,7 +85,7 @@ def node(uuid: str) -> OtherNode | None:
 def nodes(uuids: Iterable[str]) -> dict[str, OtherNode]:
     """Nodes by uuid, oldest first, as far as they are there."""
     column = _nodes().c.uuid
-    found = [n for part in _chunks(sorted(set(uuids)))
+    found = [n for part in chunks(sorted(set(uuids)))
              for n in _others(column.in_(part))]
     return {n.uuid: n for n in sorted(found, key=lambda n: n.id)}
 
@@ -113,7 +111,7 @@ def behind_bmc(addresses: Collection[str]) -> list[OtherNode]:
         return []
     table = _nodes()
     text = sqlalchemy.type_coerce(table.c.driver_info, sqlalchemy.Text)
-    found = _select([table.c.uuid, table.c.driver_info],
+    found = select([table.c.uuid, table.c.driver_info],
                     lambda database: may_have_bmc(
                         text, addresses, database))
     return list(nodes(row.uuid for row in found
@@ -167,7 +165,7 @@ def by_id(ids: Collection[int], columns: Collection[str]) -> list[Any]:
     """
     table = _nodes()
     names = {'id', *columns}
-    return [row for part in _chunks(sorted(ids)) for row in _select(
+    return [row for part in chunks(sorted(ids)) for row in select(
         [table.c[n] for n in sorted(names)], table.c.id.in_(part))]
 
 
@@ -180,7 +178,7 @@ def served(manager: Any, uuids: Iterable[str] | None = None,
     :param filters: of Ironic's nodes.
     """
     parts: Iterable[dict[str, Any]] = [{}] if uuids is None else (
-        {'uuid_in': part} for part in _chunks(list(dict.fromkeys(uuids))))
+        {'uuid_in': part} for part in chunks(list(dict.fromkeys(uuids))))
     for part in parts:
         for uuid, driver, *_rest in _list_served(manager, {
                 **filters, **part, 'include_children': True}):
@@ -199,81 +197,10 @@ def managed(manager: Any, uuids: Iterable[str] | None = None,
             if driver in HARDWARE_TYPES)
 
 
-def guard_copy_of(node: Any) -> Kept | None:
-    """The copy of a node's guard in its history, or None.
-
-    :param node: with ``id``.
-    """
-    return _guard_copies([node.id]).get(node.id)
-
-
-def overwritten(node: Any) -> Kept | None:
-    """The copy of the power lock of a node that was overwritten, or None."""
-    kept = guard_copy_of(node)
-    return kept if kept is not None and guard_copy.is_newer(
-        kept, node.driver_internal_info) else None
-
-
-def all_overwritten() -> set[str]:
-    """The uuids of the nodes that another process overwrote.
-
-    Overwriting a node changes it, so only nodes that changed are compared with
-    their copies.
-    """
-    ids = _overwritten.ids(_scan.rows()).get(True, [])
-    kept = _guard_copies(ids)
-    return {row.uuid for row in by_id(kept, ('uuid', 'driver_internal_info'))
-            if guard_copy.is_newer(kept[row.id], row.driver_internal_info)}
-
-
-def _compare(ids: list[int]) -> dict[int, bool]:
-    """Whether each node is behind the copy of its guard."""
-    kept = _guard_copies(ids)
-    found = dict.fromkeys(ids, False)
-    for row in by_id(kept, ('driver_internal_info',)):
-        found[row.id] = guard_copy.is_newer(
-            kept[row.id], row.driver_internal_info)
-    return found
-
-
 def _read_keys(ids: list[int]) -> dict[int, tuple[str, ...]]:
     return {row.id: tuple(k for k in row.driver_internal_info or ()
                           if k.startswith(keys.PREFIX))
             for row in by_id(ids, ('driver_internal_info',))}
-
-
-def with_copies_restored(found: Iterable[OtherNode]) -> list[OtherNode]:
-    """Nodes as they would be if no process had overwritten them.
-
-    For decisions about nodes that the caller does not hold: their own
-    conductor restores them, and until then they are wrong.
-
-    :param found: as they were read, before this was called: what began in
-        between is in the copies by then, so that none of it is missed.
-    """
-    there = list(found)
-    kept = _guard_copies([n.id for n in there])
-    return [dataclasses.replace(n, driver_internal_info=guard_copy.restored(
-                n.driver_internal_info, kept[n.id]))
-            if n.id in kept and guard_copy.is_newer(
-                kept[n.id], n.driver_internal_info) else n for n in there]
-
-
-def _guard_copies(ids: Collection[int]) -> dict[int, Kept]:
-    """The copies of guards by the id of their node.
-
-    Few at any time: of nodes that something is written to.
-
-    :param ids: of the nodes.
-    """
-    from ironic.db.sqlalchemy import models
-    table = models.NodeHistory.__table__
-    columns = [table.c.node_id, table.c.event]
-    ours = table.c.event_type == guard_copy.EVENT_TYPE
-    rows = [row for part in _chunks(sorted(ids))
-            for row in _select(columns, ours, table.c.node_id.in_(part))]
-    found = {row.node_id: guard_copy.read(row.event) for row in rows}
-    return {number: kept for number, kept in found.items() if kept}
 
 
 def _others(condition: Any) -> list[OtherNode]:
@@ -282,7 +209,7 @@ def _others(condition: Any) -> list[OtherNode]:
                          'driver_info': row.driver_info or {},
                          'driver_internal_info':
                              row.driver_internal_info or {}})
-            for row in _select([table.c[f] for f in _FIELDS], condition)]
+            for row in select([table.c[f] for f in _FIELDS], condition)]
 
 
 def _nodes() -> Any:
@@ -294,18 +221,22 @@ def _nodes() -> Any:
 def _read_scan() -> list[ScannedNode]:
     table = _nodes()
     changed = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
-    return [tuple(row) for row in _select(
+    return [tuple(row) for row in select(
         [table.c.id, changed.label('changed'), table.c.provision_state,
          table.c.reservation])]
 
 
+def scanned() -> Any:
+    """All nodes with the time of their last change, read a moment ago."""
+    return _scan.rows()
+
+
 _scan = NodeScan(_read_scan)
 _known_keys: ScanCache[tuple[str, ...]] = ScanCache(_read_keys)
-_overwritten: ScanCache[bool] = ScanCache(_compare)
 
 
 @db_retry.repeated
-def _select(columns: list[Any], *conditions: Any) -> list[Any]:
+def select(columns: list[Any], *conditions: Any) -> list[Any]:
     """Rows, oldest first.
 
     :param conditions: conditions, or functions of a dialect's name.
@@ -318,7 +249,8 @@ def _select(columns: list[Any], *conditions: Any) -> list[Any]:
         )).order_by(columns[0].table.c.id)).all())
 
 
-def _chunks(values: list[Any]) -> Iterator[list[Any]]:
+def chunks(values: list[Any]) -> Iterator[list[Any]]:
+    """The values in parts, each for one condition."""
     for start in range(0, len(values), CHUNK):
         yield values[start:start + CHUNK]
 

@@ -45,7 +45,6 @@ import sqlalchemy
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
-from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
@@ -117,7 +116,7 @@ def restore_overwritten(node: Any) -> bool:
     :returns: whether anything was restored.
     :raises: NotOurs.
     """
-    kept = queries.overwritten(node)
+    kept = guard_copy.overwritten(node)
     if kept is None:
         return False
     text = guard_copy.words(kept)
@@ -249,7 +248,7 @@ def _check_kept(node: Any, number: int) -> None:
     :param number: the generation that is about to be saved.
     :raises: NotOurs: the next tick restores them first.
     """
-    kept = queries.guard_copy_of(node)
+    kept = guard_copy.copy_of(node)
     if kept is not None and kept.generation > number:
         raise NotOurs(
             'the record of an update in progress was overwritten',

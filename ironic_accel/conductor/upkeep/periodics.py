@@ -30,6 +30,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import db_retry
+from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
@@ -239,7 +240,7 @@ def _set_property(task: Any) -> None:
 def restore_all_overwritten(manager: Any, context: Any) -> None:
     """Restore overwritten values of nodes of this conductor."""
     for uuid in queries.managed(
-            manager, queries.all_overwritten(), reserved=False):
+            manager, guard_copy.all_overwritten(), reserved=False):
         try:
             with db_retry.acquire(
                     context, uuid, shared=False, retry=False,

@@ -28,7 +28,6 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.upkeep import periodics
 from tests.unit.conductor.operation import test_runner
@@ -74,19 +73,19 @@ def test_no_copy_without_an_update(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.tick()
     stage.run()
-    assert queries.guard_copy_of(stage.node) is None
+    assert guard_copy.copy_of(stage.node) is None
 
 
 def test_power_lock_and_intent_are_copied(stage: Stage) -> None:
     burning(stage)
-    kept = queries.guard_copy_of(stage.node)
+    kept = guard_copy.copy_of(stage.node)
     assert kept is not None
     assert kept.values[keys.GUARD.name] == stage.info[keys.GUARD.name]
     assert kept.values[keys.RECORD.name] == stage.info[
         keys.RECORD.name]
     assert kept.generation <= saving.generation(stage.node)
-    assert queries.overwritten(stage.node) is None
-    assert queries.all_overwritten() == set()
+    assert guard_copy.overwritten(stage.node) is None
+    assert guard_copy.all_overwritten() == set()
 
 
 @pytest.mark.parametrize('fields', [
@@ -100,7 +99,7 @@ def test_overwritten_values_are_restored(
     intent = stage.info[keys.RECORD.name]['intent']
     write_over(stage, {} if wipe else old, **fields)
     assert flash_guard.lock_of(stage.node) is None
-    assert queries.all_overwritten() == {stage.node.uuid}
+    assert guard_copy.all_overwritten() == {stage.node.uuid}
     # The power is refused from the first moment on.
     task = acquire(stage.node, shared=True)
     with pytest.raises(exception.InvalidState, match='update in progress'):
@@ -115,7 +114,7 @@ def test_overwritten_values_are_restored(
     stage.node.refresh()
     assert stage.info[keys.RECORD.name]['intent'] == intent
     assert flash_guard.lock_of(stage.node) is not None
-    assert queries.all_overwritten() == set()
+    assert guard_copy.all_overwritten() == set()
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     assert [e for e in events if 'another process overwrote' in e]
@@ -129,7 +128,7 @@ def test_overwritten_run_continues_without_a_second_push(
     assert stage.run()['outcome'] == 'converged'
     assert set(stage.box.pushes.values()) == {1}
     assert stage.box.sins == []
-    assert queries.guard_copy_of(stage.node) is None
+    assert guard_copy.copy_of(stage.node) is None
 
 
 def test_nothing_is_saved_before_it_is_restored(
@@ -215,7 +214,7 @@ def test_a_hold_that_was_written_over_is_put_back(
     task = acquire(stage.node)
     flash_guard.lift_hold(task.node, 'done', {})
     task.release_resources()
-    assert queries.guard_copy_of(stage.node) is None
+    assert guard_copy.copy_of(stage.node) is None
     assert stage.run()['outcome'] == 'converged'
 
 

@@ -129,7 +129,7 @@ class Reads:
 
     def __init__(self) -> None:
         self.cells: list[tuple[tuple[str, ...], int]] = []
-        self.real = queries._select
+        self.real = queries.select
 
     def select(self, columns: list[Any], *conditions: Any) -> list[Any]:
         """As the real one."""
@@ -147,7 +147,7 @@ class Reads:
 def reads() -> Iterator[Reads]:
     """Counts what is read."""
     made = Reads()
-    with mock.patch.object(queries, '_select', autospec=True,
+    with mock.patch.object(queries, 'select', autospec=True,
                            side_effect=made.select):
         yield made
 

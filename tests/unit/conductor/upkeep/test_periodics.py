@@ -198,7 +198,7 @@ def test_one_of_several_interfaces_runs_the_periodics(
         interfaces: dict[str, Any], manager: Any, context: Any, name: str
         ) -> None:
     assert len(PASSES) == 8
-    with mock.patch.object(queries, '_select', autospec=True,
+    with mock.patch.object(queries, 'select', autospec=True,
                            return_value=[]) as asked:
         getattr(interfaces['accelerator-idrac'], name)(manager, context)
         asked.assert_not_called()
