@@ -23,16 +23,20 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from concurrent import futures
 from typing import Any
+from typing import TypeVar
 
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc import formatters
 from ironic_accel.faces import ranges
 from ironic_accel.faces import view
 
 Document = Mapping[str, Any]
+_T = TypeVar('_T')
 
 #: The fields of a node that are compared with one value. They are compared
 #: here: the client sends a value unquoted and leaves an empty one out
@@ -41,6 +45,8 @@ _VALUES = ('driver', 'resource_class', 'conductor_group', 'provision_state')
 #: The fields of a node that a selection needs.
 FIELDS = ('uuid', 'name', 'vendor_interface', 'maintenance', 'traits',
           'parent_node', *_VALUES)
+#: Number of nodes that are read concurrently.
+WORKERS = 8
 #: Names that a line lists before it only counts.
 _LISTED = 8
 
@@ -72,6 +78,47 @@ def add_nodes(parser: argparse.ArgumentParser,
                        help='Nodes in this provision state.')
     group.add_argument('--no-maintenance', action='store_true',
                        help='Only nodes that are not in maintenance.')
+
+
+def is_one(args: argparse.Namespace) -> bool:
+    """Whether one node is named: its rows need no column for the node."""
+    return len(args.nodes) == 1
+
+
+def each(command: base.Command, refs: Sequence[str],
+         call: Callable[[str], _T]) -> list[tuple[str, _T]]:
+    """Call something for each node, several at a time.
+
+    A node that cannot be read does not stop the others: its error is
+    printed, and the exit code is 4.
+
+    :returns: the nodes that could be read with the results, in order.
+    :raises: the CommandError of the only node.
+    """
+    if len(refs) == 1:
+        return [(refs[0], call(refs[0]))]
+    found = []
+    with futures.ThreadPoolExecutor(WORKERS) as pool:
+        for ref, future in [(ref, pool.submit(call, ref)) for ref in refs]:
+            try:
+                found.append((ref, future.result()))
+            except CommandError as error:
+                command.say(str(error))
+                command.status = max(command.status, base.FAILED)
+    return found
+
+
+def rows(args: argparse.Namespace, columns: tuple[str, ...],
+         found: Iterable[tuple[str, Iterable[tuple[Any, ...]]]],
+         ) -> base.Rows:
+    """The rows of nodes, with the node in front unless one is named.
+
+    :param found: each node with its rows.
+    """
+    if is_one(args):
+        return columns, [row for _, some in found for row in some]
+    return ('Node', *columns), [
+        (*formatters.row(ref), *row) for ref, some in found for row in some]
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ import re
 import pytest
 
 from ironic_accel.faces.cli import main as cli
+from ironic_accel.faces.osc.report import trait_reason
 from tests import console_page
 from tests import consoles
 
@@ -64,3 +65,12 @@ def test_table_has_what_is_there_and_what_is_not() -> None:
     assert {available for _, available in ROWS} == {'yes', 'no'}
     assert len(ROWS) == PAGE.read_text('utf-8').count(
         '``B ') + PAGE.read_text('utf-8').count('``ironic-accel ')
+
+
+def test_every_reason_of_a_trait_is_explained() -> None:
+    text = (consoles.SOURCE / 'user/commands.rst').read_text('utf-8')
+    table = re.search(r'The reasons:\n\n(=+ =+\n.*?=+ =+\n)', text, re.DOTALL)
+    assert table is not None
+    column = ''.join(f'{line[:23]}\n' for line in table[1].splitlines())
+    assert sorted(re.findall(r'``([a-z-]+)``', column)) == sorted(
+        trait_reason.CODES)

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from osc_lib.exceptions import CommandError
@@ -31,6 +33,8 @@ from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
+from ironic_accel.faces.osc import selection
+from ironic_accel.faces import ranges
 from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.model.errors import BadInput
@@ -40,10 +44,12 @@ Document = Mapping[str, Any]
 
 COLUMNS = ('Device', 'Kind', 'Product', 'Serial', 'Location', 'Health',
            'Firmware', 'Modes')
+#: Nodes that an error lists before it only counts.
+_LISTED = 8
 
 
 class List(base.Lister):
-    """List the accelerators in the last inventory of a node.
+    """List the accelerators in the last inventories of nodes.
 
     A caller who may not read the inventory gets the data of traits, firmware
     components and properties.
@@ -52,7 +58,7 @@ class List(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_node(parser)
+        selection.add_nodes(parser)
         parser.add_argument(
             '--long', action='store_true',
             help='Print a row for each device with all columns. Without it '
@@ -62,52 +68,92 @@ class List(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """List the devices."""
-        seen = node_access.of(self.ironic, parsed_args.node)
-        for line in seen.denied:
-            self.say(line)
+        found = selection.each(
+            self, selection.nodes(self, parsed_args), self._read)
+        for _, one in found:
+            for line in one.lines:
+                self.say(line)
+        if grouped(parsed_args) and all(
+                one.partly is None for _, one in found):
+            return self._grouped(parsed_args, found)
+        return selection.rows(parsed_args, COLUMNS, [
+            (ref, one.rows()) for ref, one in found])
+
+    def _read(self, ref: str) -> Listed:
+        """Read what the caller may see of the devices of a node.
+
+        :raises: CommandError if that is nothing.
+        """
+        seen = node_access.of(self.ironic, ref)
+        lines = list(seen.denied)
         stopped = stopped_by(self.ironic, seen)
         if stopped:
-            self.say(f'no operation is started: {stopped}')
+            lines.append(f'no operation is started: {stopped}')
         if seen.inventory is not None:
-            self.say(headline(seen))
-            for line in view.warning_lines(seen.inventory):
-                self.say(line)
-            if grouped(parsed_args):
-                return self._grouped(seen.inventory)
-            return COLUMNS, [device_row(d)
-                             for d in seen.inventory['devices']]
+            return Listed(seen, (*lines, headline(seen),
+                                 *view.warning_lines(seen.inventory)))
         if not seen.denied:
-            raise node_access.no_inventory(parsed_args.node)
-        rows = partial_rows(seen)
-        if not rows:
+            raise node_access.no_inventory(ref)
+        partly = partial_rows(seen)
+        if not partly:
             raise Denied(
                 f'{seen.denied[0]}; no other accelerator data is published '
                 f'for this node; {ask()}')
         traits = ', '.join(seen.accel_traits) or 'none'
-        self.say('the list is made from traits, firmware components and '
-                 f'properties; traits: {traits}')
-        return COLUMNS, rows
+        return Listed(seen, (
+            *lines, 'the list is made from traits, firmware components and '
+            f'properties; traits: {traits}'), partly)
 
-
-    def _grouped(self, doc: Document) -> base.Rows:
+    def _grouped(self, args: argparse.Namespace,
+                 found: Sequence[tuple[str, Listed]]) -> base.Rows:
         """A row for identical devices; cliff's borders take the rest."""
         columns = device_table.COLUMNS
-        found = device_table.fitted(
-            device_table.rows(doc),
-            terminal.width(self.app.stdout) - len(columns) - 3)
-        if any(row.marked for row in found):
+        # Two spaces and a border for each column.
+        width = terminal.width(self.app.stdout) - len(columns) - 3
+        if not selection.is_one(args):
+            width -= max((len(ref) for ref, _ in found), default=0) + 3
+        rows = {ref: device_table.fitted(
+            device_table.rows(one.seen.inventory or {}), width)
+            for ref, one in found}
+        if any(row.marked for some in rows.values() for row in some):
             self.say(device_table.LEGEND)
-        return columns, [tuple(formatters.Cell(cell, '\n'.join(cell))
-                               for cell in row.cells) for row in found]
+        return selection.rows(args, columns, [
+            (ref, [tuple(formatters.Cell(cell, '\n'.join(cell))
+                         for cell in row.cells) for row in some])
+            for ref, some in rows.items()])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listed:
+    """The devices of a node, as far as the caller may see them.
+
+    :ivar lines: what is printed besides the table.
+    :ivar partly: the rows if there is no inventory, else None.
+    """
+
+    seen: VisibleNode
+    lines: tuple[str, ...]
+    partly: list[tuple[Any, ...]] | None = None
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """A row for each device."""
+        if self.partly is not None:
+            return self.partly
+        return [device_row(d) for d in (self.seen.inventory or {})['devices']]
 
 
 class Show(base.ShowOne):
-    """Show all fields of one accelerator."""
+    """Show all fields of one accelerator.
+
+    If several nodes are given or selected, the device is looked up on all of
+    them, for example by its serial number; only one of them may have it.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_node(parser)
+        selection.add_nodes(parser, 'Names or UUIDs of the nodes to look the '
+                                    'device up on.')
         parser.add_argument('device', metavar='<device>',
                             help='Id or serial number of the device.')
         return parser
@@ -115,18 +161,49 @@ class Show(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Show the device."""
-        seen = node_access.of(self.ironic, parsed_args.node)
-        doc = node_access.needed(seen, parsed_args.node)
-        try:
-            device = device_detail.find(doc, parsed_args.device)
-        except BadInput as error:
-            raise CommandError(str(error)) from error
-        texts = device_detail.texts(device)
-        fields = {**{name: formatters.Cell(raw, texts[name])
+        name = parsed_args.device
+        refs = selection.nodes(self, parsed_args)
+        read = selection.each(self, refs, self._read)
+        found = []
+        for ref, seen in read:
+            doc = seen.inventory or {}
+            try:
+                found.append((ref, seen, device_detail.find(doc, name)))
+            except BadInput as error:
+                if len(refs) == 1:
+                    raise CommandError(str(error)) from error
+        if len(found) != 1:
+            raise CommandError(_not_one(name, [ref for ref, *_ in found],
+                                        len(read), len(refs)))
+        ref, seen, device = found[0]
+        doc, texts = seen.inventory or {}, device_detail.texts(device)
+        fields = {**({} if selection.is_one(parsed_args) else {'node': ref}),
+                  **{name: formatters.Cell(raw, texts[name])
                      for name, raw in device.items()},
                   'seen_at': formatters.moment(seen.at),
                   'seen_via': doc['seen_via'], 'host': doc['host']}
         return tuple(fields), formatters.row(*fields.values())
+
+    def _read(self, ref: str) -> VisibleNode:
+        """Read a node with its inventory.
+
+        :raises: CommandError if the caller may not, or there is none.
+        """
+        seen = node_access.of(self.ironic, ref)
+        node_access.needed(seen, ref)
+        return seen
+
+
+def _not_one(name: str, nodes: Sequence[str], read: int, asked: int) -> str:
+    """The error for a device that none or several of some nodes have."""
+    if nodes:
+        return (f'device {name!r}: found on {view.count(len(nodes), "node")} '
+                f'({ranges.words(nodes, _LISTED)}); next: give one node, or '
+                'the serial number')
+    text = f'device {name!r} not found on {view.count(read, "node")}'
+    if read < asked:
+        text += f'; {asked - read} could not be read'
+    return text
 
 
 def grouped(args: argparse.Namespace) -> bool:

@@ -24,6 +24,7 @@ from ironic_accel.faces import history_view
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import node_access
+from ironic_accel.faces.osc import selection
 from ironic_accel.model import history
 
 #: The columns of a table: a row for each event.
@@ -33,7 +34,7 @@ COLUMNS = (*history_view.COLUMNS, 'Conductor', 'Severity', 'Event')
 
 
 class History(base.Lister):
-    """List the accelerator events of a node, oldest first.
+    """List the accelerator events of nodes, oldest first.
 
     There is an event for every write, with its devices, versions and the
     digest of the image, for the end of every operation (converged, done,
@@ -48,9 +49,9 @@ class History(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_node(parser)
+        selection.add_nodes(parser)
         parser.add_argument('--last', type=base.positive, metavar='<n>',
-                            help='Show the last n events only.')
+                            help='Show the last n events of each node only.')
         parser.add_argument('--failed', action='store_true',
                             help='Show operations only that were refused, '
                                  'failed or were stopped.')
@@ -61,28 +62,43 @@ class History(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """List the events."""
-        events = node_access.events(self.ironic, parsed_args.node)
+        refs = selection.nodes(self, parsed_args)
+        found = selection.each(self, refs, self._events)
+        shown = [(ref, self._chosen(parsed_args, ref, events))
+                 for ref, events in found]
+        if by_event(parsed_args):
+            return selection.rows(parsed_args, LINES, [
+                (ref, [line(e) for e in events]) for ref, events in shown])
+        return selection.rows(parsed_args, COLUMNS, [
+            (ref, [formatters.row(*r) for e in events for r in rows(e)])
+            for ref, events in shown])
+
+    def _events(self, ref: str) -> list[dict[str, Any]]:
+        """The events of a node."""
+        events = node_access.events(self.ironic, ref)
         if not events:
             # Ironic has an empty history for a node that does not exist.
-            self.ironic.node(parsed_args.node)
-            self.say(f'node {parsed_args.node} has no accelerator events: '
-                     'nothing was written yet, or Ironic stores no history '
+            self.ironic.node(ref)
+        return events
+
+    def _chosen(self, args: argparse.Namespace, ref: str,
+                events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The events of a node that are asked for."""
+        if not events:
+            self.say(f'node {ref} has no accelerator events: nothing was '
+                     'written yet, or Ironic stores no history '
                      '([conductor]node_history)')
-        if parsed_args.failed:
+        if args.failed:
             events = [e for e in events if e['document'] is not None
                       and history.is_bad(e['document'])]
-        events = events[-(parsed_args.last or 0):]
-        if by_event(parsed_args):
-            return LINES, [line(e) for e in events]
-        found = [row for e in events for row in rows(e)]
-        return COLUMNS, [formatters.row(*r) for r in found]
+        return events[-(args.last or 0):]
 
 
 def by_event(args: argparse.Namespace) -> bool:
     """Whether a row is an event: in a table for people."""
     asked: Sequence[str] = args.columns or ()
     return (args.formatter == 'table' and not args.long
-            and all(name in LINES for name in asked))
+            and all(name in ('Node', *LINES) for name in asked))
 
 
 def line(event: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -33,6 +33,8 @@ from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report.node_access import no_inventory
+from ironic_accel.faces.osc import selection
+from ironic_accel.faces.osc import waiting
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import ranges
 from ironic_accel.model.device import Activation
@@ -42,23 +44,27 @@ Document = Mapping[str, Any]
 
 
 class PlanNode(base.Lister):
-    """Show what applying a profile to a node would do (dry run).
+    """Show what applying a profile to nodes would do (dry run).
 
     The plan is made from the last inventory, for a step with the same options
     as of apply. What it refuses, apply refuses. Without --profile it is made
     for the baseline of the node. The exit code is 3 if apply would be refused,
-    and 4 if that cannot be told from the last inventory.
+    and 4 if that cannot be told from the last inventory; of several nodes the
+    highest one.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        base.add_node(parser)
+        selection.add_nodes(parser)
         profile_module.add_profile(parser, required=False)
         add_step_options(parser)
         deprecation.add_renamed(
             parser, '--fresh', '--refresh', action='store_true',
-            help='Take a new inventory of the node first.')
+            help='Take a new inventory of the nodes first, and wait for it.')
+        waiting.add_wait(parser, 'With --refresh: wait for the inventories; '
+                                 'this is the default.')
+        base.add_max_in_flight(parser)
         parser.add_argument(
             '--detailed-exitcode', action='store_true',
             help='Exit with 1 if there are changes to make, and with 0 if '
@@ -67,30 +73,80 @@ class PlanNode(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Make the plan."""
+        if waiting.is_asked(parsed_args) and not parsed_args.refresh:
+            raise CommandError('--wait: only allowed together with --refresh')
         profile = (profile_module.profile(parsed_args) if parsed_args.profile
                    else None)
-        ref = parsed_args.node
+        refs = selection.nodes(self, parsed_args)
+        nodes = dict(selection.each(self, refs, self._node))
+        if parsed_args.refresh and nodes:
+            fresh = self._refreshed([*nodes], parsed_args)
+            nodes = {ref: nodes[ref] for ref in fresh}
+        options = step_options(parsed_args)
+        answers = selection.each(self, [*nodes], lambda ref: planned(
+            self.ironic, ref, profile, **options)) if nodes else []
+        for ref, answer in answers:
+            self._say(ref, nodes[ref], answer)
+            self.status = max(self.status, plan_view.exit_code(
+                answer['plan'], parsed_args.detailed_exitcode))
+        return selection.rows(parsed_args, plan_view.COLUMNS, [
+            (ref, rows(answer['plan'])) for ref, answer in answers])
+
+    def _node(self, ref: str) -> Document:
         node = self.ironic.node(ref)
         api.check_managed(node, ref)
-        if parsed_args.refresh:
-            refresh(self, ref)
-        answer = ask(self.ironic, ref, profile, **step_options(parsed_args))
+        return node
+
+    def _refreshed(self, refs: list[str],
+                   args: argparse.Namespace) -> list[str]:
+        """Take new inventories; the nodes of which that succeeded.
+
+        :raises: the CommandError of the only node.
+        """
+        runs = parallel.run(
+            [RefreshJob(self.ironic, ref) for ref in refs],
+            progress_display.of(self.app), args.max_in_flight,
+            keep_going=True, limit=waiting.limit(args))
+        found = []
+        for run in runs:
+            if run.outcome in run_status.GOOD:
+                found.append(run.job.ref)
+                continue
+            why = (run.status.error if run.status else None) or (
+                f'node {run.job.ref}: the refresh: {run.outcome}')
+            if selection.is_one(args):
+                raise CommandError(why)
+            self.say(f'{why}; not planned')
+            self.status = base.FAILED
+        return found
+
+    def _say(self, ref: str, node: Document, answer: Document) -> None:
+        """Print what has to be known of a plan besides its rows."""
         for one in answer.get('baseline') or ():
             self.say(f"baseline {one['profile']}: {one['why']}")
-        doc = answer['plan']
-        if doc is None:
-            raise CommandError(
-                f'node {ref} has no baseline profile; next: set '
-                f'driver_info/{keys.BASELINE.name} or [accelerator]'
-                'baseline_profile, or use --profile')
         self.say(
             f"node {ref}, profile {answer['profile']}, inventory "
             f"of {formatters.age(answer['age'])} ago: "
-            f'{plan_view.headline(doc)}')
+            f"{plan_view.headline(answer['plan'])}")
         for line in notes(answer, node, ref):
             self.say(line)
-        self.status = plan_view.exit_code(doc, parsed_args.detailed_exitcode)
-        return plan_view.COLUMNS, rows(doc)
+
+
+def planned(ironic: api.Ironic, ref: str, profile: str | Document | None,
+            **options: Any) -> dict[str, Any]:
+    """The plan of a node, see ``ask``.
+
+    :raises: CommandError if the node has no baseline profile either.
+    """
+    answer = ask(ironic, ref, profile, **options)
+    if answer['plan'] is None:
+        raise CommandError('\n'.join((
+            *(f"baseline {one['profile']}: {one['why']}"
+              for one in answer.get('baseline') or ()),
+            f'node {ref} has no baseline profile; next: set '
+            f'driver_info/{keys.BASELINE.name} or [accelerator]'
+            'baseline_profile, or use --profile')))
+    return answer
 
 
 def add_step_options(parser: argparse.ArgumentParser) -> None:
@@ -175,19 +231,6 @@ def ask(ironic: api.Ironic, ref: str, profile: str | Document | None,
     plan = plan_mod.current(answer['plan'])
     return {**answer, 'plan': {**plan, 'not_checked': [
         *left, *(plan.get('not_checked') or ())]}}
-
-
-def refresh(command: base.Command, ref: str,
-            power_on: bool | None = None) -> None:
-    """Take a new inventory of a node and wait for it.
-
-    :raises: CommandError if that fails.
-    """
-    run, = parallel.run([RefreshJob(command.ironic, ref, power_on)],
-                        progress_display.of(command.app))
-    if run.outcome not in run_status.GOOD:
-        why = run.status.error if run.status else None
-        raise CommandError(why or f'node {ref}: the refresh failed')
 
 
 def rows(doc: Document) -> list[tuple[Any, ...]]:

@@ -60,7 +60,7 @@ LINES: dict[str, tuple[str, ...]] = {
     'runbook_create': ('runbook', 'create', 'h100-new'),
     'show': ('show', 'gpu-a', 'gpu-0'),
     'template_create': ('template', 'create', 'h100-new', '--dry-run'),
-    'traits': ('traits', 'gpu-a', '--all'),
+    'traits': ('traits', 'gpu-a', '--all-traits'),
     'unhold': ('unhold', 'gpu-a', *WHY),
     'unlock': ('unlock', 'gpu-a', *WHY, '--yes'),
 }
