@@ -42,6 +42,7 @@ class NodeProgress:
     :ivar devices: the progress of single devices, by device id.
     :ivar step: ``step 2/3``, or nothing.
     :ivar left: seconds that the operation in progress still takes, or None.
+    :ivar run_left: seconds until all of it has ended, or None.
     """
 
     node: str
@@ -53,6 +54,7 @@ class NodeProgress:
     devices: tuple[tuple[str, str], ...] = ()
     step: str = ''
     left: float | None = None
+    run_left: float | None = None
 
     @property
     def line(self) -> str:
@@ -98,26 +100,51 @@ def totals(nodes: Sequence[NodeProgress], elapsed: float,
 
 
 def remaining(nodes: Sequence[NodeProgress]) -> float | None:
-    """Seconds until all nodes have ended, by those that have ended well.
+    """Seconds until all nodes have ended, by what is known of each, or by
+    those that have ended well.
 
     None if nothing is known of a node that has not ended: none like it was
     seen yet, or it takes longer than those.
     """
     usual: dict[bool, float] = {}
     for changes in (False, True):
-        times = [n.seconds for n in nodes if n.state == 'done'
+        times = [n.seconds + (n.run_left or 0.0) for n in nodes
+                 if (n.state == 'done' or n.run_left is not None)
                  and n.changes is changes and n.seconds is not None]
         if times:
             usual[changes] = statistics.mean(times)
     left: list[float] = []
     for node in nodes:
         if node.state not in ENDED:
+            if node.run_left is not None:
+                left.append(node.run_left)
+                continue
             known = usual.get(node.changes)
             if known is None or (node.seconds or 0.0) > known:
                 return None
             left.append(known - (node.seconds or 0.0))
     at_once = max(sum(n.state == 'running' for n in nodes), 1)
     return max([sum(left) / at_once, *left]) if left else 0.0
+
+
+def text(nodes: Sequence[NodeProgress], elapsed: float, noun: str,
+         most: int) -> str:
+    """The board as text: the totals, then a line for each node that fits.
+
+    :param most: the number of lines.
+    """
+    found, hidden = rows(nodes, max(most - 1, 1))
+    wide = max((len(row.name) for row in found), default=0)
+    lines = [totals(nodes, elapsed, noun)]
+    for row in found:
+        ended = row.state in ENDED and row.seconds is not None
+        words = [f'{row.state}, {view.duration(row.seconds or 0.0)}'
+                 if ended else row.state or '']
+        if row.text:
+            words = [row.text] if row.state == 'running' else [
+                *words, row.text]
+        lines.append(f"{row.name:<{wide}}  {': '.join(words)}")
+    return '\n'.join([*lines, *filter(None, [hidden])])
 
 
 def rows(nodes: Sequence[NodeProgress], most: int

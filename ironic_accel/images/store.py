@@ -106,7 +106,7 @@ class ImageStore:
                 return known
             job = self._jobs.get(key)
             if job is None or self._is_stale(job):
-                job = self._jobs[key] = _Job('waiting for a worker')
+                job = self._jobs[key] = _Job('queued')
                 self._begin(job, image)
             if job.outcome is not None:
                 job.told = True

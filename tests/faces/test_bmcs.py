@@ -17,19 +17,25 @@ from __future__ import annotations
 import getpass
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from typing import TextIO
 from unittest import mock
 
 import pytest
 
+from ironic_accel.faces.cli import main as command
+from ironic_accel.faces.cli import step_times
 from ironic_accel.faces.cli import workers
 from tests.faces.conftest import Boot
+from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile
 from tests.faces.conftest import Run
+from tests import terminals
 
 QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0',
          '--allow-disruption', '--yes')
@@ -369,3 +375,80 @@ def test_an_error_of_a_job_is_raised() -> None:
         raise ZeroDivisionError
     with pytest.raises(ZeroDivisionError):
         list(workers.Pool([job], 1, lambda result: True).results())
+
+
+def two_machines(boot: Boot) -> list[Machine]:
+    """Two machines; two of one box would have the same UUIDs."""
+    machines = [boot('hgx-h100'), boot('hgx-h100')]
+    machines[1].box.faults.parse(
+        'says=/UUID:"0c5f9b1e-6f1c-4d5b-9f0a-2b7d3c1e8a44"')
+    machines[1].box.faults.parse('says=/SerialNumber:"ANOTHER"@System_0$')
+    return machines
+
+
+def test_a_terminal_shows_a_board_of_all_bmcs(
+        boot: Boot, profile: MakeProfile, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = two_machines(boot)
+    for machine in machines:
+        machine.box.faults.parse('slow=0.02')
+    file = hosts(tmp_path, *(m.url for m in machines), NOBODY)
+    words = ['apply', '--bmc-file', str(file), '--profile', str(profile()),
+             '--keep-going', '--json', *QUICK]
+
+    def apply(stream: TextIO) -> None:
+        monkeypatch.setattr(sys, 'stderr', stream)
+        assert command.main(words) == 4
+    text = terminals.shown(apply, columns=160, lines=12)
+    frames = [f.replace('\x1b[1A', '') for f in re.split(
+        r'\r\x1b\[2K', text)]
+    boards = [f.replace('\x1b[2K', '').splitlines() for f in frames
+              if re.match(r'(\x1b\[2K)*[|/\\-] 3 BMCs: ', f)]
+    assert len(boards) > 5, boards
+    assert max(map(len, boards)) <= 10
+    working = [b for b in boards if 'step ' in ''.join(b)]
+    # What failed is first, then what is worked on.
+    assert any(
+        re.match(r'. 3 BMCs: 2 running, 1 failed; 33 %', b[0])
+        and re.match(NOBODY + r' +failed, \d+ s: the BMC at ', b[1])
+        and all(re.match(r'http://\S+ +(step \d/\d|\d steps|reading)', line)
+                for line in b[2:4]) for b in working), working
+    # The board has the phases; they are no lines of their own.
+    assert not re.search(r'^http://\S+: +[\d.]+ s  step', text, re.M)
+    # How each one has ended is such a line.
+    for machine in machines:
+        assert f'{machine.url}: converged, ' in text
+
+
+def test_the_time_that_is_left_is_that_of_earlier_runs(
+        boot: Boot, profile: MakeProfile, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = two_machines(boot)
+    words = ['apply', '--profile', str(profile()), '--json', *QUICK]
+    assert command.main([*words, '--bmc', machines[0].url]) == 0
+    for _ in range(5):
+        step_times.save(dict.fromkeys(step_times.load(), 100.0))
+    file = hosts(tmp_path, machines[1].url, boot('plain').url)
+    machines[1].box.faults.parse('slow=0.05')
+
+    def apply(stream: TextIO) -> None:
+        monkeypatch.setattr(sys, 'stderr', stream)
+        command.main([*words, '--bmc-file', str(file), '--keep-going'])
+    text = terminals.shown(apply, columns=160)
+    assert re.search(r'2 BMCs: [^\n]* s, about [567] min left', text)
+    assert re.search(r'step 1/4, \d+ %, \d+ s, about [567] min left: ', text)
+
+
+def test_a_pipe_gets_a_line_for_the_end_of_each_of_many_bmcs(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    machine = boot('hgx-h100')
+    nobody = [f'http://127.0.0.1:{port}' for port in range(1, 9)]
+    said = run('apply', '--bmc-file', hosts(tmp_path, machine.url, *nobody),
+               '--profile', profile(), '--json', '--keep-going', *QUICK)
+    lines = [line for line in said.err.splitlines()
+             if line.startswith(f'{machine.url}: ')]
+    assert not [line for line in lines if 'step ' in line]
+    assert re.fullmatch(rf'{machine.url}: converged, \d+ s', lines[-1])
+    assert len(lines) <= 4
+    assert '9 BMCs: 1 done, 8 failed; 100 %' in said.err

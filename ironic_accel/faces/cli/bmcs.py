@@ -22,6 +22,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import sys
 import threading
 import time
 from typing import Any
@@ -31,12 +32,18 @@ from ironic_accel.faces.cli import bmc_file
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import workers
 from ironic_accel.faces import failure
+from ironic_accel.faces import terminal
+from ironic_accel.faces import view
 from ironic_accel.model import errors
 from ironic_accel.redfish.client import origin
 
 SCHEMA = 'bmcs/1'
 #: Exit codes of a BMC on which a command fails (``faces.cli.main``).
 _BAD_INPUT, _REFUSED, _FAILED = 2, 3, 4
+
+#: BMCs of which each phase is a line, without a terminal; of more BMCs the
+#: end alone is.
+_FEW = 8
 
 #: Seconds after which a thread that waits for a BMC checks whether the command
 #: was interrupted.
@@ -56,6 +63,9 @@ class _Run:
     :ivar bmc: held while its BMC is worked on: a BMC gets one write at a
         time, and reads in parallel slow it down.
     :ivar began: monotonic seconds of its start, or None.
+    :ivar changes: False once it has ended without a write: the others may
+        take longer.
+    :ivar error: why it failed, or empty.
     """
 
     args: argparse.Namespace
@@ -64,17 +74,26 @@ class _Run:
     began: float | None = None
     ended: float | None = None
     code: int | None = None
+    changes: bool = True
+    error: str = ''
+
+    def __post_init__(self) -> None:
+        self.messages = messages.Own(self.name)
 
     def progress(self) -> board.NodeProgress:
-        """Its progress, for the totals."""
+        """Its progress, for the board."""
         if self.began is None and self.code is None:
-            return board.NodeProgress(self.name, 'waiting', '')
+            # It takes as long as one that is worked on.
+            return board.NodeProgress(self.name, 'waiting', '', changes=True)
         seconds = 0.0 if self.began is None else (
             self.ended or time.monotonic()) - self.began
         state: board.State = 'running' if self.code is None else (
             'done' if self.code < _BAD_INPUT else
             'refused' if self.code == _REFUSED else 'failed')
-        return board.NodeProgress(self.name, state, '', seconds=seconds)
+        return board.NodeProgress(
+            self.name, state, self.error if self.code else
+            self.messages.text(), seconds=seconds, changes=self.changes,
+            run_left=self.messages.left() if self.code is None else None)
 
 
 def run(args: argparse.Namespace, work: Work, show: Show) -> int:
@@ -107,7 +126,10 @@ def _run_all(args: argparse.Namespace, work: Work, show: Show) -> int:
         lambda result: keep_going or result[1] < _BAD_INPUT)
     began = time.monotonic()
     documents = []
-    with messages.status(lambda: _totals(runs, began)):
+    live = sys.stderr is not None and terminal.is_live(sys.stderr)
+    for one in runs:
+        one.messages.phases = not live and len(runs) <= _FEW
+    with messages.status(lambda: _board(runs, began)):
         for number, (document, code) in pool.results():
             one = runs[number]
             if args.json:
@@ -148,7 +170,7 @@ def _print(one: _Run, document: Document, show: Show) -> None:
 def _one(one: _Run, work: Work, verb: str) -> tuple[Document, int]:
     """Work on one BMC of several; an error is a document too."""
     document: Document
-    with messages.about(one.name):
+    with messages.about(one.messages):
         try:
             with _held(one.bmc):
                 one.began = time.monotonic()
@@ -156,14 +178,26 @@ def _one(one: _Run, work: Work, verb: str) -> tuple[Document, int]:
         except errors.AccelError as exc:
             code = (_BAD_INPUT if isinstance(exc, errors.BadInput)
                     else _FAILED)
+            one.error = exc.detail.summary
             messages.error(exc)
             document = failure.document(exc, verb, code)
         except KeyboardInterrupt:
             code = _FAILED
             messages.error(failure.INTERRUPTED.summary)
             document = failure.document(failure.INTERRUPTED, verb, code)
-    one.ended, one.code = time.monotonic(), code
+        one.ended, one.code = time.monotonic(), code
+        _ended(one, document, verb)
     return document, code
+
+
+def _ended(one: _Run, document: Document, verb: str) -> None:
+    """Print how a run on a BMC has ended, in the order of their ends."""
+    one.changes = document.get('writes') != 0
+    one.error = one.error or (document.get('error') or {}).get('summary', '')
+    ended = one.progress()
+    if verb == 'apply':
+        messages.say(f"{document.get('outcome', ended.state)}, "
+                     f'{view.duration(ended.seconds or 0.0)}')
 
 
 @contextlib.contextmanager
@@ -178,6 +212,13 @@ def _held(bmc: threading.Lock) -> Generator[None, None, None]:
         yield
     finally:
         bmc.release()
+
+
+def _board(runs: list[_Run], began: float) -> str:
+    """The totals and, for a terminal, the BMCs that matter first."""
+    high = terminal.size(sys.stderr)[1] - 2
+    return board.text([one.progress() for one in runs],
+                      time.monotonic() - began, 'BMC', max(high, 2))
 
 
 def _totals(runs: list[_Run], began: float) -> str:

@@ -12,8 +12,8 @@
 
 """Messages on standard error; standard output is for data.
 
-While something takes long, a terminal shows a status line that is redrawn in
-place, and any other stream gets a line after two seconds and then each
+While something takes long, a terminal shows a status that is redrawn in
+place, and any other stream gets its first line after two seconds and then each
 minute. ``-q`` prints errors alone.
 """
 
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from collections.abc import Generator
 import contextlib
 import contextvars
+import dataclasses
 import itertools
 import logging
 import sys
@@ -41,10 +42,51 @@ _REDRAWN = 0.125
 #: Seconds without a message until the first status is printed as a line, and
 #: between that and the next one.
 _FIRST, _NEXT = 2.0, 60.0
+#: Returns seconds that are left, or None if that is not known.
+Left = Callable[[], float | None]
 _FRAMES = '|/-\\'
 
-#: Printed before each line, if the command works on several BMCs.
-_PREFIX = contextvars.ContextVar('_PREFIX', default='')
+
+
+@dataclasses.dataclass
+class Own:
+    """The messages about one BMC of several.
+
+    :ivar name: printed before each line.
+    :ivar phases: whether each phase of a run is a line; a board of all BMCs
+        shows them too.
+    """
+
+    name: str
+    phases: bool = True
+    _statuses: list[tuple[Callable[[], str], Left | None]] = (
+        dataclasses.field(default_factory=list))
+
+    @contextlib.contextmanager
+    def status(self, describe: Callable[[], str], left: Left | None
+               ) -> Generator[None, None, None]:
+        """Keep a status for the board during the block."""
+        self._statuses.append((describe, left))
+        try:
+            yield
+        finally:
+            self._statuses.pop()
+
+    def text(self) -> str:
+        """The innermost status; called in another thread."""
+        statuses = [*self._statuses]
+        return statuses[-1][0]() if statuses else ''
+
+    def left(self) -> float | None:
+        """Seconds that are left, or None if that is not known."""
+        statuses = [*self._statuses]
+        left = statuses[-1][1] if statuses else None
+        return None if left is None else left()
+
+
+#: The BMC that this thread works on, if the command works on several.
+_OWN: contextvars.ContextVar[Own | None] = contextvars.ContextVar(
+    '_OWN', default=None)
 
 
 class Messages:
@@ -59,7 +101,7 @@ class Messages:
         self.verbose = False
         self._lock = threading.RLock()
         self._statuses: list[Callable[[], str]] = []
-        self._drawn = False
+        self._drawn = 0
         self._printed = 0.0
 
     def line(self, text: str) -> None:
@@ -69,16 +111,19 @@ class Messages:
             return
         with self._lock:
             self.clear()
-            print('\n'.join(_PREFIX.get() + line for line in
-                            text.split('\n')), file=sys.stderr, flush=True)
+            own = _OWN.get()
+            prefix = '' if own is None else f'{own.name}: '
+            print('\n'.join(prefix + line for line in text.split('\n')),
+                  file=sys.stderr, flush=True)
             self._printed = time.monotonic()
 
     def clear(self) -> None:
-        """Remove the status line until it is drawn again."""
+        """Remove the status until it is drawn again."""
         with self._lock:
             if self._drawn:
-                print('\r\x1b[2K', end='', file=sys.stderr, flush=True)
-                self._drawn = False
+                print('\r\x1b[2K' + (self._drawn - 1) * '\x1b[1A\x1b[2K',
+                      end='', file=sys.stderr, flush=True)
+                self._drawn = 0
 
     @contextlib.contextmanager
     def hold(self) -> Generator[None, None, None]:
@@ -117,26 +162,29 @@ class Messages:
                 if stop.is_set() or not self._statuses:
                     return
                 now = time.monotonic()
-                text = printable(self._statuses[-1]())
+                lines = [printable(line) for line in
+                         self._statuses[-1]().split('\n')]
                 try:
                     if not live:
                         silent = now - max(began, self._printed)
                         if silent >= (_FIRST if self._printed < began
                                       else _NEXT):
-                            self.line(text)
+                            self.line(lines[0])
                     elif now - began >= _APPEARS:
-                        self._draw(f'{next(frames)} {text}', stream)
+                        self._draw([f'{next(frames)} {lines[0]}', *lines[1:]],
+                                   stream)
                 except (OSError, ValueError):
                     # Nobody reads standard error any more, or it is closed;
                     # the command itself goes on.
                     return
 
-    def _draw(self, text: str, stream: TextIO) -> None:
+    def _draw(self, lines: list[str], stream: TextIO) -> None:
         most = terminal.width(stream) - 1
-        if len(text) > most:
-            text = f'{text[:most - 3]}...'
-        print(f'\r\x1b[2K{text}', end='', file=stream, flush=True)
-        self._drawn = True
+        before = max(self._drawn - 1, 0) * '\x1b[1A\x1b[2K'
+        text = '\n'.join(line if len(line) <= most else
+                         f'{line[:most - 3]}...' for line in lines)
+        print(f'\r\x1b[2K{before}{text}', end='', file=stream, flush=True)
+        self._drawn = len(lines)
 
 
 _MESSAGES = Messages()
@@ -166,24 +214,31 @@ def configured(quiet: bool, verbose: bool) -> Generator[None, None, None]:
 
 
 @contextlib.contextmanager
-def about(name: str) -> Generator[None, None, None]:
+def about(own: Own) -> Generator[None, None, None]:
     """Begin each line of this thread with the name of a BMC."""
-    token = _PREFIX.set(f'{name}: ')
+    token = _OWN.set(own)
     try:
         yield
     finally:
-        _PREFIX.reset(token)
+        _OWN.reset(token)
 
 
 def is_about_one() -> bool:
     """Whether this thread works on one BMC of several."""
-    return bool(_PREFIX.get())
+    return _OWN.get() is not None
 
 
 def say(text: str) -> None:
     """Print a message, unless ``-q`` is given."""
     if not _MESSAGES.quiet:
         _MESSAGES.line(text)
+
+
+def phase(text: str) -> None:
+    """Print a new phase of a run, unless a board of all BMCs shows it."""
+    own = _OWN.get()
+    if own is None or own.phases:
+        say(text)
 
 
 def warn(text: str) -> None:
@@ -202,17 +257,20 @@ def detail(text: str) -> None:
         _MESSAGES.line(text)
 
 
-def status(describe: Callable[[], str]
+def status(describe: Callable[[], str], left: Left | None = None
            ) -> contextlib.AbstractContextManager[None]:
     """Show a status during a block.
 
-    A thread that works on one BMC of several shows none: the command shows
-    one for all of them.
+    That of a thread that works on one BMC of several is a line of the board
+    that the command shows for all of them.
 
-    :param describe: returns the text; called in another thread.
+    :param describe: returns the text, of which a stream that is no terminal
+        gets the first line; called in another thread.
+    :param left: returns the seconds that are left, or None.
     """
-    if _PREFIX.get():
-        return contextlib.nullcontext()
+    own = _OWN.get()
+    if own is not None:
+        return own.status(describe, left)
     return _MESSAGES.status(describe)
 
 

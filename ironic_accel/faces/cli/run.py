@@ -174,7 +174,7 @@ class CommandRun:
 
     def to_the_end(self) -> dict[str, Any]:
         """Call ``advance`` until the run ends, then restore the power."""
-        with messages.status(self._status):
+        with messages.status(self._status, self.progress.left):
             return self._to_the_end()
 
     def _status(self) -> str:

@@ -98,8 +98,8 @@ class RunProgress:
             self._phase = phase
             step = f'step {self._number}: ' if (
                 self._planned and self._at >= 0) else ''
-            messages.say(view.progress(time.monotonic() - self._began,
-                                       f'{step}{summary}', percent))
+            messages.phase(view.progress(time.monotonic() - self._began,
+                                         f'{step}{summary}', percent))
 
     def end(self) -> None:
         """Take the last step as completed, and remember all durations.
@@ -114,11 +114,18 @@ class RunProgress:
         now = time.monotonic()
         parts = []
         if self._planned and self._steps:
-            parts = [f'step {self._number}', f'{self.percent(now)} %']
+            parts = [f'step {self._number}' if self._at >= 0 else
+                     view.count(len(self._steps), 'step'),
+                     f'{self.percent(now)} %']
         parts.append(view.duration(now - self._began))
         parts += self._left_text(now)
         shown = '' if self._percent is None else f' ({self._percent} %)'
         return f"{', '.join(parts)}: {self._summary}{shown}"
+
+    def left(self) -> float | None:
+        """Seconds that are left of the run; None if only a limit is known."""
+        seconds, is_limit = self.remaining(time.monotonic())
+        return None if is_limit else seconds
 
     def _left_text(self, now: float) -> list[str]:
         left, is_limit = self.remaining(now)
