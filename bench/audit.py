@@ -23,6 +23,7 @@ import logging
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 from typing import Any
 from unittest import mock
@@ -70,6 +71,7 @@ def main() -> None:
 def _measure(context: Any, nodes: list[str]) -> None:
     manager = mock.create_autospec(base_manager.BaseConductorManager,
                                    instance=True)
+    manager._shutdown = threading.Event()
     manager.iter_nodes.side_effect = lambda filters: (
         objects.Node.dbapi.get_nodeinfo_list(
             columns=['uuid', 'driver', 'conductor_group'], filters=filters))
@@ -99,7 +101,7 @@ def _time(what: str, work: Any) -> None:
     print(f'{what}: {(time.perf_counter() - began) * 1000:.0f} ms')
 
 
-def _ironic(folder: pathlib.Path) -> Any:
+def _ironic(folder: pathlib.Path, database: str | None = None) -> Any:
     service.prepare_command(['bench'])
     profiles = folder / 'profiles'
     profiles.mkdir()
@@ -107,7 +109,8 @@ def _ironic(folder: pathlib.Path) -> Any:
         sample.mode_profile(f'profile-{n}', ecc='enabled')
         for n in range(10))))
     for name, value, group in (
-            ('connection', f'sqlite:///{folder}/ironic.sqlite', 'database'),
+            ('connection', database or f'sqlite:///{folder}/ironic.sqlite',
+             'database'),
             ('enabled_hardware_types', ['accel-redfish'], None),
             ('profile_path', str(profiles), 'accelerator'),
             ('ownership_scope', 'bmc', 'accelerator')):

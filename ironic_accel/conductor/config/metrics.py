@@ -80,10 +80,18 @@ TABLE = (
     MetricRow('workers.operations.busy', 'gauge',
               'Nodes on which a tick of an operation runs.'),
     MetricRow('workers.operations.full', 'counter',
-              'Times that all max_workers were in use.'),
+              'Times that a due node waited because all max_workers were '
+              'in use.'),
+    MetricRow('workers.operations.waited', 'gauge',
+              'Seconds for which the node waits that waits longest for a '
+              'worker.'),
     MetricRow('workers.audit.busy', 'gauge', 'Nodes that are audited.'),
     MetricRow('workers.audit.full', 'counter',
-              'Times that all audit_workers were in use.'),
+              'Times that a due node waited because all audit_workers were '
+              'in use.'),
+    MetricRow('workers.audit.waited', 'gauge',
+              'Seconds for which the node waits that waits longest for an '
+              'audit.'),
     MetricRow('workers.verify.busy', 'gauge',
               'Reads of BMCs by verify steps and inspections.'),
     MetricRow('workers.verify.full', 'counter',

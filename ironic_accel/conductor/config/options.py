@@ -50,10 +50,11 @@ _RUN = [
              'the conductor starts. An invalid file prevents the conductor '
              'from starting. All conductors must use the same files.'),
     cfg.IntOpt(
-        'max_workers', default=8, min=1,
+        'max_workers', default=16, min=1,
         help='Maximum number of nodes on which one conductor runs '
-             'accelerator operations concurrently. Keep it well below '
-             '[conductor]workers_pool_size.'),
+             'accelerator operations concurrently. As many nodes with a slow '
+             'BMC (longer than 10 s) run in addition. Keep it well below '
+             'half of [conductor]workers_pool_size.'),
     cfg.IntOpt(
         'poll_interval', default=5, min=1,
         help='Interval in seconds between checks for pending accelerator '
@@ -253,7 +254,7 @@ _UPKEEP = [
         'audit_workers', default=4, min=1,
         help='Maximum number of nodes that one conductor audits '
              'concurrently, in addition to max_workers. Keep the sum well '
-             'below [conductor]workers_pool_size.'),
+             'below half of [conductor]workers_pool_size.'),
     cfg.ListOpt(
         'audit_states', default=['manageable', 'available', 'active'],
         item_type=types.String(choices=_AUDIT_STATES),

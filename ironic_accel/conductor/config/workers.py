@@ -18,10 +18,8 @@ takes nothing from another. What a lane cannot take at once is not lost:
 
 ``operations``
     ``[accelerator]max_workers``; ticks of operations, in Ironic's own pool.
-    A node that finds no place stays due and is picked by a later pass.
 ``audit``
-    ``[accelerator]audit_workers``; audits, in Ironic's own pool. A node that
-    finds no place stays in the queue of the audit.
+    ``[accelerator]audit_workers``; audits, in Ironic's own pool.
 ``verify``
     ``[accelerator]verify_workers``; reads of BMCs for the verify step and
     for inspections, in threads of this lane. A read waits in a queue; one
@@ -39,21 +37,32 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from collections.abc import Iterable
 from concurrent import futures
 import threading
 from typing import Any
 from typing import TypeVar
 
+from ironic.common import exception
 from oslo_log import log
 
 from ironic_accel.bounded.threads import Closed
 from ironic_accel.bounded.threads import ThreadPool
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel import uptime
 
 LOG = log.getLogger(__name__)
 
 Result = TypeVar('Result')
+
+#: Seconds of one turn from which on a node counts as slow: a tick is one
+#: request most of the time, and an inventory of a BMC that takes half a second
+#: for each request ends within it.
+SLOW = 10.0
+
+#: Seconds for which a slow node is remembered: it may have been moved.
+FORGET = 3600.0
 
 #: Seconds that ``stop`` waits for the threads of a lane.
 STOP_TIMEOUT = 2.0
@@ -82,43 +91,134 @@ class _Lane:
         metrics.count(f'workers.{self.name}.full')
 
 
-class Places(_Lane):
-    """A lane whose work runs in Ironic's own pool."""
+class Queue(_Lane):
+    """A lane whose nodes wait in a queue, and run in Ironic's own pool.
+
+    The node that waits longest comes first, and a worker takes the next one
+    when it ends, so that each node has its turn whatever its id is.
+
+    A node takes a place for as long as its BMC takes to respond. One that
+    takes longer than ``SLOW`` counts apart, and so does its next turn: as many
+    slow nodes as the option allows run in addition to the others. Further slow
+    ones wait for each other; those that respond do not wait for them.
+    """
 
     def __init__(self, name: str, option: str) -> None:
         super().__init__(name, option)
         self._lock = threading.Lock()
-        self._taken = 0
+        #: When each waiting node was queued, the one that waits longest first.
+        self._waiting: dict[str, float] = {}
+        #: When each node in progress began, and whether it was slow before.
+        self._begun: dict[str, tuple[float, bool]] = {}
+        #: Nodes whose last turn was slow, and when it ended.
+        self._slow: dict[str, float] = {}
 
     @property
     def busy(self) -> int:
-        """The number of places in use."""
+        """The number of nodes in progress."""
         with self._lock:
-            return self._taken
+            return len(self._begun)
 
-    def acquire(self) -> bool:
-        """Take a place, if one is free."""
-        with self._lock:
-            free = self._taken < self.size
-            self._taken += int(free)
-            taken = self._taken
-        if free:
-            self._tell(taken)
-        else:
-            self._tell_full()
-        return free
+    def fill(self, due: Iterable[str]) -> None:
+        """Set what waits: nodes that wait already keep their turn.
 
-    def release(self) -> None:
-        """Give a place back.
-
-        :raises: ValueError where none is taken.
+        :param due: the UUIDs of all nodes that are due, the one that is due
+            longest first. Nodes in progress are left out.
         """
+        now = uptime.steady()
         with self._lock:
-            if not self._taken:
-                raise ValueError(f'lane {self.name}: no place is taken')
-            self._taken -= 1
-            taken = self._taken
-        self._tell(taken)
+            there = dict.fromkeys(due, now)
+            kept = {uuid: since for uuid, since in self._waiting.items()
+                    if uuid in there}
+            self._waiting = {**kept, **{
+                uuid: since for uuid, since in there.items()
+                if uuid not in kept and uuid not in self._begun}}
+            self._slow = {uuid: ended for uuid, ended in self._slow.items()
+                          if now - ended < FORGET}
+            longest = now - min(self._waiting.values(), default=now)
+        metrics.gauge(f'workers.{self.name}.waited', longest)
+
+    def start(self, manager: Any, work: Callable[[str], None]) -> None:
+        """Start workers until all are in use or nothing waits.
+
+        :param manager: Ironic's conductor manager.
+        :param work: called in a worker with the UUID of a node. What it
+            raises is logged.
+        """
+        while not is_stopping(manager) and (
+                uuid := self._take()) is not None:
+            try:
+                manager._spawn_worker(self._run, manager, uuid, work)
+            except exception.NoFreeConductorWorker:
+                self._end(uuid)
+                LOG.warning(
+                    'Lane %(lane)s: node %(node)s and others wait for the '
+                    'next pass, all [conductor]workers_pool_size workers of '
+                    'this conductor are in use',
+                    {'lane': self.name, 'node': uuid})
+                return
+            except BaseException:
+                self._end(uuid)
+                raise
+
+    def _run(self, manager: Any, uuid: str | None,
+             work: Callable[[str], None]) -> None:
+        """Work on a node, and on the next one after it."""
+        while uuid is not None:
+            try:
+                work(uuid)
+            except Exception:
+                # The other nodes still have their turn with this worker.
+                LOG.exception('Lane %(lane)s: unexpected error with node '
+                              '%(node)s', {'lane': self.name, 'node': uuid})
+            finally:
+                self._end(uuid)
+            uuid = None if is_stopping(manager) else self._take()
+
+    def _take(self) -> str | None:
+        """The node that waits longest of those that may begin."""
+        with self._lock:
+            ordinary, slow = self._free()
+            uuid = next((u for u in self._waiting
+                         if (slow if u in self._slow else ordinary)), None)
+            full = uuid is None and bool(self._waiting)
+            if uuid is not None:
+                del self._waiting[uuid]
+                self._begun[uuid] = (uptime.steady(), uuid in self._slow)
+            busy = len(self._begun)
+        if full:
+            self._tell_full()
+        self._tell(busy)
+        return uuid
+
+    def _free(self) -> tuple[bool, bool]:
+        """Whether an ordinary and whether a slow node may begin."""
+        now, size = uptime.steady(), self.size
+        slow = sum(known or now - begun > SLOW
+                   for begun, known in self._begun.values())
+        ordinary = len(self._begun) - slow + max(0, slow - size)
+        return ordinary < size, slow < size
+
+    def _end(self, uuid: str) -> None:
+        now = uptime.steady()
+        with self._lock:
+            begun, _known = self._begun.pop(uuid)
+            if now - begun > SLOW:
+                self._slow[uuid] = now
+            else:
+                self._slow.pop(uuid, None)
+            busy = len(self._begun)
+        self._tell(busy)
+
+
+def is_stopping(manager: Any) -> bool:
+    """Whether a conductor is about to stop, and waits for its workers.
+
+    :param manager: Ironic's conductor manager; its flag was a bool before
+        it became an event.
+    """
+    flag = manager._shutdown
+    return bool(flag.is_set() if isinstance(flag, threading.Event) else flag)
 
 
 class Threads(_Lane):
@@ -199,8 +299,8 @@ class Threads(_Lane):
                             'seconds': STOP_TIMEOUT})
 
 
-OPERATIONS = Places('operations', 'max_workers')
-AUDIT = Places('audit', 'audit_workers')
+OPERATIONS = Queue('operations', 'max_workers')
+AUDIT = Queue('audit', 'audit_workers')
 VERIFY = Threads('verify', 'verify_workers')
 IMAGES = Threads('images', 'image_workers')
 

@@ -21,6 +21,7 @@ Nothing is written to a device, and no host is powered on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 import threading
 from typing import Any
 import zlib
@@ -56,7 +57,6 @@ class Due:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._at: dict[str, float] = {}
-        self._taken: set[str] = set()
         self._silent: dict[str, float] = {}
         self._partial: dict[str, float] = {}
         self._listed = float('-inf')
@@ -77,7 +77,7 @@ class Due:
         once.
         """
         with self._lock:
-            for gone in set(self._at) - uuids - self._taken:
+            for gone in set(self._at) - uuids:
                 del self._at[gone]
                 self._silent.pop(gone, None)
                 self._partial.pop(gone, None)
@@ -85,22 +85,20 @@ class Due:
                 share = zlib.crc32(uuid.encode()) / 0xffffffff
                 self._at[uuid] = now + share * interval
 
-    def take(self, now: float) -> str | None:
-        """The node that is due longest; it is the caller's until ``put``.
-        """
+    def due(self, now: float) -> list[str]:
+        """The nodes that are due, the one that is due longest first."""
         with self._lock:
-            due = [(at, uuid) for uuid, at in self._at.items()
-                   if at <= now and uuid not in self._taken]
-            if not due:
-                return None
-            uuid = min(due)[1]
-            self._taken.add(uuid)
-            return uuid
+            return [uuid for at, uuid in sorted(
+                (at, uuid) for uuid, at in self._at.items() if at <= now)]
+
+    def is_due(self, uuid: str, now: float) -> bool:
+        """Whether a node is due: it may have been audited since ``due``."""
+        with self._lock:
+            return self._at.get(uuid, math.inf) <= now
 
     def put(self, uuid: str, at: float) -> None:
-        """Give a node back, due at a time (``clock.steady``)."""
+        """Set when a node is due next (``clock.steady``)."""
         with self._lock:
-            self._taken.discard(uuid)
             self._at[uuid] = at
 
     def silent(self, uuid: str, now: float) -> float:
@@ -124,18 +122,13 @@ class Due:
         with self._lock:
             self._silent.pop(uuid, None)
 
-    def waiting(self, now: float) -> int:
-        """How many nodes are due."""
-        with self._lock:
-            return sum(at <= now for at in self._at.values())
-
 
 _due = Due()
 
 
 def begin(manager: Any, context: Any, interface: type,
           queue: Due = _due) -> None:
-    """Hand due nodes to workers, while any is free.
+    """Hand due nodes to workers.
 
     :param interface: base class of the vendor interfaces of these nodes.
     """
@@ -144,27 +137,16 @@ def begin(manager: Any, context: Any, interface: type,
         queue.learn(set(queries.managed(
             manager, provision_state_in=list(options.audit_states))),
             now, options.audit_interval)
-    metrics.gauge('audit.due', queue.waiting(now))
-    while workers.AUDIT.acquire():
-        uuid = queue.take(now)
-        handed = False
-        try:
-            if uuid is None:
-                return
-            manager._spawn_worker(_work, context, uuid, interface, queue)
-            handed = True
-        except exception.NoFreeConductorWorker:
-            LOG.debug('No free worker for an audit of node %s, trying again '
-                      'later', uuid)
-            return
-        finally:
-            if not handed:
-                if uuid is not None:
-                    queue.put(uuid, now + options.audit_retry)
-                workers.AUDIT.release()
+    due = queue.due(now)
+    metrics.gauge('audit.due', len(due))
+    workers.AUDIT.fill(due)
+    workers.AUDIT.start(
+        manager, lambda uuid: _work(context, uuid, interface, queue))
 
 
 def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
+    if not queue.is_due(uuid, clock.steady()):
+        return
     wait = float(CONF.accelerator.audit_retry)
     try:
         with metrics.timer('audit.node'):
@@ -175,15 +157,12 @@ def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
         LOG.debug('Audit of node %(node)s: %(outcome)s',
                   {'node': uuid, 'outcome': outcome})
     except Exception:
-        # The thread of the worker ends here. An unexpected error (of the
-        # database, of another driver that cannot be loaded) would be lost with
-        # it, and the node would never be audited again. It is logged with its
-        # traceback and counted, and the node is audited again later.
+        # The node is audited again later, which a lost error would prevent:
+        # of the database, of another driver that cannot be loaded.
         LOG.exception('Unexpected error in the audit of node %s', uuid)
         metrics.count('audit.failed')
     finally:
         queue.put(uuid, clock.steady() + wait)
-        workers.AUDIT.release()
 
 
 #: What an audit may come to that needs no other one soon.

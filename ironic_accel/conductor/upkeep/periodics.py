@@ -81,6 +81,12 @@ def due(node: Any) -> bool:
                  or not audit.in_maintenance(node)))
 
 
+def overdue(node: Any) -> float:
+    """Seconds for which an operation is due; below zero if it will be."""
+    current = operation.load(node)
+    return 0.0 if current is None else clock.elapsed(node) - current.due
+
+
 def leads(interface: Any) -> bool:
     """Whether a vendor interface runs the periodics of this conductor.
 
@@ -116,15 +122,9 @@ class Periodics:
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
     def pick_due_operations(self, manager: Any, context: Any) -> None:
-        """Hand nodes with a due operation to workers while any is free."""
+        """Hand nodes with a due operation to workers."""
         if leads(self):
-            _visit(manager, context, 'picking due accelerator operations',
-                   (node.uuid for node in queries.with_key(
-                       keys.OPERATION.name,
-                       ('provision_state', 'maintenance', 'fault'),
-                       unreserved=True, provision_states=WORK_STATES)
-                    if due(node)),
-                   lambda task: _hand_over(task, manager))
+            pick(manager, context)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
     def refresh_moved_devices(self, manager: Any, context: Any) -> None:
@@ -171,6 +171,42 @@ class Periodics:
                     if properties.wanted(node)), _set_property)
 
 
+def pick(manager: Any, context: Any) -> None:
+    """Queue the nodes that are due, and start workers for them.
+
+    :param manager: Ironic's conductor manager.
+    """
+    found = {node.uuid: node for node in queries.with_key(
+        keys.OPERATION.name, ('provision_state', 'maintenance', 'fault'),
+        unreserved=True, provision_states=WORK_STATES) if due(node)}
+    served = [uuid for uuid, _driver in queries.served(manager, found)]
+    workers.OPERATIONS.fill(sorted(
+        served, key=lambda uuid: overdue(found[uuid]), reverse=True))
+    workers.OPERATIONS.start(
+        manager, lambda uuid: _tick(context, uuid))
+
+
+def _tick(context: Any, uuid: str) -> None:
+    """Continue the operation of a node by one tick, in a worker."""
+    try:
+        with db_retry.acquire(
+                context, uuid, shared=False, retry=False,
+                purpose='continuing an accelerator operation') as task:
+            # It may have ended, or been deferred, since it was queued.
+            if isinstance(getattr(task.driver, 'vendor', None), Periodics) \
+                    and due(task.node):
+                runner.tick(task)
+    except (exception.NodeLocked, exception.NodeNotFound) as exc:
+        LOG.info('Skipping node %(node)s while continuing accelerator '
+                 'operations: %(why)s', {'node': uuid, 'why': exc})
+    except Exception as exc:
+        if not db_retry.is_transient(exc):
+            raise
+        LOG.warning('The database failed while continuing the accelerator '
+                    'operation of node %(node)s, trying again later: %(why)s',
+                    {'node': uuid, 'why': type(exc).__name__})
+
+
 def _visit(manager: Any, context: Any, purpose: str,
            uuids: Iterable[str], work: Callable[[Any], None]) -> None:
     """Call a function with each node of this conductor, one after another.
@@ -178,8 +214,7 @@ def _visit(manager: Any, context: Any, purpose: str,
     As Ironic's own node_periodic does, but for nodes that were found
     already: that one lists all with their internal info.
 
-    :param work: takes a task with a shared lock on the node; it may raise
-        Stop.
+    :param work: takes a task with a shared lock on the node.
     """
     for uuid, _driver in queries.served(manager, uuids):
         try:
@@ -191,8 +226,6 @@ def _visit(manager: Any, context: Any, purpose: str,
         except (exception.NodeLocked, exception.NodeNotFound) as exc:
             LOG.info('Skipping node %(node)s while %(purpose)s: %(why)s',
                      {'node': uuid, 'purpose': purpose, 'why': exc})
-        except periodics.Stop:
-            return
         except Exception as exc:
             # Of another node it may be read and saved; this one is visited
             # by the next pass.
@@ -202,26 +235,6 @@ def _visit(manager: Any, context: Any, purpose: str,
                         '%(node)s, trying again later: %(why)s',
                         {'node': uuid, 'purpose': purpose,
                          'why': type(exc).__name__})
-
-
-def _hand_over(task: Any, manager: Any) -> None:
-    """Hand one node to a worker, if one is free.
-
-    :raises: Stop where none is.
-    """
-    if not workers.OPERATIONS.acquire():
-        raise periodics.Stop()
-    handed = False
-    try:
-        task.upgrade_lock(retry=False)
-        if due(task.node):
-            task.set_spawn_error_hook(
-                lambda _exc: workers.OPERATIONS.release())
-            task.spawn_after(manager._spawn_worker, _work, task)
-            handed = True
-    finally:
-        if not handed:
-            workers.OPERATIONS.release()
 
 
 def _clear(task: Any) -> None:
@@ -252,11 +265,3 @@ def restore_all_overwritten(manager: Any, context: Any) -> None:
             LOG.warning('Cannot restore overwritten values of node %(node)s '
                         'yet: %(why)s',
                         {'node': uuid, 'why': exc})
-
-
-def _work(task: Any) -> None:
-    try:
-        runner.tick(task)
-        db_retry.release(task)
-    finally:
-        workers.OPERATIONS.release()

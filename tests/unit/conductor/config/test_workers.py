@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent import futures
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from unittest import mock
 
 from ironic.common import metrics_collector
 from ironic.common import states
+from ironic.conductor import base_manager
 from ironic.conf import CONF
 from ironic import objects
 import pytest
@@ -40,6 +42,7 @@ from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.converge.ports import Backend
+from ironic_accel import uptime
 
 Make = Callable[..., Any]
 
@@ -181,10 +184,9 @@ def test_verify_without_a_free_worker_is_reported_as_not_read(
 
 
 def test_hung_verifies_leave_the_operations_their_workers(
-        make_node: Make, acquire: Make, context: Any,
-        verify_lane: workers.Threads,
+        make_node: Make, context: Any, verify_lane: workers.Threads,
         monkeypatch: pytest.MonkeyPatch) -> None:
-    lane = workers.Places('operations', 'max_workers')
+    lane = workers.Queue('operations', 'max_workers')
     monkeypatch.setattr(workers, 'OPERATIONS', lane)
     bmc = Slow()
     for _ in range(50):
@@ -194,32 +196,168 @@ def test_hung_verifies_leave_the_operations_their_workers(
     operation.store(node, operation.Operation('clean', 'apply_profile'))
     node.set_driver_internal_info('cleaning_polling', True)
     node.save()
-    task = acquire(node, shared=True)
-    manager = mock.Mock()
-    manager._spawn_worker.side_effect = lambda call, *args: call(*args)
-    with mock.patch.object(runner, 'tick', autospec=True) as ticked, \
-            mock.patch.object(task, 'spawn_after', autospec=True,
-                              side_effect=lambda spawn, *args: spawn(*args)):
-        periodics._hand_over(task, manager)
-    ticked.assert_called_once_with(task)
+    manager = conductor()
+    manager.iter_nodes.return_value = [(node.uuid, 'accel-redfish', '')]
+    with mock.patch.object(runner, 'tick', autospec=True) as ticked:
+        periodics.pick(manager, context)
+    ticked.assert_called_once()
     assert lane.busy == 0
     bmc.go_on.set()
 
 
-def test_places_are_bounded_and_given_back(
-        database: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    lane = workers.Places('operations', 'max_workers')
+def conductor() -> Any:
+    """Ironic's conductor manager, whose workers end before it goes on."""
+    made = mock.create_autospec(base_manager.BaseConductorManager,
+                                instance=True)
+    made._shutdown = threading.Event()
+    made._spawn_worker.side_effect = lambda call, *args: call(*args)
+    return made
+
+
+@pytest.fixture
+def lane(database: object) -> Iterator[workers.Queue]:
+    """A lane with two places."""
     CONF.set_override('max_workers', 2, group='accelerator')
-    try:
-        assert [lane.acquire() for _ in range(3)] == [True, True, False]
-        lane.release()
-        assert lane.acquire()
-        lane.release()
-        lane.release()
-    finally:
-        CONF.clear_override('max_workers', group='accelerator')
-    with pytest.raises(ValueError, match='no place is taken'):
-        lane.release()
+    yield workers.Queue('operations', 'max_workers')
+    CONF.clear_override('max_workers', group='accelerator')
+
+
+def test_a_worker_takes_the_next_node_when_it_ends(
+        lane: workers.Queue) -> None:
+    manager = conductor()
+    done: list[str] = []
+    lane.fill('abcde')
+    lane.start(manager, done.append)
+    assert done == [*'abcde']
+    manager._spawn_worker.assert_called_once()
+    assert lane.busy == 0
+
+
+def test_every_node_has_its_turn_whatever_its_id(lane: workers.Queue
+                                                 ) -> None:
+    """All are due at each pass, and a pass manages a fifth of them."""
+    manager = conductor()
+    done: list[str] = []
+    nodes = [f'node-{n:02}' for n in range(40)]
+
+    def work(uuid: str) -> None:
+        done.append(uuid)
+        if len(done) % 8 == 0:
+            manager._shutdown.set()
+
+    for _ in range(10):
+        manager._shutdown.clear()
+        lane.fill(nodes)
+        lane.start(manager, work)
+    assert sorted(done[:40]) == nodes
+    assert sorted(done[40:]) == nodes
+
+
+@pytest.fixture
+def hanging(lane: workers.Queue, monkeypatch: pytest.MonkeyPatch
+            ) -> Iterator[Hanging]:
+    """Work that ends when it is told to, in simulated time."""
+    made = Hanging(lane, monkeypatch)
+    yield made
+    lane.fill('')
+    made.end(*made.begun)
+    made.pool.shutdown()
+    assert lane.busy == 0
+
+
+class Hanging:
+    """Nodes that a lane works on.
+
+    :ivar begun: each node that is worked on, and what ends that.
+    """
+
+    def __init__(self, lane: workers.Queue, monkeypatch: pytest.MonkeyPatch
+                 ) -> None:
+        self.lane, self.now = lane, 100.0
+        self.begun: dict[str, threading.Event] = {}
+        self.pool = futures.ThreadPoolExecutor(20)
+        self.manager = conductor()
+        self.manager._spawn_worker.side_effect = self.pool.submit
+        monkeypatch.setattr(uptime, 'steady', lambda: self.now)
+
+    def work(self, uuid: str) -> None:
+        """Hang until the end."""
+        ended = self.begun[uuid] = threading.Event()
+        assert ended.wait(30)
+        del self.begun[uuid]
+
+    def turn(self, due: str, begun: str) -> None:
+        """A pass; after it these nodes are worked on."""
+        self.lane.fill(due)
+        self.lane.start(self.manager, self.work)
+        until(lambda: sorted(self.begun) == sorted(begun))
+        assert self.lane.busy == len(begun)
+
+    def end(self, *uuids: str) -> None:
+        """Have nodes respond."""
+        left = set(self.begun) - set(uuids)
+        for uuid in uuids:
+            self.begun[uuid].set()
+        until(lambda: self.lane.busy == len(left))
+
+
+def test_nodes_that_respond_do_not_wait_for_slow_ones(
+        hanging: Hanging) -> None:
+    hanging.turn('abcd', 'ab')
+    hanging.now += workers.SLOW / 2
+    hanging.turn('cd', 'ab')
+    hanging.now += workers.SLOW
+    # Each slow one keeps its own place, two as the option says.
+    hanging.turn('cd', 'abcd')
+    hanging.now += 2 * workers.SLOW
+    hanging.turn('ef', 'abcd')
+
+
+def test_a_node_that_was_slow_does_not_take_the_place_of_others(
+        hanging: Hanging) -> None:
+    hanging.turn('ab', 'ab')
+    hanging.now += 2 * workers.SLOW
+    hanging.turn('cd', 'abcd')
+    hanging.now += 2 * workers.SLOW
+    hanging.lane.fill('')
+    hanging.end('a', 'b', 'c', 'd')
+    # All four are known as slow: two may run, beside two others.
+    hanging.turn('abcdefg', 'abef')
+    hanging.lane.fill('')
+    hanging.end('a', 'e')
+    # Node a responded in time, and is like any other again: it takes the
+    # place of e, c the one of a, and g waits.
+    hanging.turn('acg', 'abcf')
+
+
+def test_an_error_with_one_node_is_logged_and_the_next_one_follows(
+        lane: workers.Queue, caplog: pytest.LogCaptureFixture) -> None:
+    done = []
+
+    def work(uuid: str) -> None:
+        done.append(uuid)
+        if uuid == 'a':
+            raise LookupError('what is this')
+
+    lane.fill('ab')
+    lane.start(conductor(), work)
+    assert done == ['a', 'b']
+    assert 'unexpected error with node a' in caplog.text
+    assert 'what is this' in caplog.text
+    assert lane.busy == 0
+
+
+@pytest.mark.parametrize('flag', [True, threading.Event()])
+def test_a_conductor_that_stops_begins_no_other_node(
+        lane: workers.Queue, flag: Any) -> None:
+    manager = conductor()
+    done: list[str] = []
+    manager._shutdown = flag
+    if isinstance(flag, threading.Event):
+        flag.set()
+    lane.fill('abc')
+    lane.start(manager, done.append)
+    assert done == []
 
 
 def test_lanes_are_counted(verify_lane: workers.Threads,

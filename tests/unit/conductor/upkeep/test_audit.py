@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent import futures
 import dataclasses
 import pathlib
+import threading
 from typing import Any
 from unittest import mock
 
@@ -72,6 +73,7 @@ class World:
         self.queue = audit.Due()
         self.manager = mock.create_autospec(
             base_manager.BaseConductorManager, instance=True)
+        self.manager._shutdown = threading.Event()
         self.listed: list[dict[str, Any]] = []
         self.manager.iter_nodes.side_effect = self.nodes
         self.manager._spawn_worker.side_effect = self.spawn
@@ -158,7 +160,7 @@ def world(make_node: Make, context: Any, profiles: pathlib.Path,
         sample.mode_profile('ecc-on', ecc='enabled')))
     made = World(make_node, context)
     monkeypatch.setattr(
-        workers, 'AUDIT', workers.Places('audit', 'audit_workers'))
+        workers, 'AUDIT', workers.Queue('audit', 'audit_workers'))
     monkeypatch.setattr(metrics_collector, 'STATISTIC_DATA', {})
     monkeypatch.setattr(
         metrics, 'METRICS',

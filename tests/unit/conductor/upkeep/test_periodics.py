@@ -58,6 +58,7 @@ def manager() -> Iterator[Any]:
     """A conductor that serves every node of the database."""
     made = mock.create_autospec(base_manager.BaseConductorManager,
                                 instance=True)
+    made._shutdown = threading.Event()
     pool = futures.ThreadPoolExecutor(4)
 
     def nodes(filters: dict[str, Any]) -> Any:
@@ -81,7 +82,7 @@ def manager() -> Iterator[Any]:
 def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two nodes are worked on at a time."""
     monkeypatch.setattr(
-        workers, 'OPERATIONS', workers.Places('operations', 'max_workers'))
+        workers, 'OPERATIONS', workers.Queue('operations', 'max_workers'))
     CONF.set_override('max_workers', 2, group='accelerator')
     yield
     CONF.clear_override('max_workers', group='accelerator')
@@ -119,7 +120,9 @@ def test_slow_nodes_use_at_most_max_workers(
         go_on.set()
         futures.wait(manager.begun)
     assert len(locked) == 2
-    assert set(ticked) == locked
+    assert set(ticked[:2]) == locked
+    # Each worker took another one then.
+    assert set(ticked) == {n.uuid for n in nodes}
 
 
 def test_a_failing_database_does_not_end_the_pass(
@@ -229,12 +232,13 @@ def test_one_scan_answers_all_periodics_of_a_pass(
 
 def test_full_pool_of_ironic_releases_the_worker(
         make_node: Make, acquire: Make, manager: Any, places: None,
-        context: Any) -> None:
+        context: Any, caplog: pytest.LogCaptureFixture) -> None:
     node = waiting(make_node)
     manager._spawn_worker.side_effect = exception.NoFreeConductorWorker()
     for _ in range(3):
-        with pytest.raises(exception.NoFreeConductorWorker):
-            pick(acquire, node, manager, context)
+        pick(acquire, node, manager, context)
+        assert 'all [conductor]workers_pool_size workers' in caplog.text
+        caplog.clear()
     assert workers.OPERATIONS.busy == 0
     node.refresh()
     assert node.reservation is None
