@@ -52,7 +52,7 @@ BAD = frozenset({'refused', 'failed', 'stopped'})
 #: Maximum size of a document, and number of its changes.
 MOST_BYTES, MOST_CHANGES = 32 * 1024, 256
 #: Characters of a message that are kept.
-_MOST_TEXT = 300
+_MOST_TEXT, _LEAST_TEXT = 300, 20
 
 #: The columns of ``rows``.
 FIELDS = ('time', 'system', 'outcome', 'result', 'device', 'serial',
@@ -119,12 +119,32 @@ def failed(changes: Changes, details: Mapping[Ref, Detail]) -> Changes:
         for c in changes)
 
 
-def dump(changes: Changes) -> list[list[Any]]:
-    """The changes as data; those that differ in their device share a row."""
+def dump(changes: Changes, most: int = MOST_BYTES) -> list[list[Any]]:
+    """The changes as data; those that differ in their device share a row.
+
+    :param most: bytes as JSON. Of more, the messages are shortened, then the
+        last changes are left out.
+    """
+    changes = changes[:MOST_CHANGES]
+    for longest in (_MOST_TEXT, _MOST_TEXT // 4, _LEAST_TEXT):
+        rows = _rows(changes, longest)
+        if _size(rows) <= most:
+            return rows
+    while changes and _size(rows) > most:
+        changes = changes[:len(changes) * 3 // 4]
+        rows = _rows(changes, _LEAST_TEXT)
+    return rows
+
+
+def _rows(changes: Changes, longest: int) -> list[list[Any]]:
+    """The rows of ``dump``.
+
+    :param longest: characters of a message.
+    """
     groups: dict[str, list[Any]] = {}
-    for c in changes[:MOST_CHANGES]:
+    for c in changes:
         shared = [c.name, c.kind, plain(c.before), plain(c.wanted), c.sha256,
-                  c.message_id, c.message]
+                  c.message_id, c.message and c.message[:longest]]
         row = groups.setdefault(json.dumps(shared), [*shared, []])
         row[-1].append([c.device, c.serial])
     return list(groups.values())
@@ -271,7 +291,7 @@ def document(values: Mapping[str, Any], changes: Sequence[Mapping[str, Any]],
     return doc
 
 
-def _size(doc: Mapping[str, Any]) -> int:
+def _size(doc: Mapping[str, Any] | list[Any]) -> int:
     return len(json.dumps(doc).encode())
 
 

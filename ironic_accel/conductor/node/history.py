@@ -38,13 +38,15 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import word
 from ironic_accel.model import history
 from ironic_accel.model.history import Changes
-from ironic_accel.model.history import dump
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import plain
 
 __all__ = ['changes_of', 'dump', 'ended', 'keep', 'note', 'note_not_sent',
            'note_write', 'replaced', 'stopped']
 
+#: Bytes of the changes that are stored with a node while it is written to:
+#: ``driver_internal_info`` has a limit, and other things in it.
+STORED = 16 * 1024
 #: Maximum number of devices that a line names.
 SHOWN_DEVICES = 8
 
@@ -90,6 +92,11 @@ def note(node: Any, current: Operation, text: str) -> None:
     """Put a line into the node's history, with who asked for it."""
     saving.history(node, text, user=current.asked.get('user'),
                    project=current.asked.get('project'))
+
+
+def dump(changes: Changes) -> list[list[Any]]:
+    """The changes as they are stored with a node."""
+    return history.dump(changes, STORED)
 
 
 def changes_of(node: Any, current: Operation) -> Changes:

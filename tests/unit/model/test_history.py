@@ -102,6 +102,21 @@ def test_changes_are_stored_and_read_back_in_little_space() -> None:
     assert len(stored) == 3
 
 
+@pytest.mark.parametrize('most', [history.MOST_BYTES, 16384, 4096])
+def test_changes_that_are_stored_have_a_bound(most: int) -> None:
+    """Each has failed with a long message of its own."""
+    items = [firmware(n) for n in range(history.MOST_CHANGES + 50)]
+    changes = history.failed(begun(*items), {
+        i.ref: Detail(f'{i.device} ' + 'x' * 5000) for i in items})
+    stored = history.dump(changes, most)
+    assert len(json.dumps(stored).encode()) <= most
+    read = history.load(stored)
+    assert [c.ref for c in read] == [c.ref for c in changes[:len(read)]]
+    assert len(read) > most // 400
+    # It still shows that it failed.
+    assert all(c.message for c in read)
+
+
 RECORD = Record(staged=(Staged(firmware(1), Activation.POWER_CYCLE),),
                 intent=Intent('action', Activation.POWER_CYCLE, 0, 9,
                               verb='update', items=(firmware(2),)))
