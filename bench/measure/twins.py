@@ -51,7 +51,7 @@ def _capture(name: str, system: str) -> Source:
 
 
 def _box(name: str, system: str) -> Source:
-    return Source(name, ('--box', name), f'/redfish/v1/Systems/{system}')
+    return Source(name, ('--system', name), f'/redfish/v1/Systems/{system}')
 
 
 SOURCES = (

@@ -22,6 +22,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ironic_accel_emulator.bmc.server import TwinServer
 from ironic_accel_emulator.box import Box
@@ -35,13 +36,28 @@ from ironic_accel_emulator.options import Timing
 _TIMES = [item.name for item in dataclasses.fields(Timing)]
 
 
+class _OldName(argparse.Action):
+    """The option of the simulated system by its deprecated name."""
+
+    def __call__(self, parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        """Warn, and do what the option does."""
+        print(f'warning: {option_string} is deprecated and will be removed; '
+              f'use --{self.dest}', file=sys.stderr, flush=True)
+        setattr(namespace, self.dest, values)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the emulator to a parser."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        '--box',
+        '--system',
         metavar='NAME',
         help=f'simulated system ({", ".join(shipped())}), or a YAML file',
+    )
+    source.add_argument(
+        '--box', dest='system', action=_OldName, help=argparse.SUPPRESS
     )
     source.add_argument(
         '--list-faults',
@@ -111,7 +127,7 @@ def make_box(args: argparse.Namespace) -> Box:
     if (args.user is None) != (password is None):
         raise ValueError('--user and --password-file: give both or neither')
     box = load_box(
-        args.box or args.capture,
+        args.system or args.capture,
         clock=ScaledClock(args.time_scale),
         power=args.power.capitalize() if args.power else None,
         user=args.user,

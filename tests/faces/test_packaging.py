@@ -223,7 +223,7 @@ def test_the_command_starts(installed: pathlib.Path,
 
 
 @pytest.mark.parametrize("words, code, told", [
-    (("ironic-accel", "twin", "--box", "hgx-h100"), 2,
+    (("ironic-accel", "twin", "--system", "hgx-h100"), 2,
      "ironic-accel twin needs the package ironic-accel-emulator, which is "
      "not installed: pip install ironic-accel-emulator"),
     (("ironic-accel", "demo"), 2,
@@ -346,7 +346,7 @@ def test_the_emulator_works_without_ironic_accel(
     assert without_extras(emulator, "ironic_accel_emulator") == {}
     command = emulator / "bin/ironic-accel-emulator"
     assert "renumber" in run(command, "--list-faults", cwd=tmp_path)
-    with subprocess.Popen([command, "--box", "hgx-h100"], cwd=tmp_path,
+    with subprocess.Popen([command, "--system", "hgx-h100"], cwd=tmp_path,
                           stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("listening on http")

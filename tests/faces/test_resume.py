@@ -180,8 +180,9 @@ def test_another_name_of_the_bmc_has_the_same_lock_and_journal(
 
 def test_twin_serves_until_it_is_ended() -> None:
     child = subprocess.Popen(
-        [sys.executable, '-m', 'ironic_accel.faces.cli.main', 'twin', '--box',
-         'plain', '--port', '0'], text=True, stdout=subprocess.PIPE)
+        [sys.executable, '-m', 'ironic_accel.faces.cli.main', 'twin',
+         '--system', 'plain', '--port', '0'],
+        text=True, stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None
         assert 'listening on http://127.0.0.1:' in child.stdout.readline()

@@ -58,7 +58,7 @@ def ironic(lab: Lab) -> ironic_api.IronicApi:
 @pytest.fixture
 def machine(lab: Lab, ironic: ironic_api.IronicApi,
             ) -> Iterator[machines.MakeMachine]:
-    """``machine('--box', 'hgx-h100', name=..., **fields)``: twin and node.
+    """``machine('--system', 'hgx-h100', name=..., **fields)``: twin and node.
 
     The twin's arguments first, then fields of the node; both go at the end
     of the test, whatever state the node is in.

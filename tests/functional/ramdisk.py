@@ -55,7 +55,7 @@ def boot(make: Callable[..., Machine], box: str, scale: int = 240,
          **fields: Any) -> tuple[Machine, Host]:
     """A box, off, whose host boots a ramdisk; its node is manageable."""
     try:
-        made = make('--box', box, '--power', 'off',
+        made = make('--system', box, '--power', 'off',
                     '--time-scale', str(scale), **fields)
     except LabError as error:
         if 'nobody' in str(error):

@@ -98,7 +98,7 @@ def hgx(make: Callable[..., Machine], scale: int = SCALE,
 def hgxs(make: Callable[..., Machine], *scales: int,
          arguments: Sequence[str] = ()) -> list[Machine]:
     """HGX boxes, one for each time scale, made ready side by side."""
-    made = [make('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+    made = [make('--system', 'hgx-h100', '--power', 'on', '--time-scale',
                  str(scale), *arguments, system=SYSTEM) for scale in scales]
     for machine in made:
         machine.ironic.api.set_provision(machine.uuid, 'manage')

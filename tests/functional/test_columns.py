@@ -70,7 +70,7 @@ def largest() -> dict[str, Any]:
 def test_the_largest_profile_fits_mariadb(
         lab: Lab, second: ironic_service.Ironic) -> None:
     profile = largest()
-    twin = lab.twin('--box', 'hgx-h100', '--power', 'on',
+    twin = lab.twin('--system', 'hgx-h100', '--power', 'on',
                     '--time-scale', '400')
     node = second.api.create_node(
         driver='accel-redfish', name='large',

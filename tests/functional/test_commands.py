@@ -67,10 +67,10 @@ def plain(ironic: ironic_api.IronicApi, machine: MakeMachine,
     The second one has an adopted instance: Ironic did not deploy it, and
     boots no ramdisk for it.
     """
-    made = [machine('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+    made = [machine('--system', 'hgx-h100', '--power', 'on', '--time-scale',
                     str(stage.SCALE), system=stage.SYSTEM, name='gpu-1',
                     **{**PLAIN, 'deploy_interface': 'ramdisk'}),
-            machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
+            machine('--system', 'pcie-a100', '--power', 'on', '--time-scale',
                     str(stage.SCALE), name='gpu-2', **PLAIN)]
     for one in made:
         ironic.manage(one.uuid)
@@ -292,7 +292,7 @@ def _out(shell: Shell, ironic: ironic_api.IronicApi,
 def test_a_template_and_a_runbook_are_created_once(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
     shell = Shell(lab)
-    one = machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
+    one = machine('--system', 'pcie-a100', '--power', 'on', '--time-scale',
                   str(stage.SCALE), name='gpu-3')
     file = lab.profiles / 'ecc-off.yaml'
     file.write_text(ECC_OFF)

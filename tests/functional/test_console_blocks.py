@@ -38,7 +38,7 @@ PAGES = [page for page in consoles.PAGES
 #: A node without us, as ``enable`` finds it.
 PLAIN = {'driver': 'redfish', 'power_interface': 'redfish',
          'vendor_interface': 'redfish', 'inspect_interface': 'no-inspect'}
-HGX = ('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+HGX = ('--system', 'hgx-h100', '--power', 'on', '--time-scale',
        str(stage.SCALE))
 
 

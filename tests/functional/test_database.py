@@ -44,7 +44,7 @@ def test_plain_sqlite_is_what_an_operator_gets(lab: Lab) -> None:
 def test_requests_at_once_are_all_answered(
         lab: Lab, ironic: ironic_api.IronicApi,
         machine: MakeMachine) -> None:
-    one = machine('--box', 'plain')
+    one = machine('--system', 'plain')
 
     def add(number: int) -> None:
         ironic_api.IronicApi(lab.ironic.url).add_trait(
@@ -61,7 +61,7 @@ def test_eight_nodes_at_once_converge_on_plain_sqlite(
     with concurrent.futures.ThreadPoolExecutor(NODES) as pool:
         def make(number: int) -> Machine:
             return machine(
-                '--box', 'pcie-a100', '--power', 'on', '--time-scale',
+                '--system', 'pcie-a100', '--power', 'on', '--time-scale',
                 str(stage.SCALE), name=f'database-{number}')
 
         boxes = list(pool.map(make, range(NODES)))

@@ -37,8 +37,8 @@ def test_the_mode_of_a_dpu_is_set_by_its_host(
     The card's own resets do not activate it: its power is that of the slot.
     """
     name = f'bluefield-{generation}'
-    host = machine('--box', server, *SCALE)
-    card = machine('--box', name, '--slot-powered', *SCALE,
+    host = machine('--system', server, *SCALE)
+    card = machine('--system', name, '--slot-powered', *SCALE,
                    parent_node=host.uuid)
     host.twin.control.post('/card', {'url': card.twin.url})
     for one in (host, card):

@@ -48,7 +48,7 @@ def test_a_redfish_inspection_publishes_what_the_bmc_shows(
 
 def test_a_node_without_our_interface_is_inspected_all_the_same(
         ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
-    one = machine('--box', 'plain', '--power', 'on',
+    one = machine('--system', 'plain', '--power', 'on',
                   vendor_interface='no-vendor')
     ironic.manage(one.uuid)
     ironic.inspect(one.uuid)

@@ -28,7 +28,7 @@ def test_placement_offers_the_node_with_the_trait_and_no_other(
         lab: Lab, ironic: ironic_api.IronicApi,
         machine: MakeMachine) -> None:
     placement = lab.placement.api
-    wanted, other = machine("--box", "plain"), machine("--box", "plain")
+    wanted, other = machine("--system", "plain"), machine("--system", "plain")
     for one in (wanted, other):
         ironic.manage(one.uuid)
         ironic.provide(one.uuid)
@@ -51,7 +51,7 @@ def test_placement_offers_the_node_with_the_trait_and_no_other(
 def test_a_killed_ironic_comes_back_with_its_nodes(
         lab: Lab, ironic: ironic_api.IronicApi,
         machine: MakeMachine) -> None:
-    one = machine("--box", "plain")
+    one = machine("--system", "plain")
     before = lab.ironic.running().pid
     lab.ironic.kill()
     assert not lab.ironic.running().running
@@ -62,7 +62,7 @@ def test_a_killed_ironic_comes_back_with_its_nodes(
 
 def test_a_refused_state_says_what_happened(
         ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
-    one = machine("--box", "plain", system="/redfish/v1/Systems/absent")
+    one = machine("--system", "plain", system="/redfish/v1/Systems/absent")
     with pytest.raises(ironic_api.NodeStateError) as caught:
         ironic.manage(one.uuid)
     assert caught.value.node["provision_state"] == "enroll"

@@ -36,7 +36,7 @@ def test_the_first_node_gives_a_gpu_up_before_the_second_has_it(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
     # Its BMC does not tell when the hosts were reset: two equal looks have to
     # settle each tree.
-    first = machine('--box', 'two-nodes', '--power', 'on',
+    first = machine('--system', 'two-nodes', '--power', 'on',
                     system='/redfish/v1/Systems/Node0')
     hands = first.twin.control
     hands.post('/device', {'device': 'Node1.GPU1', 'present': False})

@@ -116,7 +116,7 @@ def hgx(make: MakeMachine, on: bool = True,
 def hgxs(make: MakeMachine, *modes: bool, arguments: Sequence[str] = (),
          **fields: Any) -> list[Machine]:
     """Available HGX nodes, one for each ECC, made ready side by side."""
-    boxes = [make('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+    boxes = [make('--system', 'hgx-h100', '--power', 'on', '--time-scale',
                   str(stage.SCALE), *arguments, system=stage.SYSTEM,
                   **fields) for _ in modes]
     for target, state in (('manage', 'manageable'),

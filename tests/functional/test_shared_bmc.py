@@ -32,7 +32,7 @@ FLASH = 1200.0
 
 def nodes(lab: Lab, machine: MakeMachine) -> tuple[Machine, Machine]:
     """Manageable nodes for both hosts of one box."""
-    first = machine('--box', str(BOX), '--power', 'on', '--time-scale',
+    first = machine('--system', str(BOX), '--power', 'on', '--time-scale',
                     str(stage.SCALE), system='/redfish/v1/Systems/Host0')
     second = Machine(first.ironic, first.twin, lab.enroll(
         first.twin.url, '/redfish/v1/Systems/Host1'))

@@ -99,7 +99,7 @@ def wait_writes(one: Machine, allowed: bool, seconds: float = 90) -> None:
 
 def test_a_signal_stops_writes_and_lets_them_begin_again(
         lab: Lab, upstream: Upstream) -> None:
-    one = lab.machine('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+    one = lab.machine('--system', 'hgx-h100', '--power', 'on', '--time-scale',
                       str(stage.SCALE), system=stage.SYSTEM, into=upstream)
     api = upstream.api
     api.manage(one.uuid)

@@ -34,7 +34,7 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
     placement = lab.placement.api
-    plain = machine('--box', 'plain', '--power', 'on')
+    plain = machine('--system', 'plain', '--power', 'on')
     one = stage.hgx(machine)
     ironic.manage(plain.uuid)
     ironic.add_trait(one.uuid, 'CUSTOM_OPERATOR_S_OWN')
@@ -119,7 +119,7 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
 def test_mig_lasts_on_ampere(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
-    one = machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
+    one = machine('--system', 'pcie-a100', '--power', 'on', '--time-scale',
                   str(stage.SCALE))
     ironic.manage(one.uuid)
     with stage.site_profile(lab, 'ampere', devices={'gpus': {

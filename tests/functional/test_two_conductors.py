@@ -99,7 +99,7 @@ def two(lab: Lab) -> Iterator[tuple[Conductor, Conductor]]:
 
 def enrolled(lab: Lab, into: Conductor, name: str) -> Machine:
     """A box whose flash lasts, and its manageable node."""
-    twin = lab.twin('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+    twin = lab.twin('--system', 'hgx-h100', '--power', 'on', '--time-scale',
                     '400', *stage.LASTING)
     node = into.api.create_node(
         driver='accel-redfish', name=name, driver_info={

@@ -26,7 +26,13 @@ import pytest
 import requests
 import sushy
 
-from ironic_accel_emulator import FakeClock, ScaledClock, TwinServer, load_box
+from ironic_accel_emulator import (
+    FakeClock,
+    ScaledClock,
+    TwinServer,
+    cli,
+    load_box,
+)
 from ironic_accel_emulator.images import pldm_bundle
 
 UPDATE = '/redfish/v1/UpdateService'
@@ -196,7 +202,7 @@ def test_events_run_without_a_request() -> None:
 
 def test_command_serves_until_it_is_stopped() -> None:
     command = [
-        sys.executable, '-m', 'ironic_accel_emulator', '--box', 'pcie-a100',
+        sys.executable, '-m', 'ironic_accel_emulator', '--system', 'pcie-a100',
         '--power', 'off', '--time-scale', '1000',
     ]  # fmt: skip
     with subprocess.Popen(
@@ -211,15 +217,26 @@ def test_command_serves_until_it_is_stopped() -> None:
     assert system.json()['PowerState'] == 'Off'
 
 
+def test_the_deprecated_option_of_the_system_warns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(['--box', 'plain', '--fault', 'x']) == 2
+    said = capsys.readouterr().err
+    assert '--box is deprecated and will be removed; use --system' in said
+    assert "fault: 'x'" in said
+    with pytest.raises(SystemExit):
+        cli.main(['--box', 'plain', '--capture', 'x.tgz'])
+
+
 @pytest.mark.parametrize(
     ('arguments', 'complaint'),
     [
-        (['--box', 'nothing'], "system: 'nothing'"),
-        (['--box', 'plain', '--fault', 'x'], "fault: 'x'"),
-        (['--box', 'plain', '--user', 'me'], 'give both or neither'),
-        (['--box', 'plain', '--time-scale', '0'], 'time scale: 0.0'),
-        (['--box', 'plain', '--timing', 'flash'], "--timing: 'flash'"),
-        (['--box', 'plain', '--timing', 'x=1'], 'options.timing.x: 1.0'),
+        (['--system', 'nothing'], "system: 'nothing'"),
+        (['--system', 'plain', '--fault', 'x'], "fault: 'x'"),
+        (['--system', 'plain', '--user', 'me'], 'give both or neither'),
+        (['--system', 'plain', '--time-scale', '0'], 'time scale: 0.0'),
+        (['--system', 'plain', '--timing', 'flash'], "--timing: 'flash'"),
+        (['--system', 'plain', '--timing', 'x=1'], 'options.timing.x: 1.0'),
     ],
 )
 def test_command_reports_invalid_arguments(
@@ -227,7 +244,5 @@ def test_command_reports_invalid_arguments(
     complaint: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from ironic_accel_emulator.cli import main
-
-    assert main(arguments) == 2
+    assert cli.main(arguments) == 2
     assert complaint in capsys.readouterr().err

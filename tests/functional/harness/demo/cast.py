@@ -70,9 +70,9 @@ def _boxes(captures: pathlib.Path
            ) -> Iterable[tuple[str, list[str], str | None]]:
     """Name, the twin's arguments, and the System where there are several."""
     host = '/redfish/v1/Systems/System_0'
-    yield HGX, ['--box', HGX], host
-    yield PCIE, ['--box', PCIE], None
-    yield PLAIN, ['--box', PLAIN], None
+    yield HGX, ['--system', HGX], host
+    yield PCIE, ['--system', PCIE], None
+    yield PLAIN, ['--system', PLAIN], None
     capture = captures / CAPTURE_FILE
     if capture.is_file():
         # The lab's processes run in folders of their own.
