@@ -200,6 +200,8 @@ def _tick(context: Any, uuid: str) -> None:
         LOG.info('Skipping node %(node)s while continuing accelerator '
                  'operations: %(why)s', {'node': uuid, 'why': exc})
     except Exception as exc:
+        # What the node has in the database is what its next tick goes on
+        # with.
         if not db_retry.is_transient(exc):
             raise
         LOG.warning('The database failed while continuing the accelerator '

@@ -19,11 +19,9 @@ file.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator
 import contextlib
 import dataclasses
 import sys
-import time
 from typing import Any
 import uuid
 
@@ -42,6 +40,7 @@ from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.converge.ports import Pace
 from ironic_accel.converge import write_watch
+from ironic_accel.faces.cli import await_bmc
 from ironic_accel.faces.cli import bmc_lock
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
@@ -61,7 +60,6 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -81,7 +79,7 @@ def apply(args: argparse.Namespace, profile: Profile) -> dict[str, Any]:
         bmc = bmc_options.url(args)
         stack.enter_context(bmc_lock.hold_url(bmc))
         serving = stack.enter_context(image_serving_options.Served(args, bmc))
-        opened = stack.enter_context(_reached(
+        opened = stack.enter_context(await_bmc.opened(
             args, serving, profile, pace))
         stack.enter_context(bmc_lock.hold_bmc(opened.identity))
         journal = journal_mod.of(opened.identity, args.journal)
@@ -98,46 +96,6 @@ def apply(args: argparse.Namespace, profile: Profile) -> dict[str, Any]:
         ends.end(document, run.record, run.is_interrupted)
         serving.keep = bool((document['error'] or {}).get('running'))
         return document
-
-
-@contextlib.contextmanager
-def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
-             profile: Profile, pace: Pace
-             ) -> Generator[session.Opened, None, None]:
-    """Connect to the BMC and wait until it responds.
-
-    After an interrupted run the BMC may be restarting: wait as long as the
-    run itself would. For a new run a BMC that does not respond is an error
-    at once.
-    """
-    left = journal_mod.left_open(bmc_options.url(args), profile, args.journal)
-    until = time.monotonic() + pace.unreachable
-    while True:
-        with contextlib.ExitStack() as stack:
-            try:
-                opened = stack.enter_context(session.opened(args, serving.uri))
-                _ = opened.identity  # read before anything is changed
-            except Unreachable as exc:
-                if left is None or time.monotonic() > until or (
-                        not _may_pass(exc, left)):
-                    raise
-                messages.say('continuing an interrupted run, waiting for '
-                             f'the BMC: {exc.detail.summary}')
-            else:
-                yield opened
-                return
-        workers.sleep(max(pace.look, 0.01))
-
-
-def _may_pass(exc: Unreachable, left: Record) -> bool:
-    """Whether a BMC may answer later to the run that left a record.
-
-    One that lets nobody in may only while it restarts because of that run.
-    """
-    if isinstance(exc, NoAccess):
-        return left.intent is not None and reset_note.restarts_bmc(
-            left, left.intent.since, 0)
-    return exc.detail.error_class is ErrorClass.TRANSIENT
 
 
 def _pace(poll: float) -> Pace:

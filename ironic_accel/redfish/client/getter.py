@@ -246,7 +246,7 @@ def _describe_status(error: exceptions.HTTPError) -> str:
 
 
 @dataclasses.dataclass(slots=True)
-class Listed:
+class MemberList:
     """The members of one collection.
 
     :ivar links: their paths, each once, in the order of the pages.
@@ -263,7 +263,7 @@ class Listed:
 
 def members(doc: Doc, ask: Callable[[str], Doc | Failure],
             fields: Callable[[Doc], Fields], limit: int, counted: bool
-            ) -> Listed:
+            ) -> MemberList:
     """The members that a collection lists.
 
     :param doc: its first page.
@@ -273,7 +273,7 @@ def members(doc: Doc, ask: Callable[[str], Doc | Failure],
     :param counted: whether their number must equal ``Members@odata.count``.
     :raises: Unreachable if the BMC does not respond any more.
     """
-    out = Listed([], [], [])
+    out = MemberList([], [], [])
     seen: dict[str, None] = {}
     pages: set[str] = set()
     number, told = 0, None
@@ -301,7 +301,7 @@ def members(doc: Doc, ask: Callable[[str], Doc | Failure],
 
 
 def _next_page(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
-          out: Listed) -> Doc | None:
+          out: MemberList) -> Doc | None:
     """The next page; None if there is none, or if it cannot be read."""
     following = page.get('Members@odata.nextLink')
     if following is None:

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 
 from ironic_accel.conductor.node import keys
-from ironic_accel.faces.osc.report.trait_reason import Asked
+from ironic_accel.faces.osc.report.trait_reason import Inquiry
 from ironic_accel.faces.osc.report.trait_reason import ForAgainst
 from ironic_accel.faces.osc.report.trait_reason import Reason
 from ironic_accel.faces import view
@@ -42,7 +42,7 @@ from ironic_accel.model import traits as grammar
 _NO_TRAIT = frozenset({'disabled', 'off'})
 
 
-def reasons(asked: Asked) -> ForAgainst:
+def reasons(asked: Inquiry) -> ForAgainst:
     """What speaks for a trait of devices, and what against it."""
     inventory, tail = asked.inventory, asked.tail
     kind = _kind(tail)
@@ -78,7 +78,7 @@ def _kind(tail: str) -> str | None:
                  or tail.startswith(f'{k.upper()}_')), None)
 
 
-def _of_kind(asked: Asked, inventory: Inventory, kind: str,
+def _of_kind(asked: Inquiry, inventory: Inventory, kind: str,
              rest: str) -> ForAgainst:
     """A trait of a kind: of its presence, number, product or mode."""
     devices = [d for d in inventory.devices if d.kind == kind]
@@ -126,7 +126,7 @@ def _counts(devices: Iterable[Device]) -> list[Device]:
             if condition.healthy(d) and grammar.counts(d, known)]
 
 
-def _complaints(devices: Iterable[Device], asked: Asked) -> Iterator[Reason]:
+def _complaints(devices: Iterable[Device], asked: Inquiry) -> Iterator[Reason]:
     """Why devices do not count."""
     known = catalog.load()
     for device in devices:
@@ -143,7 +143,7 @@ def _complaints(devices: Iterable[Device], asked: Asked) -> Iterator[Reason]:
                          todo=asked.next('list', '--long'))
 
 
-def _present(asked: Asked, devices: list[Device], what: str) -> ForAgainst:
+def _present(asked: Inquiry, devices: list[Device], what: str) -> ForAgainst:
     """A trait of having at least one of some devices."""
     disputed = asked.disputed(d.id for d in devices)
     waits = {i for one in disputed for i in one.devices}
@@ -154,7 +154,7 @@ def _present(asked: Asked, devices: list[Device], what: str) -> ForAgainst:
     return [], [*disputed, *_complaints(devices, asked)]
 
 
-def _number(asked: Asked, inventory: Inventory, devices: list[Device],
+def _number(asked: Inquiry, inventory: Inventory, devices: list[Device],
             number: int) -> ForAgainst:
     """A trait of the exact number of devices of a kind."""
     kind, sound = devices[0].kind, _counts(devices)
@@ -173,7 +173,7 @@ def _number(asked: Asked, inventory: Inventory, devices: list[Device],
                    tuple(d.id for d in sound))], []
 
 
-def _not_countable(asked: Asked, inventory: Inventory,
+def _not_countable(asked: Inquiry, inventory: Inventory,
                    kind: str) -> Iterator[Reason]:
     """Why the number of devices of a kind is unknown."""
     if kind in inventory.uncounted:
@@ -192,7 +192,7 @@ def _not_countable(asked: Asked, inventory: Inventory,
                      todo=asked.next('refresh'))
 
 
-def _short(asked: Asked, inventory: Inventory,
+def _short(asked: Inquiry, inventory: Inventory,
            kind: str | None = None) -> Iterator[Reason]:
     """Groups of declared profiles that have too few healthy devices."""
     for profile, group in _expected(asked):
@@ -208,7 +208,7 @@ def _short(asked: Asked, inventory: Inventory,
                 todo=asked.next('list'))
 
 
-def _expected(asked: Asked) -> Iterator[tuple[str, Group]]:
+def _expected(asked: Inquiry) -> Iterator[tuple[str, Group]]:
     """The groups of the profiles that a node is expected to match: the
     applied one, and its baseline."""
     names = {keys.APPLIED.read(asked.seen.info),
@@ -220,7 +220,7 @@ def _expected(asked: Asked) -> Iterator[tuple[str, Group]]:
             yield str(name), group
 
 
-def _of_mode(asked: Asked, inventory: Inventory, devices: list[Device],
+def _of_mode(asked: Inquiry, inventory: Inventory, devices: list[Device],
              mode: str) -> ForAgainst:
     """A trait of a mode that all healthy devices of a kind have."""
     kind, known = devices[0].kind, catalog.load()
@@ -250,7 +250,7 @@ def _of_mode(asked: Asked, inventory: Inventory, devices: list[Device],
                    seen=expected)], []
 
 
-def _mode_of(asked: Asked, device: Device, name: str,
+def _mode_of(asked: Inquiry, device: Device, name: str,
              expected: str) -> Reason | None:
     """Why the mode of one device makes no trait, or None."""
     mode = device.mode(name)
@@ -286,7 +286,7 @@ def _is_value(mode: Mode, expected: str) -> bool:
         mode.unordered or len(found) == 1)
 
 
-def _pci(asked: Asked, inventory: Inventory) -> ForAgainst:
+def _pci(asked: Inquiry, inventory: Inventory) -> ForAgainst:
     """A trait of PCI ids."""
     pair = ':'.join(asked.tail.removeprefix('PCI_').lower().split('_'))
     configured = asked.options.get('pci')
@@ -310,7 +310,7 @@ def _pci(asked: Asked, inventory: Inventory) -> ForAgainst:
                    tuple(d.id for d in sound))], []
 
 
-def _degraded(asked: Asked, inventory: Inventory) -> ForAgainst:
+def _degraded(asked: Inquiry, inventory: Inventory) -> ForAgainst:
     """The trait of a node that lacks something."""
     known = catalog.load()
     causes = list(_complaints(

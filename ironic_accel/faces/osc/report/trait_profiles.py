@@ -25,7 +25,7 @@ import time
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc.report import compliance
-from ironic_accel.faces.osc.report.trait_reason import Asked
+from ironic_accel.faces.osc.report.trait_reason import Inquiry
 from ironic_accel.faces.osc.report.trait_reason import ForAgainst
 from ironic_accel.faces.osc.report.trait_reason import Reason
 from ironic_accel.faces import plan_view
@@ -42,7 +42,7 @@ from ironic_accel.model import traits as grammar
 _LIST = 'baremetal accelerator profile list'
 
 
-def find(asked: Asked) -> Profile | None:
+def find(asked: Inquiry) -> Profile | None:
     """The profile that a trait is about, as its conductor has it, or None."""
     for profile, _ in asked.site.versions:
         if asked.trait in (grammar.is_trait(profile),
@@ -51,7 +51,7 @@ def find(asked: Asked) -> Profile | None:
     return None
 
 
-def reasons(asked: Asked) -> ForAgainst:
+def reasons(asked: Inquiry) -> ForAgainst:
     """What speaks for the trait of a profile, and what against it."""
     against = list(_of_site(asked))
     profile = find(asked)
@@ -90,7 +90,7 @@ def _plan(on: compliance.Basis, profile: Profile) -> Plan:
     return make_plan(on.inventory, profile, (), (), catalog.load())
 
 
-def _of_site(asked: Asked) -> Iterator[Reason]:
+def _of_site(asked: Inquiry) -> Iterator[Reason]:
     """What the conductors have against it."""
     site, node = asked.site, asked.seen.node
     names = sorted({p.name for p, _ in site.versions if asked.trait in (
@@ -120,7 +120,7 @@ def _of_site(asked: Asked) -> Iterator[Reason]:
                      f"site profiles: {known or 'none'}", todo=_LIST)
 
 
-def _of_devices(asked: Asked, profile: Profile) -> list[Reason]:
+def _of_devices(asked: Inquiry, profile: Profile) -> list[Reason]:
     """Devices of which it is not certain that they are the node's."""
     inventory = asked.on.inventory if asked.on else None
     if inventory is None:
@@ -140,13 +140,13 @@ def _of_devices(asked: Asked, profile: Profile) -> list[Reason]:
     return found
 
 
-def _selected(asked: Asked, profile: Profile) -> tuple[str, ...]:
+def _selected(asked: Inquiry, profile: Profile) -> tuple[str, ...]:
     devices = asked.on.inventory.devices if asked.on else ()
     return tuple(d.id for d in devices if any(
         matching.matches(g, d) for g in profile.groups))
 
 
-def _group(asked: Asked, profile: Profile, device: str) -> str | None:
+def _group(asked: Inquiry, profile: Profile, device: str) -> str | None:
     """The group that an item belongs to."""
     found = asked.on.inventory.device(device) if asked.on else None
     names = [g.name for g in profile.groups]
@@ -157,7 +157,7 @@ def _group(asked: Asked, profile: Profile, device: str) -> str | None:
                  if matching.matches(g, found)), None)
 
 
-def _refusals(asked: Asked, profile: Profile,
+def _refusals(asked: Inquiry, profile: Profile,
               refused: Iterable[Refusal]) -> list[Reason]:
     """What a plan refuses, with the group."""
     groups = {g.name for g in profile.groups}
@@ -170,7 +170,7 @@ def _refusals(asked: Asked, profile: Profile,
         for r in refused]
 
 
-def _differences(asked: Asked, profile: Profile, plan: Plan) -> list[Reason]:
+def _differences(asked: Inquiry, profile: Profile, plan: Plan) -> list[Reason]:
     """Why a node does not comply: what differs, waits or is lost."""
     found = _refusals(asked, profile, plan.refused)
     doc, todo = plan.to_dict(), asked.next('apply', '--profile', profile.name)
@@ -195,7 +195,8 @@ def _differences(asked: Asked, profile: Profile, plan: Plan) -> list[Reason]:
         seen=x.seen) for x in plan.satisfied if not x.persistent]
 
 
-def _not_possible(asked: Asked, profile: Profile, plan: Plan) -> list[Reason]:
+def _not_possible(asked: Inquiry, profile: Profile, plan: Plan
+                  ) -> list[Reason]:
     """Why a deployment cannot apply the profile."""
     if asked.on is not None and asked.on.why is not None:
         return [Reason('not-permitted', f'{asked.on.why}: no plan can be '
@@ -213,7 +214,7 @@ def _not_possible(asked: Asked, profile: Profile, plan: Plan) -> list[Reason]:
     return found
 
 
-def _of_proof(asked: Asked, profile: Profile) -> Iterator[Reason]:
+def _of_proof(asked: Inquiry, profile: Profile) -> Iterator[Reason]:
     """Why a verification does not count any more."""
     proof = (keys.PROOFS.read(asked.seen.info) or {}).get(profile.name)
     if proof is not None and proof['digest'] != profile.digest:
@@ -231,7 +232,7 @@ def _of_proof(asked: Asked, profile: Profile) -> Iterator[Reason]:
             todo=asked.next('refresh'))
 
 
-def _verified(asked: Asked, profile: Profile, plan: Plan) -> list[Reason]:
+def _verified(asked: Inquiry, profile: Profile, plan: Plan) -> list[Reason]:
     """The items that were read back, by group."""
     by_group: dict[str | None, dict[str, list[str]]] = {}
     for proof in plan.satisfied:

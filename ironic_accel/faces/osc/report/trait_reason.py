@@ -87,7 +87,7 @@ ForAgainst = tuple[list[Reason], list[Reason]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Asked:
+class Inquiry:
     """A trait of a node, and all that the caller may read about it.
 
     :ivar on: what plans for the node are made of; None without an inventory.

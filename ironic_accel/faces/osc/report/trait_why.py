@@ -32,7 +32,7 @@ from ironic_accel.faces.osc.report.fleet_profiles import FleetProfiles
 from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.faces.osc.report import trait_devices
 from ironic_accel.faces.osc.report import trait_profiles
-from ironic_accel.faces.osc.report.trait_reason import Asked
+from ironic_accel.faces.osc.report.trait_reason import Inquiry
 from ironic_accel.faces.osc.report.trait_reason import ForAgainst
 from ironic_accel.faces.osc.report.trait_reason import merged
 from ironic_accel.faces.osc.report.trait_reason import Reason
@@ -61,7 +61,7 @@ def explain(seen: VisibleNode, trait: str,
     :returns: ``status`` (one of STATUSES), ``reasons`` (see ``Reason``), and
         ``next``: what to do first, or null.
     """
-    asked = Asked(seen, trait, site, compliance.basis(seen))
+    asked = Inquiry(seen, trait, site, compliance.basis(seen))
     meaning = trait_meaning.read(keys.TRAITS.read(seen.info)).get(trait)
     status = _status(asked, meaning)
     found = merged(_reasons(asked, status, meaning))
@@ -81,7 +81,7 @@ def explain(seen: VisibleNode, trait: str,
         'next': next((one.todo for one in found if one.todo), None)}
 
 
-def _status(asked: Asked, meaning: TraitMeaning | None) -> str:
+def _status(asked: Inquiry, meaning: TraitMeaning | None) -> str:
     seen, trait = asked.seen, asked.trait
     ours = trait.startswith(grammar.PREFIX) or meaning is not None
     if not ours:
@@ -95,7 +95,7 @@ def _status(asked: Asked, meaning: TraitMeaning | None) -> str:
     return PUBLISHED
 
 
-def _reasons(asked: Asked, status: str,
+def _reasons(asked: Inquiry, status: str,
              meaning: TraitMeaning | None) -> list[Reason]:
     """The reasons for a status, those of the whole node first."""
     if status == NOT_MANAGED:
@@ -131,13 +131,13 @@ def _reasons(asked: Asked, status: str,
     return found
 
 
-def _by_type(asked: Asked) -> ForAgainst:
+def _by_type(asked: Inquiry) -> ForAgainst:
     tail = asked.tail
     return (trait_profiles.reasons(asked) if tail.startswith(('IS_', 'CAN_'))
             else trait_devices.reasons(asked))
 
 
-def _published(asked: Asked, meaning: TraitMeaning | None,
+def _published(asked: Inquiry, meaning: TraitMeaning | None,
                ) -> Iterator[Reason]:
     """What is known of a published trait besides its reasons."""
     if meaning is not None and meaning.type is TraitType.UNKNOWN:
@@ -151,7 +151,7 @@ def _published(asked: Asked, meaning: TraitMeaning | None,
                      'or unread, or it could not be read for too long')
 
 
-def _no_inventory(asked: Asked) -> Iterator[Reason]:
+def _no_inventory(asked: Inquiry) -> Iterator[Reason]:
     if asked.seen.denied:
         yield Reason('not-permitted', asked.seen.denied[0])
     else:
@@ -159,7 +159,7 @@ def _no_inventory(asked: Asked) -> Iterator[Reason]:
                      todo=asked.next('refresh'))
 
 
-def _of_node(asked: Asked, con: Collection[Reason]) -> Iterator[Reason]:
+def _of_node(asked: Inquiry, con: Collection[Reason]) -> Iterator[Reason]:
     """What keeps any trait from being published on the node."""
     seen = asked.seen
     if asked.on is None:
@@ -181,7 +181,7 @@ def _of_node(asked: Asked, con: Collection[Reason]) -> Iterator[Reason]:
                      'when it can be refreshed again')
 
 
-def _of_operations(asked: Asked) -> Iterator[Reason]:
+def _of_operations(asked: Inquiry) -> Iterator[Reason]:
     """The operation in progress, and the last one."""
     info, state = asked.seen.info, asked.seen.node.get('provision_state')
     current = keys.OPERATION.read(info)
@@ -209,7 +209,7 @@ def _of_operations(asked: Asked) -> Iterator[Reason]:
                      todo=asked.next('history'))
 
 
-def _of_tenant(asked: Asked, con: Collection[Reason]) -> Iterator[Reason]:
+def _of_tenant(asked: Inquiry, con: Collection[Reason]) -> Iterator[Reason]:
     """What is not certain since a tenant left the node: profiles and modes.
 
     Which devices are there stays certain.
@@ -228,7 +228,7 @@ def _of_tenant(asked: Asked, con: Collection[Reason]) -> Iterator[Reason]:
                      'ramdisk can read was not read since')
 
 
-def _of_limit(asked: Asked) -> Iterator[Reason]:
+def _of_limit(asked: Inquiry) -> Iterator[Reason]:
     """The limit of traits that a node may have."""
     seen = asked.seen
     names = seen.traits or ()
@@ -243,7 +243,7 @@ def _of_limit(asked: Asked) -> Iterator[Reason]:
             todo=f'baremetal node trait list {seen.ref}')
 
 
-def _due(asked: Asked, pro: Collection[Reason]) -> Reason:
+def _due(asked: Inquiry, pro: Collection[Reason]) -> Reason:
     """The reason if nothing in the stored data speaks against a trait."""
     if asked.trait == grammar.DEGRADED and pro:
         text = 'it is published with the next inventory'

@@ -375,7 +375,7 @@ def test_reasons_agree_with_what_the_conductor_publishes(
     every = set().union(*map(true_traits, BOXES.values()))
     assert len(every) > 8
     asked = functools.partial(
-        trait_reason.Asked, VisibleNode(site.node), site=FleetProfiles(),
+        trait_reason.Inquiry, VisibleNode(site.node), site=FleetProfiles(),
         on=compliance.Basis(seen))
     for trait in sorted(every):
         pro, con = trait_devices.reasons(asked(trait))
@@ -399,7 +399,7 @@ def test_reasons_agree_with_the_profiles_that_the_conductor_publishes(
     known = FleetProfiles(((profile, ('one',)),), frozenset({'one'}))
     on = compliance.Basis(seen, (sample.transport(seen),))
     for trait in (IS, CAN):
-        _, con = trait_profiles.reasons(trait_reason.Asked(
+        _, con = trait_profiles.reasons(trait_reason.Inquiry(
             VisibleNode(site.node), trait, known, on))
         assert bool(con) is (trait not in names), (trait, con)
 
