@@ -24,6 +24,7 @@ from urllib import parse
 from ironic_accel.bounded import files
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces import deprecation
+from ironic_accel.faces import options
 from ironic_accel.model import errors
 
 #: Longest password in characters.
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser,
                  'each, or a YAML list; keys: url, user, password-file, '
                  'system, ca, insecure')
         group.add_argument(
-            '--max-in-flight', type=_positive, default=8, metavar='N',
+            '--max-in-flight', type=options.positive, default=8, metavar='N',
             help='with --bmc-file: number of BMCs at a time (default: 8)')
     group.add_argument('--system', metavar='ID-OR-PATH',
                        help='Id or path of the System, if the BMC has '
@@ -80,17 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser,
              '(default: 30; 0: one inventory is enough)')
     parser.add_argument('--json', action='store_true',
                         help='print a JSON document on standard output')
-
-
-def _positive(text: str) -> int:
-    """Parse a positive integer.
-
-    :raises: ArgumentTypeError for any other text.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f'{text}: expected an integer of at least 1')
-    return int(text)
 
 
 def _acceptable(text: str) -> str:

@@ -143,8 +143,7 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
         return profile
     messages.say('the host is on: changes that need a reset are refused '
                     'without --allow-disruption')
-    return dataclasses.replace(profile, limits=dataclasses.replace(
-        profile.limits, reset=Activation.NONE))
+    return profile.limited(Activation.NONE)
 
 
 def explained(plan: Plan) -> Plan:

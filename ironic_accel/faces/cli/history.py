@@ -32,6 +32,7 @@ from ironic_accel.bounded import files
 from ironic_accel.faces.cli import journal
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces import history_view
+from ironic_accel.faces import options
 from ironic_accel.model import errors
 from ironic_accel.model import history
 
@@ -110,11 +111,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--journal', metavar='FILE',
                         help='the history beside this journal (default: all '
                              'in the default directory)')
-    parser.add_argument('--failed', action='store_true',
-                        help='runs only that were refused, failed or were '
-                             'stopped')
-    parser.add_argument('--last', type=_positive, metavar='N',
-                        help='the last N runs only')
+    options.add_history_filters(parser, 'the last N runs', 'runs', 'N',
+                                options.phrase)
     form = parser.add_mutually_exclusive_group()
     form.add_argument('--json', action='store_true',
                       help='print a JSON list of history/1 documents')
@@ -122,14 +120,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help='print a row for each changed component as CSV')
     parser.epilog = (f'The last {MOST} runs of a system are kept. Send the '
                      'output of --json or --csv to the support of a vendor.')
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(
-            f'{text}: expected an integer of at least 1')
-    return number
 
 
 def run(args: argparse.Namespace) -> int:

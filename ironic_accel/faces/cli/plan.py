@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from typing import Any
 
@@ -23,7 +22,7 @@ from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import profile_options
-from ironic_accel.faces import deprecation
+from ironic_accel.faces import options
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
@@ -44,11 +43,8 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
         help='file with the state of a run, from which an interrupted run '
              'continues (default: a file for each system below '
              '$XDG_STATE_HOME)')
-    deprecation.add_renamed(
-        parser, '--max-effect', '--max-activation',
-        choices=[e.value for e in Activation],
-        help='the strongest reset that may be performed, if weaker than '
-             'limits.reset of the profile')
+    options.add_max_activation(parser, 'limits.reset of the profile',
+                               options.phrase)
     parser.add_argument(
         '--allow-disruption', action='store_true',
         help='allow resets of a host that is on; without it changes that '
@@ -59,10 +55,7 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
              '$XDG_CACHE_HOME)')
     parser.add_argument('--image-ca', metavar='FILE',
                         help='CA bundle used to verify image servers')
-    parser.add_argument(
-        '--detailed-exitcode', action='store_true',
-        help='exit with 1 if a plan has changes, and with 0 if there is '
-             'nothing to do')
+    options.add_detailed_exitcode(parser, options.phrase)
     image_serving_options.add_arguments(parser)
 
 
@@ -74,10 +67,7 @@ def profile_of(args: argparse.Namespace) -> Profile:
     profile = profile_options.choose(args)
     if args.max_activation is None:
         return profile
-    reset = min(profile.limits.reset, Activation(args.max_activation),
-                key=lambda activation: activation.rank)
-    return dataclasses.replace(
-        profile, limits=dataclasses.replace(profile.limits, reset=reset))
+    return profile.limited(Activation(args.max_activation))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -50,6 +50,15 @@ class Ironic:
         with errors.worded('read the node', ref):
             return dict(self._client.node.get(ref).to_dict())
 
+    def managed(self, ref: str) -> dict[str, Any]:
+        """One node on which accelerator management is enabled.
+
+        :raises: CommandError with the command that enables it.
+        """
+        node = self.node(ref)
+        check_managed(node, ref)
+        return node
+
     def nodes(self) -> list[dict[str, Any]]:
         """All nodes that the caller may see, with child nodes."""
         with errors.worded('list the nodes'):

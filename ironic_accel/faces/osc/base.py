@@ -24,6 +24,7 @@ from ironicclient.osc import command
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.faces import failure
+from ironic_accel.faces import options
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import errors
 from ironic_accel.faces.osc import formatters
@@ -103,21 +104,6 @@ class ShowOne(Command, command.ShowOne):
         return int(super().produce_output(parsed_args, column_names, fields))
 
 
-def positive(text: str) -> int:
-    """Parse a positive integer of the command line.
-
-    :raises: ArgumentTypeError for any other text.
-    """
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(
-            f'{text}: expected an integer of at least 1')
-    return number
-
-
 def add_node(parser: argparse.ArgumentParser) -> None:
     """Add the argument ``NODE``."""
     parser.add_argument('node', metavar='<node>',
@@ -127,7 +113,7 @@ def add_node(parser: argparse.ArgumentParser) -> None:
 def add_max_in_flight(parser: argparse.ArgumentParser) -> None:
     """Add ``--max-in-flight`` to a command that takes inventories."""
     parser.add_argument(
-        '--max-in-flight', type=positive, default=10, metavar='<n>',
+        '--max-in-flight', type=options.positive, default=10, metavar='<n>',
         help='Maximum number of nodes to inventory concurrently '
              '(default: 10).')
 

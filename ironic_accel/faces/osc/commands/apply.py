@@ -21,6 +21,7 @@ import time
 from typing import Any
 
 from ironic_accel.faces import command_line
+from ironic_accel.faces import options
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import plan as plan_module
@@ -102,8 +103,7 @@ class Apply(base.Lister):
 
     def _job(self, ref: str, profile: Any,
              args: argparse.Namespace) -> ApplyJob:
-        node = self.ironic.node(ref)
-        api.check_managed(node, ref)
+        node = self.ironic.managed(ref)
         stays = _stays(args)
         running = apply_job.in_progress(node, profile)
         if running is not None and stays:
@@ -212,7 +212,7 @@ def _add_waiting(parser: argparse.ArgumentParser) -> None:
     waiting.add_wait(
         parser, 'Wait until the operations have ended, and show progress.')
     parser.add_argument(
-        '--max-in-flight', type=base.positive, default=0, metavar='<n>',
+        '--max-in-flight', type=options.positive, default=0, metavar='<n>',
         help='Maximum number of nodes to change concurrently. Implies '
              '--wait. After a node has failed no further node is started.')
     parser.add_argument(

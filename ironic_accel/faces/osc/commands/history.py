@@ -21,6 +21,7 @@ import datetime
 from typing import Any
 
 from ironic_accel.faces import history_view
+from ironic_accel.faces import options
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import node_access
@@ -50,11 +51,9 @@ class History(base.Lister):
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         selection.add_nodes(parser)
-        parser.add_argument('--last', type=base.positive, metavar='<n>',
-                            help='Show the last n events of each node only.')
-        parser.add_argument('--failed', action='store_true',
-                            help='Show operations only that were refused, '
-                                 'failed or were stopped.')
+        options.add_history_filters(
+            parser, 'the last n events of each node', 'operations', '<n>',
+            options.sentence)
         parser.add_argument('--long', action='store_true',
                             help='Print a row for each changed component, '
                                  'with all columns.')

@@ -20,7 +20,6 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
-from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc import selection
@@ -49,16 +48,11 @@ class _NodesCommand(base.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Check all nodes, then call the method of each."""
         refs = selection.nodes(self, parsed_args)
-        nodes = selection.all_checked(refs, self._node)
+        nodes = selection.all_checked(refs, self.ironic.managed)
         if self.asks:
             selection.confirm(self, parsed_args, self.what, refs)
         return COLUMNS, [self._one(ref, node, parsed_args.reason)
                          for ref, node in zip(refs, nodes, strict=True)]
-
-    def _node(self, ref: str) -> Mapping[str, Any]:
-        node = self.ironic.node(ref)
-        api.check_managed(node, ref)
-        return node
 
     def _one(self, ref: str, node: Mapping[str, Any],
              reason: str) -> tuple[Any, ...]:
@@ -114,8 +108,7 @@ class Unlock(base.ShowOne):
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Confirm and unlock."""
         ref = parsed_args.node
-        node = self.ironic.node(ref)
-        api.check_managed(node, ref)
+        self.ironic.managed(ref)
         standing = self.ironic.get(ref, 'accel_progress').get('guard')
         if not standing:
             raise CommandError(f'node {ref}: the power is not locked')

@@ -22,6 +22,7 @@ from osc_lib.exceptions import CommandError
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces import deprecation
+from ironic_accel.faces import options
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import profile as profile_module
@@ -37,7 +38,6 @@ from ironic_accel.faces.osc import selection
 from ironic_accel.faces.osc import waiting
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import ranges
-from ironic_accel.model.device import Activation
 from ironic_accel.model import plan as plan_mod
 
 Document = Mapping[str, Any]
@@ -65,10 +65,7 @@ class PlanNode(base.Lister):
         waiting.add_wait(parser, 'With --refresh: wait for the inventories; '
                                  'this is the default.')
         base.add_max_in_flight(parser)
-        parser.add_argument(
-            '--detailed-exitcode', action='store_true',
-            help='Exit with 1 if there are changes to make, and with 0 if '
-                 'there is nothing to do.')
+        options.add_detailed_exitcode(parser, options.sentence)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -78,24 +75,20 @@ class PlanNode(base.Lister):
         profile = (profile_module.profile(parsed_args) if parsed_args.profile
                    else None)
         refs = selection.nodes(self, parsed_args)
-        nodes = dict(selection.each(self, refs, self._node))
+        nodes = dict(selection.each(self, refs, self.ironic.managed))
         if parsed_args.refresh and nodes:
+            # Who has locked a node is of now, too.
             fresh = self._refreshed([*nodes], parsed_args)
-            nodes = {ref: nodes[ref] for ref in fresh}
-        options = step_options(parsed_args)
+            nodes = dict(selection.each(self, fresh, self.ironic.managed))
+        asked = step_options(parsed_args)
         answers = selection.each(self, [*nodes], lambda ref: planned(
-            self.ironic, ref, profile, **options)) if nodes else []
+            self.ironic, ref, profile, **asked)) if nodes else []
         for ref, answer in answers:
             self._say(ref, nodes[ref], answer)
             self.status = max(self.status, plan_view.exit_code(
                 answer['plan'], parsed_args.detailed_exitcode))
         return selection.rows(parsed_args, plan_view.COLUMNS, [
             (ref, rows(answer['plan'])) for ref, answer in answers])
-
-    def _node(self, ref: str) -> Document:
-        node = self.ironic.node(ref)
-        api.check_managed(node, ref)
-        return node
 
     def _refreshed(self, refs: list[str],
                    args: argparse.Namespace) -> list[str]:
@@ -162,11 +155,9 @@ def add_step_options(parser: argparse.ArgumentParser) -> None:
     kind.add_argument(
         '--service', action='store_const', const='service', dest='kind',
         help='Service the nodes; accepts active nodes.')
-    deprecation.add_renamed(
-        parser, '--max-effect', '--max-activation',
-        choices=[e.value for e in Activation],
-        help='The strongest reset that may be performed (default: the '
-             'limit of the profile; none for active nodes).')
+    options.add_max_activation(
+        parser, 'the limit of the profile; none for active nodes',
+        options.sentence)
     parser.add_argument(
         '--allow-disruption', action='store_true',
         help='Allow a service step to interrupt the instance.')

@@ -60,8 +60,7 @@ class ProgressShow(base.ShowOne):
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Show the progress, and wait for the end if that is asked for."""
         ref = parsed_args.node
-        node = self.ironic.node(ref)
-        api.check_managed(node, ref)
+        node = self.ironic.managed(ref)
         found = read(self.ironic, node)
         running = found['operation']
         if running and waiting.is_asked(parsed_args):

@@ -47,8 +47,7 @@ class RefreshJob:
 
         :raises: CommandError if the state of the node does not allow it.
         """
-        node = self._ironic.node(self.ref)
-        api.check_managed(node, self.ref)
+        node = self._ironic.managed(self.ref)
         check_idle(node, self.ref)
         if node['provision_state'] not in keys.REFRESH_STATES:
             raise CommandError(

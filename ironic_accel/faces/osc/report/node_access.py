@@ -133,8 +133,7 @@ def of(ironic: api.Ironic, ref: str) -> VisibleNode:
     :raises: Missing if there is no such node; CommandError if accelerator
         management is not enabled on it.
     """
-    node = ironic.node(ref)
-    api.check_managed(node, ref)
+    node = ironic.managed(ref)
     return gather(ironic, node)
 
 
