@@ -334,6 +334,53 @@ def test_a_template_and_a_runbook_are_created_once(
             ironic.delete(f'{path}/{name}')
 
 
+def test_the_reasons_agree_with_what_the_conductor_published(
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
+    shell = Shell(lab)
+    one = machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
+                  str(stage.SCALE), name='gpu-4')
+    ironic.manage(one.uuid)
+    other = ironic.create_node(name='plain-4', **PLAIN)
+    file = lab.profiles / 'a100-ecc-off.yaml'
+    file.write_text(A100_ECC_OFF.replace('count: 3', 'count: 4'))
+
+    def why(trait: str) -> dict[str, Any]:
+        told = shell.run('baremetal accelerator traits gpu-4 --why '
+                         f'{trait} -f json')
+        assert told.status == 0, told
+        [doc] = told.data
+        assert doc['schema'] == 'trait-why/1'
+        return dict(doc)
+    try:
+        told = shell.run('baremetal accelerator refresh gpu-4 -f json')
+        assert told.status == 0, told
+        published = ironic.traits(one.uuid)
+        assert 'CUSTOM_ACCEL_GPU_X4' in published
+        for trait in published:
+            doc = why(trait)
+            assert doc['status'] == 'published', doc
+            assert {r['reason'] for r in doc['reasons']} == {'present'}, doc
+        [count] = why('CUSTOM_ACCEL_GPU_X8')['reasons']
+        assert (count['reason'], count['expected'], count['seen']) == (
+            'count', 8, 4)
+        [differs] = why('CUSTOM_ACCEL_IS_A100_ECC_OFF')['reasons']
+        assert (differs['reason'], differs['item'], differs['group'],
+                len(differs['devices'])) == ('differs', 'ecc', 'gpus', 4)
+        card = next(k for k, v in _devices(one).items()
+                    if v['kind'] == 'gpu')
+        one.twin.control.post('/device', {'device': card, 'present': False})
+        told = shell.run('baremetal accelerator refresh gpu-4 -f json')
+        assert 'CUSTOM_ACCEL_GPU_X4' not in ironic.traits(one.uuid)
+        assert {r['reason'] for r in why('CUSTOM_ACCEL_GPU_X4')['reasons']
+                } == {'count'}
+        told = shell.run('baremetal accelerator list --all -f csv')
+        assert told.status == 0, told
+        assert '"gpu-4"' in told.out and 'plain-4' not in told.out
+    finally:
+        file.unlink()
+        ironic.delete_node(other['uuid'])
+
+
 def test_a_conductor_may_be_upgraded(
         lab: Lab, ironic: ironic_api.IronicApi) -> None:
     done = subprocess.run(
