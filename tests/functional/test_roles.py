@@ -22,8 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
-import dataclasses
 import functools
 import pathlib
 from typing import Any
@@ -32,85 +30,35 @@ from ironicclient.common import filecache
 import pytest
 import yaml
 
+from ironic_accel.conductor.drivers import policies
 from tests import commands
+from tests import consoles
+from tests.functional import guarded
+from tests.functional.guarded import ADMIN
+from tests.functional.guarded import LESSEE
+from tests.functional.guarded import OUTSIDER
+from tests.functional.guarded import OWNER
+from tests.functional.guarded import PEOPLE
+from tests.functional.guarded import Site
+from tests.functional.guarded import STRANGER
 from tests.functional import stage
-from tests.functional.harness import ironic as ironic_service
 from tests.functional.harness import ironic_api
-from tests.functional.harness import keystone as keystone_service
-from tests.functional.harness import keystone_api
 from tests.functional.harness import Lab
 from tests.functional.harness import rest
 from tests.functional.harness.machines import Machine
 from tests import roles_page
 
-#: The administrator of a project that neither owns nor leases the node.
-STRANGER = 'stranger'
-#: Who uses the commands: a role, and where it is held.
-ADMIN, OWNER, LESSEE = 'admin system', 'member owner', 'manager lessee'
-OUTSIDER = f'admin {STRANGER}'
-REASON = ['--reason', 'a disk is replaced']
 #: A step that a node in another provision state than the right one refuses.
 STEP = [{'interface': 'vendor', 'step': 'apply_profile',
          'args': {'profile': 'none-of-the-site'}}]
 
 
-@dataclasses.dataclass
-class Site:
-    """Ironic behind Keystone, two nodes, and the users.
-
-    :ivar free: a manageable node.
-    :ivar used: an active one.
-    :ivar users: by ``ROLE PLACE``.
-    """
-
-    ironic: ironic_service.Ironic
-    keystone: keystone_service.Keystone
-    free: Machine
-    used: Machine
-    users: Mapping[str, keystone_api.Account]
-
-    def api(self, who: str) -> ironic_api.IronicApi:
-        """Ironic as one of the users."""
-        return ironic_api.IronicApi(self.ironic.url, keystone_api.token(
-            self.keystone.url, self.users[who]))
-
-    def run(self, who: str, *words: str) -> commands.Told:
-        """Run ``baremetal accelerator`` as one of the users."""
-        return commands.bare('--os-cloud', who, 'accelerator', *words)
-
-
 @pytest.fixture(scope='module')
 def site(lab: Lab) -> Iterator[Site]:
-    """Keystone and one more Ironic, as long as the tests of this file."""
+    """Ironic behind Keystone, as long as the tests of this file."""
     pytest.importorskip('keystone')
-    with contextlib.ExitStack() as stack:
-        keystone = lab.start_keystone()
-        stack.callback(keystone.stop)
-        ironic = lab.ironic_on(None, 'guarded', asked=keystone)
-        stack.callback(ironic.stop)
-        keystone.api.create_endpoint('baremetal', ironic.url)
-        projects = {place: keystone.api.create_project(place) for place in (
-            'owner', 'lessee', STRANGER)}
-        users = {f'{role} {place}': account for role in roles_page.ROLES
-                 for place, account in keystone.api.create_accounts(
-                     role, {'system': None, **projects}).items()}
-
-        def make(*arguments: str, **fields: Any) -> Machine:
-            made = lab.machine(*arguments, into=ironic, **{
-                'owner': projects['owner'], 'lessee': projects['lessee'],
-                **fields})
-            stack.callback(made.remove)
-            return made
-
-        free, used = stage.hgxs(make, stage.SCALE, stage.SCALE)
-        for machine in (free, used):
-            stage.refresh(machine)
-        ironic.api.patch_node(used.uuid, instance_info={
-            'image_source': 'http://127.0.0.1:9/image', 'image_checksum':
-            '0' * 32, 'capabilities': {'boot_option': 'local'}})
-        ironic.api.set_provision(used.uuid, 'adopt')
-        ironic.api.wait_state(used.uuid, 'active')
-        yield Site(ironic, keystone, free, used, users)
+    with guarded.opened(lab) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +66,7 @@ def clouds(site: Site, tmp_path: pathlib.Path,
            monkeypatch: pytest.MonkeyPatch) -> None:
     """A ``clouds.yaml`` with each user; nothing else of this machine's."""
     path = tmp_path / 'clouds.yaml'
-    path.write_text(yaml.safe_dump({'clouds': {
-        who: account.cloud(site.keystone.url)
-        for who, account in site.users.items()}}), 'utf-8')
+    path.write_text(yaml.safe_dump(site.clouds()), 'utf-8')
     monkeypatch.setenv('OS_CLIENT_CONFIG_FILE', str(path))
     monkeypatch.setattr(filecache, 'CACHE', None)
     monkeypatch.setattr(filecache, 'CACHE_FILENAME',
@@ -187,13 +133,12 @@ def test_each_row_of_the_page_has_a_request() -> None:
 
 def test_ironic_lets_in_whom_the_page_names_and_nobody_else(
         site: Site) -> None:
-    apis = {who: site.api(who) for who in site.users}
+    apis = {who: site.api(who) for who in site.users
+            if STRANGER not in who or who == OUTSIDER}
     wrong = []
     for row in roles_page.rows():
         for who, api in apis.items():
             role, place = who.split(' ')
-            if place == STRANGER and role != 'admin':
-                continue
             allowed = not _denied(functools.partial(
                 REQUESTS[row.what], api, site))
             if allowed is not row.allows(role, place):
@@ -237,7 +182,6 @@ CHANGES: Mapping[str, tuple[int, int, int, int]] = {
     'hold {free} --reason {why}': (0, 4, 4, 1),
     'unhold {free} --reason {why} --yes': (0, 4, 4, 1),
     'unlock {free} --reason {why} --yes': (1, 1, 1, 1)}
-PEOPLE = (ADMIN, OWNER, LESSEE, OUTSIDER)
 SELF = '; next: use a system administrator (--os-system-scope all), or a'
 
 
@@ -255,6 +199,12 @@ def _words(site: Site, line: str, profile: str) -> list[str]:
     return line.format(
         free=site.free.uuid, device=device, profile=profile,
         why='so').split(' ')
+
+
+@pytest.mark.parametrize('who', PEOPLE)
+def test_user_logs_in_by_password(site: Site, who: str) -> None:
+    told = site.run(f'{who} by password', 'list', site.free.uuid)
+    assert told.status == (who == OUTSIDER), told
 
 
 @pytest.mark.parametrize('line', READS)
@@ -314,3 +264,105 @@ def _says_what_to_do(who: str, told: commands.Told) -> None:
         assert 'baremetal node list' in text or SELF in text, text
     else:
         assert 'not permitted to ' in text and 'next: ' in text, text
+
+
+# Apply, hold, and the rules of the page
+
+def apply(site: Site, who: str, machine: Machine, profile: str,
+          *options: str) -> dict[str, Any]:
+    """Apply a profile and wait; the row of the node."""
+    told = site.run(who, 'apply', machine.uuid, '--profile', profile, '--yes',
+                    '--wait', '--interval', '0.3', '-f', 'json', *options)
+    row, = told.data
+    return {'status': told.status, **row, 'err': told.err}
+
+
+def test_owner_and_lessee_apply_without_a_plan(
+        site: Site, lab: Lab, profile: str) -> None:
+    """The lessee may not read what came of it either."""
+    with stage.site_profile(
+            lab, 'ecc-off', **stage.modes(ecc='disabled')) as other:
+        for who, wanted in ((OWNER, other), (LESSEE, profile)):
+            row = apply(site, who, site.free, wanted)
+            assert row['status'] == 0, row
+            if who == OWNER:
+                assert row['Outcome'] == 'converged', row
+                assert row['Writes'] and row['Resets'], row
+            else:
+                assert row['Outcome'] == 'done', row
+                assert 'not permitted to read the result' in row['Note'], row
+            assert 'the conductor makes the plan when the step runs' in row[
+                'err']
+    stage.forget(site.free)
+    row = apply(site, LESSEE, site.used, profile)
+    assert (row['status'], row['Operation'], row['Outcome']) == (
+        0, 'service', 'done'), row
+    told = site.run(OUTSIDER, 'apply', site.free.uuid, '--profile', profile,
+                    '--yes', '--wait')
+    assert told.status == 1, told
+    _says_what_to_do(OUTSIDER, told)
+    assert written(site) == []
+
+
+def test_step_refuses_what_the_owner_may_not_plan(site: Site) -> None:
+    before = stage.fields(site.ironic.api, site.free.uuid)
+    row = apply(site, OWNER, site.free, 'none-of-the-site')
+    assert (row['status'], row['Outcome']) == (4, 'failed'), row
+    assert 'is no site profile of this conductor; known: ' in row['Note']
+    assert stage.fields(site.ironic.api, site.free.uuid) == before
+    assert written(site) == []
+
+
+def test_hold_of_an_administrator_binds_owner_and_lessee(
+        site: Site, lab: Lab) -> None:
+    uuid = site.free.uuid
+    with stage.site_profile(
+            lab, 'ecc-off', **stage.modes(ecc='disabled')) as other:
+        assert site.run(ADMIN, 'hold', uuid, '--reason', 'audit').status == 0
+        before = stage.fields(site.ironic.api, uuid)
+        for who in (OWNER, LESSEE):
+            told = site.run(who, 'apply', uuid, '--profile', other, '--yes',
+                            '--wait', '--interval', '0.3')
+            assert (told.status, 'held' in told.out) == (4, True), told
+        assert stage.fields(site.ironic.api, uuid) == before
+        told = site.run(ADMIN, 'unhold', uuid, '--reason', 'done', '--yes')
+        assert told.status == 0, told
+    assert written(site) == []
+
+
+@pytest.fixture
+def ruled(site: Site) -> Iterator[None]:
+    """The rules of the page in the policy file, as an operator writes it."""
+    site.policy.write_text('\n'.join(
+        block.text for block in consoles.blocks(roles_page.PAGE)
+        if block.language == 'yaml'), 'utf-8')
+    yield
+    site.policy.write_text('{}', 'utf-8')
+
+
+def test_rules_of_the_page_do_what_the_page_has(
+        site: Site, profile: str, ruled: None) -> None:
+    """A manager of the owner plans; only the system chooses steps."""
+    uuid = site.free.uuid
+    manager = site.api('manager owner')
+    planned = manager.passthru(
+        uuid, 'accel_plan', 'POST', {'profile': profile})
+    assert planned['plan']['refused'] == []
+    for method, rule in (('accel_hold', policies.HOLD),
+                         ('accel_unhold', policies.HOLD),
+                         ('accel_unlock', policies.UNLOCK)):
+        status, text = stage.refused(functools.partial(
+            manager.passthru, uuid, method, 'POST', {'reason': 'so'}))
+        assert (status, rule in text) == (403, True), text
+    told = site.run(OWNER, 'plan', uuid, '--profile', profile)
+    assert told.status == 1, told
+    for who in (OWNER, LESSEE):
+        told = site.run(who, 'apply', uuid, '--profile', profile, '--yes')
+        assert told.status == 4, told
+        assert 'policy baremetal:node:set_provision_state:clean_steps' in (
+            ' '.join(told.out.split())), told
+    assert written(site) == []
+    for place, status in (('owner', 403), ('system', 400)):
+        assert stage.refused(functools.partial(
+            site.api(f'admin {place}').set_provision, site.used.uuid, 'clean',
+            clean_steps=STEP))[0] == status
