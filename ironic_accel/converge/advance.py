@@ -45,7 +45,7 @@ from ironic_accel.converge import waits
 from ironic_accel.converge.waits import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model import condition
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass

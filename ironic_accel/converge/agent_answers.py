@@ -33,7 +33,7 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.catalog import Catalog
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory

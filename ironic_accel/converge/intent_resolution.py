@@ -24,7 +24,7 @@ from typing import Any
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge import write_watch
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory

@@ -37,7 +37,7 @@ from ironic_accel.converge.ports import Pace
 from ironic_accel.converge import reset_note
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Activation
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
 from ironic_accel.model.errors import Detail

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation

@@ -31,7 +31,7 @@ from ironic_accel.conductor.access.agent_client import Lost
 from ironic_accel.converge import agent_answers
 from ironic_accel.converge import agent_schema
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation

@@ -46,7 +46,7 @@ from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.model.catalog import Catalog
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned

@@ -41,7 +41,7 @@ from ironic_accel.bounded import files
 from ironic_accel.inband.jobs import private_files
 from ironic_accel.inband.machine.machine import FlashNote
 from ironic_accel.inband.machine.machine import start_time
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model import earlier_documents
 from ironic_accel.model.plan import Ref
 from ironic_accel.model import strict_json

@@ -25,7 +25,7 @@ import dataclasses
 import re
 from typing import Any
 
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import datetime
 from typing import Literal
 
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory.scope import Scope

@@ -30,7 +30,7 @@ from ironic_accel.converge import ports
 from ironic_accel.model import errors
 from ironic_accel.model import plan
 from ironic_accel.model import profile as profile_mod
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation

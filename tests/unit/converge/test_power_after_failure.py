@@ -26,7 +26,7 @@ from ironic_accel.converge import reset_note
 from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail

@@ -24,7 +24,7 @@ import pytest
 
 from ironic_accel.model import device_marks
 from ironic_accel.model import identity
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.identity import Known

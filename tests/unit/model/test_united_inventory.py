@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ironic_accel.model import device_marks
 from ironic_accel.model import identity
 from ironic_accel.model import unite
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation

@@ -35,7 +35,7 @@ from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.converge import ports
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import loader

@@ -45,7 +45,7 @@ from ironic_accel.conductor.publication import traits as traits_module
 from ironic_accel.conductor.upkeep import audit
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.converge.ports import Backend
-from ironic_accel.model.device import Busy
+from ironic_accel.model.activity import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Unreachable
