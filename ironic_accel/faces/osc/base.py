@@ -28,6 +28,7 @@ from ironic_accel.faces import options
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import errors
 from ironic_accel.faces.osc import formatters
+from ironic_accel.faces import terminal
 from ironic_accel.model import errors as model_errors
 
 #: Exit codes besides 0 (success) and 1 (error, as for all commands of the
@@ -53,6 +54,14 @@ class Command(command.Command):
     def say(self, text: str) -> None:
         """Print a line to standard error; standard output is for data."""
         print(text, file=self.app.stderr, flush=True)
+
+    def tick(self, read: int, nodes: int) -> None:
+        """Show on a terminal how many nodes are read."""
+        stream = self.app.stderr
+        if terminal.is_live(stream):
+            end = '\r\x1b[K' if read == nodes else ''
+            print(f'\r{read} of {nodes} nodes read{end}', end='', file=stream,
+                  flush=True)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command.

@@ -97,14 +97,22 @@ def each(command: base.Command, refs: Sequence[str],
     """
     if len(refs) == 1:
         return [(refs[0], call(refs[0]))]
-    found = []
-    with futures.ThreadPoolExecutor(WORKERS) as pool:
+    found: list[tuple[str, _T]] = []
+    bad: list[CommandError] = []
+    pool = futures.ThreadPoolExecutor(WORKERS)
+    try:
         for ref, future in [(ref, pool.submit(call, ref)) for ref in refs]:
             try:
                 found.append((ref, future.result()))
             except CommandError as error:
-                command.say(str(error))
-                command.status = max(command.status, base.FAILED)
+                bad.append(error)
+            command.tick(len(found) + len(bad), len(refs))
+    finally:
+        # After an interrupt no further node is read.
+        pool.shutdown(cancel_futures=True)
+    for one in bad:
+        command.say(str(one))
+        command.status = max(command.status, base.FAILED)
     return found
 
 

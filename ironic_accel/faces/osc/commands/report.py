@@ -34,7 +34,6 @@ from ironic_accel.faces.osc.report import fleet_report
 from ironic_accel.faces.osc.report import html_report
 from ironic_accel.faces.osc.report import next_steps
 from ironic_accel.faces.osc import selection
-from ironic_accel.faces import terminal
 from ironic_accel.faces import view
 from ironic_accel.model import loader
 
@@ -93,7 +92,7 @@ class Report(base.Lister):
         selection.check(parsed_args)
         nodes, children = _nodes(ironic, parsed_args)
         doc = fleet_report.make(ironic, nodes, children, _options(parsed_args),
-                                self._tick)
+                                self.tick)
         self._say(doc, parsed_args.profile is not None)
         if parsed_args.save is not None:
             write(parsed_args.save, '--save', json.dumps(doc, indent=1) + '\n')
@@ -106,14 +105,6 @@ class Report(base.Lister):
             return ((*COLUMNS, 'With profile'),
                     [(*node_row(n), _change(n)) for n in doc['nodes']])
         return COLUMNS, [node_row(n) for n in doc['nodes']]
-
-    def _tick(self, read: int, nodes: int) -> None:
-        """Show on a terminal how many nodes are read."""
-        stream = self.app.stderr
-        if terminal.is_live(stream):
-            end = '\r\x1b[K' if read == nodes else ''
-            print(f'\r{read} of {nodes} nodes read{end}', end='', file=stream,
-                  flush=True)
 
     def _say(self, doc: Document, with_profile: bool) -> None:
         others = len(doc['others'])

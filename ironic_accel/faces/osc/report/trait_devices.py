@@ -291,7 +291,11 @@ def _pci(asked: Inquiry, inventory: Inventory) -> ForAgainst:
     pair = ':'.join(asked.tail.removeprefix('PCI_').lower().split('_'))
     configured = asked.options.get('pci')
     against = []
-    if isinstance(configured, list) and pair not in configured:
+    if not isinstance(configured, list):
+        against.append(Reason(
+            'not-permitted', f'whether {pair} is in [accelerator]pci_traits '
+            'of the conductor could not be read'))
+    elif pair not in configured:
         against.append(Reason(
             'pci-not-configured', f'{pair} is not in [accelerator]pci_traits '
             f'({view.value(configured)})',

@@ -232,8 +232,9 @@ def _of_limit(asked: Inquiry) -> Iterator[Reason]:
     """The limit of traits that a node may have."""
     seen = asked.seen
     names = seen.traits or ()
-    dropped = (keys.RESULT.read(seen.info) or {}).get('dropped_traits') or ()
-    if asked.trait in dropped or len(names) >= grammar.BUDGET:
+    dropped = (keys.RESULT.read(seen.info) or {}).get('dropped_traits')
+    left_out = isinstance(dropped, list) and asked.trait in dropped
+    if left_out or len(names) >= grammar.BUDGET:
         others = len(names) - len(seen.accel_traits)
         yield Reason(
             'limit', f'a node may have {grammar.BUDGET} traits in total, and '

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.faces.osc import base
+from ironic_accel.faces import terminal
 from ironic_accel.model.serialization import inventory_to_dict
 from tests.unit.conductor import sample
 from tests.unit.faces.osc import cloud as clouds
@@ -105,6 +107,31 @@ def test_without_nodes_the_selection_is_asked_for(cloud: Cloud,
     told = run(cloud, verb, *more)
     assert told.status == 1
     assert 'no nodes: expected names or UUIDs, or --all' in told.err
+
+
+def test_a_terminal_shows_how_many_nodes_are_read(
+        cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 'nodes read' not in run(cloud, 'list', '--all').err
+    monkeypatch.setattr(terminal, 'is_live', lambda stream: True)
+    told = run(cloud, 'list', '--all')
+    assert '\r1 of 2 nodes read' in told.err
+    assert '\r2 of 2 nodes read\r\x1b[K' in told.err
+
+
+def test_an_interrupt_reads_no_further_node(
+        cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60):
+        stocked(cloud, f'n{number}')
+    read: list[str] = []
+    cloud.on_read = lambda node: read.append(node['name'])
+
+    def interrupted(command: Any, done: int, nodes: int) -> None:
+        raise KeyboardInterrupt
+    monkeypatch.setattr(base.Command, 'tick', interrupted)
+    told = run(cloud, 'history', *(f'n{n}' for n in range(60)))
+    assert told.status == 130
+    again = run(cloud, 'list', *(f'n{n}' for n in range(60)))
+    assert (again.status, 0 < len(read) < 60) == (130, True)
 
 
 def test_the_last_events_are_those_of_each_node(cloud: Cloud) -> None:

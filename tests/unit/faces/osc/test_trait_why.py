@@ -494,6 +494,8 @@ def test_what_the_ramdisk_has_not_read_since_a_tenant_is_named(
 
 def test_pci_ids_have_to_be_configured(site: Site) -> None:
     assert 'pci-not-configured' in site.reasons(PCI)
+    configured = site.options.pop('pci')
+    assert configured == [] and 'not-permitted' in site.reasons(PCI)
     site.options['pci'] = ['10de:2330']
     assert set(site.reasons(PCI)) == {'no-device'}
     site.sees(dataclasses.replace(ON[0], pci=PciIds(
@@ -508,6 +510,8 @@ def test_the_limit_of_traits_is_named(site: Site) -> None:
     assert set(found) == {'limit'}
     assert '9, of which 9 are not managed' in found['limit']['text']
     assert set(site.reasons(GPU)) == {'due'}
+    site.info['accel_result']['dropped_traits'] = 7
+    assert set(site.reasons(ECC)) == {'due'}
     # Others added theirs since.
     site.node['_traits'] = [f'CUSTOM_{n}' for n in range(50)]
     assert set(site.reasons(GPU)) == {'limit'}
