@@ -110,9 +110,9 @@ class ResetCase:
                 ResetNote(phases[place], self.now, self.rules.by))
 
     def bmc_away(self, error: Unreachable) -> tuple[Act, ResetNote]:
-        # A host that this reset switched off is not given up at once.
-        lasting = isinstance(error, NoAccess) and (
-            self.note.phase not in SWITCHED_OFF)
+        # A host that this reset may have switched off is not given up at
+        # once.
+        lasting = isinstance(error, NoAccess) and not self.note.may_be_off
         if self.late <= self.times.away and not lasting:
             return self.wait('waiting for the BMC')
         if self.note.phase is ResetPhase.BMC:

@@ -74,7 +74,7 @@ def _is_expected(node: Any, current: Operation) -> bool:
     if record is None:
         return False
     now, longest = clock.elapsed(node), context.pace(current).unreachable
-    return (reset_note.is_switched_off(record)
+    return (reset_note.may_be_off(record)
             or reset_note.restarts_bmc(record, now, longest)
             or write_watch.is_updating(record, now, longest))
 

@@ -142,8 +142,10 @@ def act(activation: Activation, made: ResetNote, seen: HostReadings,
     (note('bmc', ago=11), UNTOLD, WaitUntil),
     (note('bmc', ago=601), HostReadings(away=Unreachable('x')), ResetFailed),
     (note('bmc', ago=599), HostReadings(away=Unreachable('x')), WaitUntil),
-    # Who is not let in is not waited for, unless the host is off by it.
+    # Who is not let in is not waited for, unless the host may be off by it.
     (note('off', ago=9), HostReadings(away=NoAccess('x')), ResetFailed),
+    *((note('off', asked, 9), HostReadings(away=NoAccess('x')), WaitUntil)
+      for asked in (Asked.SHUTDOWN, Asked.FORCED)),
     (note('bmc', ago=11), HostReadings(away=NoAccess('x')), WaitUntil),
     (note('on', ago=11), HostReadings(away=NoAccess('x')), WaitUntil),
     # On does no harm: it is asked for until the host is on, or for long.
