@@ -64,11 +64,14 @@ class Cause:
     :ivar words: the cause, in a few words.
     :ivar lasting: whether the same request would fail again.
     :ivar remedy: what to do; the names of options are filled in.
+    :ivar garbled: whether a service that has answered before may send it
+        once, as one garbled response.
     """
 
     words: str
     lasting: bool = False
     remedy: str | None = None
+    garbled: bool = False
 
     def todo(self, names: OptionNames) -> str | None:
         """What to do, with the names of the caller's options."""
@@ -115,7 +118,7 @@ _ALERT = ('\x15\x03', r'\x15\x03')
 HTTPS_ONLY = Cause('the BMC speaks HTTPS on this port, not HTTP', True,
                    'use https:// in {address}')
 HTTP_ONLY = Cause('the BMC speaks HTTP on this port, not HTTPS', True,
-                  'check scheme and port in {address}')
+                  'check scheme and port in {address}', garbled=True)
 _CLOSED = Cause('the connection was closed without a response')
 _CLOSED_PLAIN = dataclasses.replace(
     _CLOSED, remedy='if the BMC serves HTTPS on this port, use https:// in '
@@ -186,7 +189,7 @@ def _known(error: BaseException) -> Cause | None:
         if any(mark in str(error) for mark in _ALERT):
             return HTTPS_ONLY
         return Cause('the service on this port is not HTTP', True,
-                     'check host and port in {address}')
+                     'check host and port in {address}', garbled=True)
     if isinstance(error, OSError) and str(error).startswith(_BUNDLE):
         return Cause('the CA bundle cannot be read', True,
                      'check {bundle}')

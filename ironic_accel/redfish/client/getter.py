@@ -194,15 +194,15 @@ class Getter:
     def _lost(self, uri: str, error: exceptions.SushyError) -> Failure:
         """Count a failed connection; after several the BMC is unreachable.
 
-        :raises: Unreachable; NoAccess at once, unless the BMC has returned
-            resources a moment ago: then one response was garbled.
+        :raises: Unreachable; NoAccess at once, unless one response was
+            garbled of a BMC that has returned resources a moment ago.
         """
         progress = self._progress
         progress.failed += 1
         why = session.cause(
             self._connector, error, self._settings.read_timeout)
         if progress.failed >= _GONE_AFTER or uri == ROOT or (
-                why.lasting and not progress.let_in):
+                why.lasting and not (why.garbled and progress.let_in)):
             raise session.failure(self._connector, error,
                                   self._settings.read_timeout)
         return Failure(0, why.words)
