@@ -60,9 +60,9 @@ class Keystone(services.Service):
                for keys in _KEYS}})
         self.spawn(
             services.module_command(
-                "tests.functional.harness.run_keystone", self.port,
-                self._password),
-            env={"OS_KEYSTONE_CONFIG_DIR": str(self.folder)})
+                "tests.functional.harness.run_keystone", self.port),
+            env={"OS_KEYSTONE_CONFIG_DIR": str(self.folder),
+                 "OS_BOOTSTRAP_PASSWORD": self._password})
 
     def ready(self) -> bool:
         """Whether its administrator gets a token."""

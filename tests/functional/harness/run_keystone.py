@@ -12,10 +12,11 @@
 
 """Keystone as one process, on an empty database.
 
-``run_keystone.py PORT PASSWORD``; ``OS_KEYSTONE_CONFIG_DIR`` holds
-keystone.conf. It runs upstream's own ``keystone-manage`` commands
-(``db_sync``, ``fernet_setup``, ``bootstrap``), each in a fork, so that
-Keystone is imported once, and then serves upstream's own WSGI application.
+``run_keystone.py PORT``; ``OS_KEYSTONE_CONFIG_DIR`` holds keystone.conf, and
+``OS_BOOTSTRAP_PASSWORD`` is the administrator's password. It runs upstream's
+own ``keystone-manage`` commands (``db_sync``, ``fernet_setup``,
+``bootstrap``), each in a fork, so that Keystone is imported once, and then
+serves upstream's own WSGI application.
 The user ``admin`` has the role admin in the project ``admin`` and in the
 system, with the roles that it implies; the catalogue has the one service.
 """
@@ -51,13 +52,13 @@ def manage(*words: str) -> None:
 
 def main() -> None:
     """Make tables, keys and the administrator, then serve until killed."""
-    port, password = sys.argv[1:3]
+    port = sys.argv[1]
     sys.argv = ["keystone"]
     sqlite.install()
     manage("db_sync")
     manage("fernet_setup", "--keystone-user", str(os.getuid()),
            "--keystone-group", str(os.getgid()))
-    manage("bootstrap", "--bootstrap-password", password,
+    manage("bootstrap",
            "--bootstrap-public-url", f"http://127.0.0.1:{port}/v3",
            "--bootstrap-region-id", "lab")
     # It reads the configuration when it is imported.
