@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import logging
 from typing import Any
 
 from osc_lib.exceptions import CommandError
@@ -28,6 +29,8 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import errors
 from ironic_accel.model import errors as model_errors
+
+LOG = logging.getLogger(__name__)
 
 Document = Mapping[str, Any]
 
@@ -117,12 +120,20 @@ class Ironic:
 
         The list of the methods has the policy of a call
         (ironic/api/controllers/v1/node.py, NodeVendorPassthruController), and
-        every vendor interface has one.
+        every vendor interface has one. The policy is asked first: any other
+        error is not about the caller, and no conductor may serve the driver
+        that a node is to be taken from.
 
         :raises: Denied if not.
         """
-        with errors.worded('call passthru methods', ref):
-            self._client.node.get_vendor_passthru_methods(ref)
+        try:
+            with errors.worded('call passthru methods', ref):
+                self._client.node.get_vendor_passthru_methods(ref)
+        except errors.Denied:
+            raise
+        except CommandError as error:
+            LOG.debug('the passthru methods of node %s are not known: %s',
+                      ref, error)
 
     def patch(self, ref: str, changes: Sequence[Document]) -> None:
         """Change fields of a node in one request."""

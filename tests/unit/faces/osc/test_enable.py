@@ -105,6 +105,52 @@ def test_disable_replaces_management_interfaces_of_ours(
     assert node['management_interface'] == theirs
 
 
+@pytest.mark.parametrize('words', [
+    ('enable', 'one'), ('disable', 'one', '--yes'),
+    ('enable', 'one', '--dry-run')])
+def test_who_may_not_call_passthru_is_refused_before_the_change(
+        make_cloud: MakeCloud, words: tuple[str, ...]) -> None:
+    cloud = make_cloud()
+    can_be_enabled(cloud)
+    cloud.add('one', **(PLAIN if words[0] == 'enable' else {}))
+    rule = 'baremetal:node:vendor_passthru'
+    cloud.refuse['GET .*/vendor_passthru/methods'] = (
+        403, f'Access was denied to the following resource: {rule}')
+    told = run(cloud, *words)
+    assert (told.status, cloud.asked) == (1, []), told
+    assert (f'(HTTP 403); next: use a system administrator '
+            f'(--os-system-scope all), or a user that policy {rule} allows'
+            ) in told.err
+
+
+def test_policy_of_the_system_alone_is_a_refusal(
+        make_cloud: MakeCloud) -> None:
+    """Ironic answers it with HTTP 500, as recorded with Keystone."""
+    cloud = make_cloud()
+    can_be_enabled(cloud)
+    cloud.add('one', **PLAIN)
+    cloud.refuse['GET /v1/drivers'] = (
+        500, '"baremetal:driver:get": "(role:reader and system_scope:all) or '
+             'rule:service_role" requires a scope of [\'system\'], request '
+             'was made with project scope.')
+    told = run(cloud, 'enable', 'one')
+    assert (told.status, cloud.asked) == (1, []), told
+    assert 'not permitted to list the drivers: ' in told.err
+    assert 'a user that policy baremetal:driver:get allows' in told.err
+
+
+def test_node_of_a_driver_that_no_conductor_serves_is_enabled(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    can_be_enabled(cloud)
+    node = cloud.add('one', **PLAIN)
+    cloud.refuse['GET .*/vendor_passthru/methods'] = (
+        404, 'No conductor service registered which supports driver redfish '
+             'for conductor group "".')
+    told = run(cloud, 'enable', 'one')
+    assert (told.status, node['driver']) == (0, 'accel-redfish'), told
+
+
 def test_disable_reports_a_node_left_in_maintenance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
