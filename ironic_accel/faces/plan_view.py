@@ -25,6 +25,8 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import NOT_APPLIED
 
 Document = Mapping[str, Any]
+#: The values of resets in a document.
+_RESETS = frozenset(str(activation) for activation in Activation)
 
 
 def headline(doc: Document) -> str:
@@ -188,9 +190,24 @@ def _refused_rows(doc: Document) -> list[PlanRow]:
                       one['item'],
                       note=f"{one['reason']}; next: {one['next']}")
               for one in doc.get('blocked') or ()),
-            *(PlanRow(None, 'refused', [i['device']], i['name'], i['seen'],
-                      i['expected'], note=i['reason'])
-              for i in doc['refused'])]
+            *(_refused_row(i) for i in doc['refused'])]
+
+
+def _refused_row(item: Document) -> PlanRow:
+    """A refused item.
+
+    The reset that it needs, and the one that is allowed, are no values of it:
+    they belong to the reason.
+    """
+    expected, seen = item['expected'], item['seen']
+    if expected not in _RESETS or seen not in _RESETS:
+        return PlanRow(None, 'refused', [item['device']], item['name'], seen,
+                       expected, note=item['reason'])
+    return PlanRow(
+        None, 'refused', [item['device']], item['name'], None,
+        item.get('wanted'),
+        note=f"{item['reason']} (expected {view.value(expected)}, seen "
+             f'{view.value(seen)})')
 
 
 def _merged(rows: Iterable[PlanRow]) -> list[PlanRow]:

@@ -177,3 +177,12 @@ def test_an_outcome_lists_verified_and_refused_items() -> None:
         ('refused', 'gpu-1', 'gpu')]
     assert plan_view.outcome_headline(doc) == (
         'converged: 2 items verified; 8 writes, 1 host reset, 40 requests')
+
+
+def test_a_reset_that_is_not_allowed_is_no_value_of_the_item() -> None:
+    doc = Plan(refused=(Refusal(
+        Item('gpu-0', 'ecc', 'mode', 'disabled'), 'not allowed', 'none',
+        'warm-reboot'),)).to_dict()
+    assert rows(doc) == [
+        ('-', 'refused', 'gpu-0', 'ecc', '-', 'disabled', '-',
+         'not allowed (expected none, seen warm-reboot)')]
