@@ -26,6 +26,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.drivers import admission
 from ironic_accel.conductor.drivers import error_handlers
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.publication import withdraw
 
 
@@ -93,6 +94,7 @@ class GuardedPower:
         self._pin(task)
         super().set_power_state(  # type: ignore[misc]
             task, power_state, timeout=timeout)
+        _note_others(task)
 
     def reboot(self, task: Any, timeout: int | None = None) -> None:
         """Reboot, unless the node has a power lock.
@@ -102,6 +104,7 @@ class GuardedPower:
         _refuse(task)
         self._pin(task)
         super().reboot(task, timeout=timeout)  # type: ignore[misc]
+        _note_others(task)
 
 
     def _pin(self, task: Any) -> None:
@@ -125,6 +128,14 @@ def _refuse(task: Any, power_state: str = states.REBOOT) -> None:
         text = flash_guard.refusal(*standing)
         raise exception.DriverOperationError(
             f'{text}. The host stays on after: {why}' if why else text)
+
+
+def _note_others(task: Any) -> None:
+    """Forget that a reset of ours left the host off: somebody else has
+    decided on its power state since. The caller saves.
+    """
+    if not flash_guard.passes(task) and keys.LEFT_OFF.is_there(task.node):
+        keys.LEFT_OFF.drop(task.node)
 
 
 class AccelRedfishPower(_Pinned, redfish_power.RedfishPower):

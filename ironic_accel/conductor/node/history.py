@@ -152,11 +152,14 @@ def stopped(node: Any, current: Operation, why: str) -> None:
 def replaced(node: Any, by: str) -> None:
     """Write down the end of a stale operation that another one replaces.
 
-    A refresh that nobody asked for and that changed nothing is no event.
+    A refresh that nobody asked for and that changed nothing is no event. The
+    caller saves.
 
     :param by: the step that begins.
     """
     old = operation.load(node)
+    if old is not None and old.phase == 'restore':
+        operation.note_left_off(node, old)
     if old is None or old.work == 'watch' or (
             old.step in keys.UNASKED_STEPS and not old.changes):
         return

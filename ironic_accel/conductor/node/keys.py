@@ -153,6 +153,14 @@ RESULT = Key[Mapping[str, Any]](
     holds='The outcome of the last operation.',
     writer='The operation, at its end; verification and inspection.',
     ends='When the next operation begins or ends.')
+LEFT_OFF = Key[str](
+    'accel_left_off', INTERNAL, str,
+    holds='The id of the operation whose host reset left the host off: the '
+          'next operation does not take it for one that was off before.',
+    writer='An operation that could not power its host on again, or that was '
+           'aborted before it did.',
+    ends='When the host is on, or somebody else changes its power state.',
+    instead=lambda _value: '')
 SUMMARY = Key[values.StoredSummary](
     'accel_summary', INTERNAL, values.StoredSummary,
     holds='The last inventory in short: when it was, and how many devices of '

@@ -306,6 +306,16 @@ def later_version(node: Any) -> str | None:
             'manages it. Upgrade this conductor')
 
 
+def note_left_off(node: Any, current: Operation) -> None:
+    """Note that a reset of ours left the host off; the caller saves.
+
+    :param current: an operation that ends, or is dropped, before the power
+        state was restored.
+    """
+    if current.restore == states.POWER_ON:
+        keys.LEFT_OFF.put(node, current.id)
+
+
 def load_record(node: Any) -> Record | None:
     """The record of a node, or None.
 

@@ -196,6 +196,7 @@ def not_restored(task: Any, current: Operation, why: Detail) -> Operation:
     LOG.error('Node %(node)s: %(text)s', {
         'node': task.node.uuid, 'text': text})
     result = {**(current.outcome or {}), 'not_restored': current.restore}
+    operation.note_left_off(task.node, current)
     raw = result.get('error')
     if raw:
         error = Detail.from_dict(raw)

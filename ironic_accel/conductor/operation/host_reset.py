@@ -33,6 +33,7 @@ from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
@@ -99,10 +100,14 @@ def power(task: Any, state: str, timeout: int | None = None) -> None:
         flash_guard.forget(task.node)
     with flash_guard.passing(task):
         manager_utils.node_power_action(task, state, timeout=timeout)
+    if state == states.POWER_ON and keys.LEFT_OFF.is_there(task.node):
+        keys.LEFT_OFF.drop(task.node)
 
 
 def power_on(ctx: Context) -> Ending | None:
     """Power the host on; what was is restored at the end.
+
+    A host that a reset of ours left off was on before, and stays on.
 
     :returns: the end of the operation where it may not.
     """
@@ -114,7 +119,8 @@ def power_on(ctx: Context) -> Ending | None:
             todo='power the host on, or set allow_disruption: true'))
     flash_guard.check_hold(ctx.task)
     if current.restore is None:
-        ctx.change(restore=states.POWER_OFF)
+        ctx.change(restore=states.POWER_ON
+                   if keys.LEFT_OFF.is_there(ctx.node) else states.POWER_OFF)
         saving.save(ctx.node)
     if current.ramdisk:
         ramdisk_module.prepare(ctx.task, current)

@@ -105,6 +105,8 @@ def publish(task: Any, seen: Inventory, transports: Transports, at: float, *,
     :raises: NotOurs if the node was lost meanwhile.
     """
     node, declared = task.node, profiles.site_profiles().all()
+    if seen.host == 'on' and keys.LEFT_OFF.is_there(node):
+        keys.LEFT_OFF.drop(node)
     data = inventory_store.inspection_data(task)
     own = inventory_store.known_ids(data.stored, seen)
     seen, open_ways = inventory_store.whole(node, data.stored, own, transports(

@@ -170,6 +170,8 @@ def _drop_operation(node: Any) -> None:
     if current is not None:
         history.stopped(node, current, 'the node is '
                         f'{node.provision_state}, and its step has ended')
+        if current.phase == 'restore':
+            operation.note_left_off(node, current)
     keys.OPERATION.drop(node)
     keys.PROFILE.drop(node)
     record = operation.load_record(node)

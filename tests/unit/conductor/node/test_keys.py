@@ -35,7 +35,8 @@ ON_DISK = {
     keys.INTERNAL: {
         'accel_applied', 'accel_claims', 'accel_clock', 'accel_differing',
         'accel_fence', 'accel_guard', 'accel_hold', 'accel_inside_void',
-        'accel_looks', 'accel_operation', 'accel_ports', 'accel_profile',
+        'accel_left_off', 'accel_looks', 'accel_operation', 'accel_ports',
+        'accel_profile',
         'accel_proofs', 'accel_properties', 'accel_record',
         'accel_resource_class', 'accel_result', 'accel_site',
         'accel_summary', 'accel_tenant', 'accel_traits', 'accel_void',
@@ -130,6 +131,7 @@ UNREADABLE = [
     (keys.SUMMARY, {'host': 'on'}, None),
     (keys.SUMMARY, {'at': 'today'}, None),
     (keys.INSIDE_VOID, 'yesterday', math.inf),
+    (keys.LEFT_OFF, True, ''),
     (keys.HOLD, True, {'reason': 'the hold is malformed', 'by': None,
                        'at': 0.0}),
     (keys.CLOCK, {'at': 1.0}, None),
