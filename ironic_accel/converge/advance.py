@@ -277,8 +277,10 @@ def _watch(run: Advance, intent: Intent, inventory: Inventory
         if write_watch.shown(intent):
             run.save(intent=dataclasses.replace(
                 intent, ticket=write_watch.noted(intent)))
+        answering = {t.name for t in run.backend.transports(
+            inventory, run.profile.pushes)}
         if run.now < intent.since + write_watch.patience(
-                intent, inventory, run.facts, run.pace):
+                intent, inventory, run.facts, run.pace, answering):
             return run.wait('verifying the result of the last write: '
                             + write_watch.names(intent.items), run.pace.look)
         return None

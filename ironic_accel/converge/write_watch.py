@@ -22,6 +22,7 @@ Pure: the notes in the ticket of an intent, and how long to wait.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
@@ -35,6 +36,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model import matching
 from ironic_accel.model.matching import ItemState
 from ironic_accel.model.matching import Knowledge
+from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.record import Intent
@@ -98,13 +100,22 @@ def shown(intent: Intent) -> bool:
 
 
 def patience(intent: Intent, inventory: Inventory, facts: Knowledge,
-             pace: Pace) -> float:
+             pace: Pace, answering: Collection[str] = ()) -> float:
     """Seconds, from its start, for which a write is verified.
 
     An update gets ``lost`` seconds after the end of its task at least: some
-    BMCs report the new version minutes later.
+    BMCs report the new version minutes later. One that has no answer gets no
+    more, where a tool in the host would write: in the same boot the ramdisk
+    lists every tool that runs, and it is idle. Only a request that is under
+    way is waited for then. A BMC may write without a task that it reports.
+
+    :param inventory: an idle one.
+    :param answering: the names of the transports that it was read by.
     """
-    if intent.verb != 'update':
+    if intent.verb != 'update' or (
+            intent.ticket is None and intent.transport in INSIDE
+            and intent.transport in answering
+            and intent.boot == inventory.boot):
         return pace.lost
     longest = max((_longest(d, n, inventory, facts, pace) for d, n in (
         *(i.ref for i in intent.items), *intent.also)), default=pace.gone)
