@@ -150,6 +150,14 @@ def _rows(changes: Changes, longest: int) -> list[list[Any]]:
     return list(groups.values())
 
 
+def shortened(raw: Iterable[Sequence[Any]], most: int) -> list[list[Any]]:
+    """What ``dump`` gave, in less space; nothing of malformed data."""
+    try:
+        return dump(load(raw), most)
+    except (TypeError, ValueError):
+        return []
+
+
 def load(raw: Iterable[Sequence[Any]]) -> Changes:
     """Read ``dump`` back."""
     return tuple(

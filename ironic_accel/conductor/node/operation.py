@@ -41,6 +41,7 @@ from ironic_accel.conductor.node.stored_values import StoredRecord
 from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model import history
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 
@@ -212,11 +213,20 @@ def load(node: Any) -> Operation | None:
 
 
 def store(node: Any, operation: Operation) -> None:
-    """Put the operation onto the node; the caller saves."""
+    """Put the operation onto the node; the caller saves.
+
+    Its changes give way where the node has no space for all of them.
+    """
     raw: Any = dataclasses.asdict(operation)
     raw[_BEFORE] = operation.activation
     if operation.ticket is not None:
         raw['ticket'] = earlier_documents.ticket_before(operation.ticket)
+    if operation.changes:
+        over = _size({**node.driver_internal_info, keys.OPERATION.name: raw}
+                     ) - MAX_INFO_BYTES
+        if over > 0:
+            raw['changes'] = history.shortened(
+                operation.changes, _size(operation.changes) - over)
     keys.OPERATION.put(node, cast(StoredOperation, raw))
 
 
@@ -327,11 +337,15 @@ def load_record(node: Any) -> Record | None:
 def store_record(node: Any, record: Record) -> None:
     """Put the record onto the node; the caller saves.
 
+    One that takes no more space than the stored one is never too large: a
+    run can always end.
+
     :raises: AccelError where it, or all that the node remembers, is too
         large to be saved.
     """
     raw = record_mod.dump(record)
-    check_size({**node.driver_internal_info, keys.RECORD.name: raw})
+    if _size(raw) > _size(keys.RECORD.of(node)):
+        check_size({**node.driver_internal_info, keys.RECORD.name: raw})
     keys.RECORD.put(node, cast(StoredRecord, raw))
 
 
@@ -340,12 +354,16 @@ def check_size(info: Mapping[str, Any]) -> None:
 
     :raises: AccelError where it does not: nothing is done then.
     """
-    size = len(json.dumps(info, default=str).encode())
+    size = _size(info)
     if size > MAX_INFO_BYTES:
         raise AccelError(
             'driver_internal_info of the node has no space for the record',
             expected=f'at most {MAX_INFO_BYTES} bytes', seen=f'{size} bytes',
             todo='split the profile and apply the parts one after another')
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, default=str).encode())
 
 
 def is_current(node: Any, operation: Operation) -> bool:

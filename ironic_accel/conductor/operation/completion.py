@@ -95,8 +95,10 @@ class Ending:
         _forget_reset(task.node)
         if current.phase != 'restore' and _is_left(task.node, result, current):
             now = clock.elapsed(task.node)
+            # The history has its changes by now.
             operation.store(task.node, current.but(
                 phase='restore', outcome=result, due=now, failures=0,
+                changes=(),
                 deadline=now + CONF.accelerator.busy_timeout,
                 progress=f'restoring power state: {current.restore}'
                 if current.restore else 'running a final inventory'))
