@@ -76,7 +76,7 @@ def begin_refreshes(manager: Any, context: Any, interface: type) -> None:
     wanted = pending_refreshes(waiting)
     for uuid, _driver in queries.served(
             manager, wanted, reserved=False,
-            provision_state_in=sorted(device_ownership.LOOKED_AT)):
+            provision_state_in=keys.REFRESH_STATES):
         try:
             with db_retry.acquire(
                     context, uuid, shared=False, retry=False,

@@ -34,7 +34,6 @@ import dataclasses
 import hashlib
 from typing import Any
 
-from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
@@ -49,10 +48,6 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
 
 LOG = log.getLogger(__name__)
-
-#: Provision states in which a refresh may begin without a request.
-LOOKED_AT = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE,
-                       states.ACTIVE})
 
 #: What is read of a node that has a part in it.
 _COLUMNS = ('uuid', 'provision_state', 'reservation',
@@ -198,7 +193,7 @@ def over(wait: OwnershipWait, row: Any) -> bool:
 
 def obstacle(row: Any) -> str | None:
     """Why a node cannot be refreshed now, or None."""
-    if row.provision_state not in LOOKED_AT:
+    if row.provision_state not in keys.REFRESH_STATES:
         return f'it is {row.provision_state}'
     return None
 
