@@ -26,7 +26,7 @@ from ironic_accel.model.plan import NOT_APPLIED
 
 Document = Mapping[str, Any]
 #: The values of resets in a document.
-_RESETS = frozenset(str(activation) for activation in Activation)
+_RESETS = tuple(str(activation) for activation in Activation)
 
 
 def headline(doc: Document) -> str:

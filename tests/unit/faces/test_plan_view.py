@@ -186,3 +186,10 @@ def test_a_reset_that_is_not_allowed_is_no_value_of_the_item() -> None:
     assert rows(doc) == [
         ('-', 'refused', 'gpu-0', 'ecc', '-', 'disabled', '-',
          'not allowed (expected none, seen warm-reboot)')]
+
+
+def test_a_refused_list_is_shown() -> None:
+    doc = Plan(refused=(Refusal(
+        Item('qat-0', 'services', 'mode', ('asym', 'dc')), 'no',
+        ('asym', 'dc'), ('sym',)),)).to_dict()
+    assert rows(doc)[0][3:6] == ('services', 'sym', 'asym, dc')
