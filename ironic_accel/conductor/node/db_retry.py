@@ -38,6 +38,9 @@ from ironic.conductor import task_manager
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 import sqlalchemy
+import tenacity
+
+from ironic_accel.conductor.config.options import CONF
 
 #: How often a failed attempt is repeated: within about twelve seconds, as
 #: long as a restart of a database or a failover takes.
@@ -116,21 +119,116 @@ def repeated(function: Callable[Arguments, Answer]
 
 
 @contextlib.contextmanager
-def acquire(context: Any, node: str, **options: Any) -> Iterator[Any]:
+def acquire(context: Any, node: str, *, shared: bool = False,
+            retry: bool = True, load_driver: bool = True,
+            **options: Any) -> Iterator[Any]:
     """A task of Ironic's whose node is released whatever the database does.
 
+    :param shared: do not reserve the node.
+    :param retry: wait for a node that is reserved (Ironic's options
+        ``[conductor]node_locked_retry_*``).
+    :param load_driver: load the driver of the node, once it is reserved.
     :param options: of ``ironic.conductor.task_manager.acquire``.
     :raises: as that does; an error of the database if the node could not be
-        read or reserved.
+        read or reserved: it is not reserved by this task then.
     """
-    task = task_manager.acquire(context, node, **options)
+    task = call(lambda: task_manager.acquire(
+        context, node, shared=True, load_driver=load_driver and shared,
+        **options))
     try:
         with task:
+            if not shared:
+                reserve(task, retry)
+                if load_driver:
+                    task.load_driver()
             yield task
     except Exception as exc:
         if is_transient(exc):
             release(task)
         raise
+
+
+def reserve(task: Any, retry: bool = False) -> None:
+    """Reserve the node of a task (``upgrade_lock``), or leave it as it is.
+
+    Ironic commits a reservation and reads the node after that (ironic 39,
+    db/sqlalchemy/api.py, reserve_node). Where only the reading fails, nobody
+    would release the node until its conductor is restarted. So both are one
+    transaction here; the sessions of a thread share it.
+
+    :param task: with a shared lock; nothing happens to another one.
+    :param retry: as of ``acquire``.
+    :raises: NodeLocked; an error of the database if it persists: the node is
+        not reserved by this task then, unless the answer to the commit was
+        lost and the database did not come back for ten minutes.
+    """
+    if not task.shared:
+        return
+    options = CONF.conductor
+    # Waiting for a reserved node is outside of the transaction: within, MySQL
+    # would repeat its first answer.
+    for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(exception.NodeLocked),
+            stop=tenacity.stop_after_attempt(
+                options.node_locked_retry_attempts if retry else 1),
+            wait=tenacity.wait_fixed(options.node_locked_retry_interval),
+            reraise=True):
+        with attempt:
+            call(lambda: _reserve(task))
+
+
+def _reserve(task: Any) -> None:
+    """Reserve the node of a task and read it, in one transaction.
+
+    What can wait for somebody else comes in this order, the same in every
+    thread, and before anything is held that others wait for:
+
+    1. The lock of this process for reservations, which Ironic takes itself
+       within. Taken after the row, it would be waited for by a holder of the
+       row, and its holder would wait for the row.
+    2. The row, by a first statement that changes nothing. On SQLite it
+       reserves the database for writing before anything was read. A
+       transaction that had read it would keep the others from committing
+       while Ironic repeats its own write within (wrap_sqlite_retry).
+
+    :raises: NodeLocked; an error of the database: it is not reserved then.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    from ironic.db.sqlalchemy import models
+    table = models.Node.__table__
+    node_id = task.node.id
+
+    @db_api.synchronized(db_api.RESERVATION_SEMAPHORE, fair=True)
+    def reserved() -> None:
+        complete = False
+        try:
+            with db_api._session_for_write() as session:
+                session.execute(
+                    sqlalchemy.update(table).where(table.c.id == node_id)
+                    .values(id=table.c.id, updated_at=table.c.updated_at))
+                task.upgrade_lock(retry=False)
+                complete = True
+        except Exception:
+            task.shared = True
+            # Whoever else of this process reserves a node waits for us. So
+            # if it is reserved by this host after a commit without an answer,
+            # it is by this one.
+            if not complete or not _patiently(
+                    lambda: _is_reserved_here(node_id)):
+                raise
+            task.shared = False
+
+    reserved()
+
+
+def _is_reserved_here(node_id: int) -> bool:
+    from ironic.db.sqlalchemy import api as db_api
+    from ironic.db.sqlalchemy import models
+    table = models.Node.__table__
+    with db_api._session_for_read() as session:
+        return bool(session.execute(
+            sqlalchemy.select(table.c.reservation).where(
+                table.c.id == node_id)).scalar_one_or_none() == CONF.host)
 
 
 def release(task: Any) -> None:

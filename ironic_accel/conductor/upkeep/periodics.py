@@ -240,14 +240,14 @@ def _visit(manager: Any, context: Any, purpose: str,
 
 
 def _clear(task: Any) -> None:
-    task.upgrade_lock(retry=False)
+    db_retry.reserve(task)
     saving.restore_overwritten(task.node)
     if cleanup.wanted(task.node):
         cleanup.reap(task)
 
 
 def _set_property(task: Any) -> None:
-    task.upgrade_lock(retry=False)
+    db_retry.reserve(task)
     if properties.wanted(task.node):
         properties.restore(task.node)
 

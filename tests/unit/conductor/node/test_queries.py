@@ -48,6 +48,10 @@ QUERIES = 'conductor/node/queries.py'
 ALLOWED = {
     ('conductor/node/clock.py', '_session_for_read'):
         'the time of the database',
+    ('conductor/node/db_retry.py', '_session_for_read'):
+        'whether the reservation of a node was committed',
+    ('conductor/node/db_retry.py', '_session_for_write'):
+        "around Ironic's own reservation of a node",
     ('conductor/node/guard_copy.py', '_session_for_write'):
         "the row in the history of the task's own node",
     ('conductor/node/inventory_store.py', '_session_for_write'):

@@ -330,6 +330,7 @@ ALLOWED = {
     ('inventory_store.py', 'create'): 'inside of saving.write',
     ('inventory_store.py', '_session_for_write'): 'inside of saving.write',
     ('guard_copy.py', '_session_for_write'): 'inside of saving.save',
+    ('db_retry.py', '_session_for_write'): "around Ironic's reservation",
     ('traits.py', 'create'): 'inside of saving.write',
     ('traits.py', 'destroy'): 'inside of saving.write'}
 #: Objects whose method of that name is none of Ironic's.
