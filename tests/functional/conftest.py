@@ -41,10 +41,15 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
             pytest.skip(f"Debian's package {package} is missing")
         kind = brokered.BrokeredLab
     running = kind({"accelerator": {"catalogue_path": CATALOGUE}}, keep=True)
+
+    def remove() -> None:
+        # The teardown of the last test counts too, and comes after ours.
+        if not request.session.testsfailed:
+            running.remove()
+
+    request.config.add_cleanup(remove)
     with running:
         yield running
-    if not request.session.testsfailed:
-        running.remove()
 
 
 @pytest.fixture

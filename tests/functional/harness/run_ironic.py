@@ -28,6 +28,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import logging
 import pathlib
 import sys
 import threading
@@ -61,6 +62,17 @@ def hold_steps(path: pathlib.Path) -> None:
     kept.keep = held
 
 
+def enable_loggers() -> None:
+    """Let every module log again.
+
+    The migration configures logging from Alembic's file, which disables what
+    was there (``logging.config.fileConfig``, disable_existing_loggers).
+    """
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
 def main() -> None:
     """Create the tables where asked, then be ``ironic`` until killed."""
     hold_steps(pathlib.Path(
@@ -71,6 +83,7 @@ def main() -> None:
         service.prepare_command(sys.argv)
         migration.create_schema()
         service.CONF.clear()  # the command below parses the same again
+        enable_loggers()
     make = service.process_launcher
 
     def launcher(**options: Any) -> Any:
