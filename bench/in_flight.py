@@ -102,7 +102,7 @@ def _measure(context: Any, uuids: list[str], args: argparse.Namespace
              ) -> int:
     """Print the figures of these nodes; 1 where one is too late."""
     slow = set(uuids[:args.slow])
-    late, bmcs = 0, _bmcs()
+    late, bmcs = 0, (_bmc(INVENTORY), _bmc(SLOW))
     for name, pass_ in (('ours', periodics.pick), ("Ironic's way", _in_order)):
         if args.workers:
             CONF.set_override('max_workers', args.workers, 'accelerator')
@@ -134,22 +134,22 @@ def _begin(context: Any, uuid: str) -> None:
     node.save()
 
 
-def _bmcs() -> tuple[Any, Any]:
-    """BMCs that are still discovering their devices: one, and a slow one."""
+def _bmc(seconds: float) -> Any:
+    """A BMC that is still discovering its devices.
+
+    :param seconds: that it takes for an inventory.
+    """
     seen = sample.box(*(sample.gpu(n) for n in range(8)), complete=False)
 
-    def bmc(seconds: float) -> Any:
-        def sources() -> Any:
-            time.sleep(seconds)
-            return sample.sources(seen)
+    def sources() -> Any:
+        time.sleep(seconds)
+        return sample.sources(seen)
 
-        made = mock.create_autospec(Backend, instance=True)
-        made.sources.side_effect = sources
-        made.transports.side_effect = lambda inventory, pushes=(): (
-            sample.transport(inventory),)
-        return made
-
-    return bmc(INVENTORY), bmc(SLOW)
+    made = mock.create_autospec(Backend, instance=True)
+    made.sources.side_effect = sources
+    made.transports.side_effect = lambda inventory, pushes=(): (
+        sample.transport(inventory),)
+    return made
 
 
 @dataclasses.dataclass

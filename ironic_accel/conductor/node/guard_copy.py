@@ -74,24 +74,40 @@ def generation(info: Mapping[str, Any] | None) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def follow(node: Any) -> None:
-    """Keep what a node has now; within the transaction that saves it."""
+def stored(node: Any) -> list[str | None]:
+    """The events in the history of a node that are copies of its guard.
+
+    At most one, and none while the node has no guard.
+    """
+    table = _table()
+    return [row.event for row in queries.select(
+        [table.c.node_id, table.c.event],
+        table.c.event_type == EVENT_TYPE, table.c.node_id == node.id)]
+
+
+def follow(node: Any, is_copied: bool) -> None:
+    """Keep what a node has now; within the transaction that saves it.
+
+    :param is_copied: whether the node has a copy already (``stored``).
+    """
     info = node.driver_internal_info or {}
     from ironic.db.sqlalchemy import api as db_api
     with db_api._session_for_write() as session:
         table = _table()
         mine = [table.c.node_id == node.id, table.c.event_type == EVENT_TYPE]
         if not _worth(info):
-            session.execute(sqlalchemy.delete(table).where(*mine))
+            if is_copied:
+                session.execute(sqlalchemy.delete(table).where(*mine))
             return
         values = {
             'event': json.dumps({'generation': generation(info), **{
                 k: info[k] for k in KEYS if k in info}}),
             'created_at': timeutils.utcnow(), 'state': node.provision_state,
             'conductor': node.reservation}
-        done = session.execute(sqlalchemy.update(table).where(
-            *mine).values(**values))
-        if not done.rowcount:
+        if is_copied:
+            session.execute(sqlalchemy.update(table).where(
+                *mine).values(**values))
+        else:
             session.execute(sqlalchemy.insert(table).values(
                 uuid=str(uuid.uuid4()), node_id=node.id, severity='INFO',
                 event_type=EVENT_TYPE,

@@ -30,8 +30,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
+import datetime
 import json
 import uuid
 from typing import Any
@@ -40,6 +42,7 @@ from typing import TypeVar
 from ironic.common import exception
 from ironic.conductor import utils as manager_utils
 from oslo_log import log
+from oslo_utils import timeutils
 import sqlalchemy
 
 from ironic_accel.conductor.node import db_retry
@@ -91,21 +94,44 @@ def save(node: Any, forget: bool = False, touch: bool = False,
     def attempt() -> None:
         # A save that was rolled back has cleared the changes of the object.
         node._changed_fields |= changed
+        now = timeutils.utcnow()
+        values = _of_info_alone(node, now, touch)
         # A connection may break after the commit: our own new token shows
         # that.
-        with _fenced(node, {old, new}, changed):
+        with _fenced(node, {old, new}, changed, values):
+            copies = guard_copy.stored(node)
             if past is None:
-                _check_kept(node, number)
-            node.save()
-            guard_copy.follow(node)
-            if touch:
-                node.touch_provisioning()
+                _check_kept(node, number, copies)
+            if values is None:
+                node.save()
+                if touch:
+                    node.touch_provisioning()
+            guard_copy.follow(node, is_copied=bool(copies))
+        if values is not None:
+            node.updated_at = now.replace(tzinfo=datetime.UTC)
+            node.obj_reset_changes()
 
     try:
         db_retry.call(attempt)
     except BaseException:
         _put(node, old)
         raise
+
+
+def _of_info_alone(node: Any, now: datetime.datetime, touch: bool
+                   ) -> dict[str, Any] | None:
+    """The columns to write where only ``driver_internal_info`` changed.
+
+    That is every tick of an operation. Ironic's own save reads the row with
+    its traits and tags before and after that: six more queries.
+
+    :returns: None where Ironic has to save the node.
+    """
+    if set(node._changed_fields) != {'driver_internal_info'}:
+        return None
+    return {'driver_internal_info': node.driver_internal_info,
+            'updated_at': now,
+            **({'provision_updated_at': now} if touch else {})}
 
 
 def restore_overwritten(node: Any) -> bool:
@@ -242,19 +268,21 @@ class _Released:
         """The node is released already."""
 
 
-def _check_kept(node: Any, number: int) -> None:
+def _check_kept(node: Any, number: int, copies: Collection[str | None]
+                ) -> None:
     """Make sure that no other process overwrote the copied values.
 
     :param number: the generation that is about to be saved.
+    :param copies: as ``guard_copy.stored`` gives them.
     :raises: NotOurs: the next tick restores them first.
     """
-    kept = guard_copy.copy_of(node)
-    if kept is not None and kept.generation > number:
-        raise NotOurs(
-            'the record of an update in progress was overwritten',
-            node=node.uuid, error_class=ErrorClass.TRANSIENT,
-            expected=f'saved {kept.generation} times',
-            seen=f'saved {number - 1} times')
+    for kept in filter(None, map(guard_copy.read, copies)):
+        if kept.generation > number:
+            raise NotOurs(
+                'the record of an update in progress was overwritten',
+                node=node.uuid, error_class=ErrorClass.TRANSIENT,
+                expected=f'saved {kept.generation} times',
+                seen=f'saved {number - 1} times')
 
 
 def _put(node: Any, value: str | None) -> None:
@@ -266,7 +294,8 @@ def _put(node: Any, value: str | None) -> None:
 
 @contextlib.contextmanager
 def _fenced(node: Any, tokens: Collection[str | None],
-            changed: Collection[str] = ()) -> Iterator[None]:
+            changed: Collection[str] = (),
+            values: Mapping[str, Any] | None = None) -> Iterator[None]:
     """A transaction that holds the node's row, or writes nothing.
 
     Whatever Ironic's objects write within is part of it: its sessions of one
@@ -274,6 +303,7 @@ def _fenced(node: Any, tokens: Collection[str | None],
 
     :param changed: fields that differ from the row, besides those that the
         object lists as changed.
+    :param values: columns of the row to write; without any it is only held.
     :raises: NotOurs.
     """
     from ironic.db.sqlalchemy import api as db_api
@@ -284,9 +314,10 @@ def _fenced(node: Any, tokens: Collection[str | None],
     if 'provision_state' not in {*changed, *node._changed_fields}:
         mine.append(table.c.provision_state == node.provision_state)
     with db_api._session_for_write() as session:
-        # It changes nothing and locks the row, where the row is as it was.
+        # It locks the row, where the row is as it was; without values it
+        # changes nothing.
         held = session.execute(sqlalchemy.update(table).where(*mine).values(
-            id=table.c.id, updated_at=table.c.updated_at))
+            values or {'id': table.c.id, 'updated_at': table.c.updated_at}))
         if held.rowcount != 1:
             raise _not_ours(session, table, node)
         yield

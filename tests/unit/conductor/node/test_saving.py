@@ -27,7 +27,10 @@ from ironic.common import states
 from ironic.db.sqlalchemy import api as db_api
 from ironic import objects
 from oslo_db import exception as db_exc
+from oslo_db.sqlalchemy import enginefacade
 import pytest
+import sqlalchemy
+import sqlalchemy.orm
 
 import ironic_accel.conductor
 from ironic_accel.conductor.access import bmc_session
@@ -96,6 +99,70 @@ def everything(node: Any) -> dict[str, Any]:
         'rows': sorted((r.component, r.current_version) for r in rows),
         'history': [e.event for e in objects.NodeHistory.list_by_node_id(
             None, node.id) if e.event_type != keys.GUARD_COPY.name]}
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The SQL statements that were executed, without BEGIN."""
+    made: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement != 'BEGIN':
+            made.append(statement)
+
+    engine = enginefacade.writer.get_engine()
+    sqlalchemy.event.listen(engine, 'before_cursor_execute', note)
+    yield made
+    sqlalchemy.event.remove(engine, 'before_cursor_execute', note)
+
+
+@pytest.mark.parametrize('touch', [False, True])
+def test_a_save_of_internal_info_alone_is_two_statements(
+        make_node: Make, acquire: Make, statements: list[str], touch: bool
+        ) -> None:
+    node = acquire(make_node()).node
+    before = objects.Node.get_by_id(None, node.id)
+    node.set_driver_internal_info('accel_test', {'a': [1]})
+    statements.clear()
+    saving.save(node, touch=touch)
+    assert [text.split()[0] for text in statements] == ['UPDATE', 'SELECT']
+    after = objects.Node.get_by_id(None, node.id)
+    assert after.driver_internal_info['accel_test'] == {'a': [1]}
+    assert after.driver_internal_info == node.driver_internal_info
+    assert not node.obj_what_changed()
+    assert after.updated_at == node.updated_at > before.updated_at
+    changed = {name for name in set(after.fields) - {'traits'}
+               if getattr(after, name) != getattr(before, name)}
+    assert changed == {'driver_internal_info', 'updated_at'} | (
+        {'provision_updated_at'} if touch else set())
+
+
+def test_a_save_of_more_than_internal_info_is_made_by_ironic(
+        make_node: Make, acquire: Make) -> None:
+    node = acquire(make_node()).node
+    node.set_driver_internal_info('accel_test', 1)
+    node.last_error = 'x' * 100_000
+    saving.save(node)
+    after = objects.Node.get_by_id(None, node.id)
+    assert after.driver_internal_info['accel_test'] == 1
+    # Ironic truncates it.
+    assert set(after.last_error) == {'x'}
+    assert len(after.last_error) < 100_000
+
+
+def test_what_is_not_saved_is_still_to_be_saved(
+        make_node: Make, acquire: Make, waits: Any) -> None:
+    node = acquire(make_node()).node
+    node.set_driver_internal_info('accel_test', 1)
+    with mock.patch.object(sqlalchemy.orm.Session, 'commit', autospec=True,
+                           side_effect=db_exc.DBError('no space left')), \
+            pytest.raises(db_exc.DBError):
+        saving.save(node)
+    assert 'accel_test' not in objects.Node.get_by_id(
+        None, node.id).driver_internal_info
+    saving.save(node)
+    assert objects.Node.get_by_id(
+        None, node.id).driver_internal_info['accel_test'] == 1
 
 
 @pytest.mark.parametrize('released', [False, True])

@@ -29,6 +29,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.device import Activation
 from tests.unit.conductor.operation import test_runner
@@ -249,7 +250,7 @@ def test_a_conductor_may_die_after_any_save(
         """The process is gone."""
 
     saves = 0
-    real = objects.Node.save
+    real = saving.save
 
     def save(node: Any, *args: Any, **more: Any) -> None:
         nonlocal saves
@@ -259,7 +260,7 @@ def test_a_conductor_may_die_after_any_save(
             raise Died
 
     begin(stage)
-    with mock.patch.object(objects.Node, 'save', autospec=True,
+    with mock.patch.object(saving, 'save', autospec=True,
                            side_effect=save), pytest.raises(Died):
         stage.run()
     # What a restart does with the locks of its own host.

@@ -32,6 +32,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import runner
@@ -225,7 +226,7 @@ def test_a_conductor_may_die_after_any_save(
         """The process is gone."""
 
     saves = 0
-    real = objects.Node.save
+    real = saving.save
 
     def save(node: Any, *args: Any, **more: Any) -> None:
         nonlocal saves
@@ -236,7 +237,7 @@ def test_a_conductor_may_die_after_any_save(
 
     stage.box.host = 'off'
     stage.begin(profile='h100-new')
-    with mock.patch.object(objects.Node, 'save', autospec=True,
+    with mock.patch.object(saving, 'save', autospec=True,
                            side_effect=save):
         try:
             stage.run()
