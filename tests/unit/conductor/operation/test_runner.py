@@ -29,10 +29,10 @@ import pytest
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import runner
@@ -226,9 +226,10 @@ def test_a_conductor_may_die_after_any_save(
         """The process is gone."""
 
     saves = 0
-    real = saving.save
+    real = guard_copy.follow
 
     def save(node: Any, *args: Any, **more: Any) -> None:
+        """The last statement of a save; nothing is committed yet."""
         nonlocal saves
         real(node, *args, **more)
         saves += 1
@@ -237,7 +238,7 @@ def test_a_conductor_may_die_after_any_save(
 
     stage.box.host = 'off'
     stage.begin(profile='h100-new')
-    with mock.patch.object(saving, 'save', autospec=True,
+    with mock.patch.object(guard_copy, 'follow', autospec=True,
                            side_effect=save):
         try:
             stage.run()
