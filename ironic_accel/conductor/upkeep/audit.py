@@ -147,6 +147,8 @@ def begin(manager: Any, context: Any, interface: type,
 def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
     if not queue.is_due(uuid, clock.steady()):
         return
+    # As in a tick: the thread may have served a user's request before.
+    context.update_store()
     wait = float(CONF.accelerator.audit_retry)
     try:
         with metrics.timer('audit.node'):

@@ -188,6 +188,9 @@ def pick(manager: Any, context: Any) -> None:
 
 def _tick(context: Any, uuid: str) -> None:
     """Continue the operation of a node by one tick, in a worker."""
+    # The thread may have served a user's request before, whom Ironic would
+    # name in the history of the node.
+    context.update_store()
     try:
         with db_retry.acquire(
                 context, uuid, shared=False, retry=False,

@@ -35,6 +35,7 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.db.sqlalchemy import models
 from ironic import objects
+from oslo_context import context as oslo_context
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import uuidutils
 import pytest
@@ -94,6 +95,13 @@ def pinned_sessions() -> Iterator[None]:
     """
     with mock.patch.object(bmc_session, 'pin', autospec=True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread serves no request; Ironic names the user of the last one."""
+    monkeypatch.delattr(oslo_context._request_store, 'context',
+                        raising=False)
 
 
 @pytest.fixture(autouse=True)

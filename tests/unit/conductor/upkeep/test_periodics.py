@@ -23,11 +23,13 @@ import threading
 from typing import Any
 from unittest import mock
 
+from ironic.common import context as ironic_context
 from ironic.common import driver_factory
 from ironic.common import exception
 from ironic.common import faults
 from ironic.common import states
 from ironic.conductor import base_manager
+from ironic.conductor import utils as manager_utils
 from ironic.conf import CONF
 from ironic import objects
 from oslo_db import exception as db_exc
@@ -148,6 +150,25 @@ def test_a_failing_database_does_not_end_the_pass(
         futures.wait(manager.begun)
     assert sorted([*failed, *ticked]) == sorted(n.uuid for n in nodes)
     assert len(failed) == 1
+
+
+def test_a_worker_forgets_the_user_whom_its_thread_served(
+        make_node: Make, acquire: Make, manager: Any, places: None,
+        context: Any) -> None:
+    node = waiting(make_node)
+
+    def tick(task: Any) -> None:
+        manager_utils.node_history_record(task.node, event='ticked')
+
+    def run(call: Any, *args: Any) -> None:
+        ironic_context.RequestContext(user_id='u').update_store()
+        call(*args)
+
+    manager._spawn_worker.side_effect = run
+    with mock.patch.object(runner, 'tick', autospec=True, side_effect=tick):
+        pick(acquire, node, manager, context)
+    assert [entry.user for entry in objects.NodeHistory.list_by_node_id(
+        context, node.id) if entry.event == 'ticked'] == [None]
 
 
 def test_only_due_and_current_operations_are_picked(
