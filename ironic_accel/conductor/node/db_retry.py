@@ -209,10 +209,10 @@ def _reserve(task: Any) -> None:
                 task.upgrade_lock(retry=False)
                 complete = True
         except Exception:
+            # Whatever failed: whoever else of this process reserves a node
+            # waits for us. So if it is reserved by this host after a commit
+            # without an answer, it is by this one.
             task.shared = True
-            # Whoever else of this process reserves a node waits for us. So
-            # if it is reserved by this host after a commit without an answer,
-            # it is by this one.
             if not complete or not _patiently(
                     lambda: _is_reserved_here(node_id)):
                 raise
