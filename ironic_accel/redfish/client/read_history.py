@@ -70,6 +70,16 @@ class _Bmc:
     notes: OrderedDict[str, tuple[Any, float]]
 
 
+def _now() -> float:
+    """Monotonic seconds; the clock may be a simulated one by now."""
+    return time.monotonic()
+
+
+def _epoch() -> float:
+    """Epoch seconds, likewise."""
+    return time.time()
+
+
 class ReadHistory:
     """The reading history of one process; thread-safe.
 
@@ -80,8 +90,8 @@ class ReadHistory:
 
     def __init__(self, clock: Callable[[], float] | None = None,
                  wall: Callable[[], float] | None = None) -> None:
-        self.now = clock or time.monotonic
-        self._wall = wall or time.time
+        self.now = clock or _now
+        self._wall = wall or _epoch
         self._lock = threading.Lock()
         self._bmcs: OrderedDict[str, _Bmc] = OrderedDict()
 
