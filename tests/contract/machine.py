@@ -133,6 +133,10 @@ class Machine:
                 return out
         raise AssertionError(f'the run does not end: {self.progress[-5:]}')
 
+    def look_rarely(self) -> None:
+        """Look every three minutes, for a run that waits for an hour."""
+        self.pace = dataclasses.replace(self.pace, poll=180.0, look=180.0)
+
     def power(self, kind: str) -> None:
         """Perform one power action and let its time pass."""
         if kind == 'aux':

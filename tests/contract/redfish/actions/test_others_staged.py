@@ -85,6 +85,7 @@ def test_a_foreign_job_that_may_start_any_time_is_waited_for(
         if state not in ('New', 'Pending'):
             for task in box.box.tasks.all.values():
                 task.messages[:] = task.messages[:1]
+        box.look_rarely()
         out = box.run(profile(box.image({'gpu': NEW})))
         assert isinstance(out, outcome.Failed), out
         assert f'Firmware Update: BIOS {state}' in str(out.error)

@@ -71,6 +71,7 @@ def asked(folder: Path, how: str | None, listed: bool = False
     """A system that requires the start of uploads, and a profile."""
     with machine('pcie-a100', folder) as box:
         upload(box, how, listed)
+        box.look_rarely()
         digest = images.mlnx_image(folder / 'fw', '28.43.1014',
                                    'MT_0000000834')
         yield box, cards(digest, 'kind: nic', 1)
