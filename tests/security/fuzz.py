@@ -290,6 +290,22 @@ SHARES = {'bmc': 0.37, 'writes': 0.08, 'actions': 0.15, 'agent': 0.12,
           'tools': 0.12, 'inside': 0.09, 'files': 0.05, 'served': 0.02}
 
 
+@contextlib.contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Without warnings of some loggers; their levels as before afterwards.
+
+    Later tests in this process read what these loggers write.
+    """
+    before = {one: one.level for one in map(logging.getLogger, names)}
+    for one in before:
+        one.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for one, level in before.items():
+            one.setLevel(level)
+
+
 def run(count: int, seed: int, sources: list[str],
         kinds: Iterable[str] = tuple(SHARES)) -> dict[str, Tally]:
     """Try as many mutated answers as are wanted, over all kinds."""
@@ -297,12 +313,11 @@ def run(count: int, seed: int, sources: list[str],
     from tests.security import fuzz_files
     from tests.security import fuzz_inside
     from tests.security import fuzz_tools
-    logging.getLogger('sushy').setLevel(logging.CRITICAL)
-    logging.getLogger('ironic_accel').setLevel(logging.CRITICAL)
     tallies = {n: Tally() for n in kinds}
     whole = sum(SHARES[n] for n in tallies)
     good = _agent_says()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet('sushy', 'ironic_accel'))
         benches = (stack.enter_context(fuzz_tools.machines())
                    if 'tools' in tallies else [])
         inside = (stack.enter_context(fuzz_inside.machine())
