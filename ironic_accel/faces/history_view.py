@@ -20,6 +20,7 @@ import csv
 from typing import Any
 from typing import TextIO
 
+from ironic_accel.faces import ranges
 from ironic_accel.faces import sheet
 from ironic_accel.faces import view
 from ironic_accel.model import history
@@ -35,9 +36,10 @@ HEADINGS = {
     'message_id': 'Message ID', 'message': 'Message', 'error': 'Error',
     'id': 'ID'}
 COLUMNS = tuple(HEADINGS[name] for name in history.FIELDS)
-#: The columns of the table for people; all are in the other formats.
-SHOWN = ('Time', 'Outcome', 'Result', 'Device', 'Component', 'From', 'To',
-         'Message')
+#: The columns of the table for people; all values are in the other formats.
+SHOWN = ('Time', 'Profile', 'Outcome', 'Devices', 'Change', 'Message')
+#: Results that need no reason.
+_GOOD = frozenset({'verified', 'staged', 'converged', 'done'})
 
 
 def cells(doc: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -47,11 +49,47 @@ def cells(doc: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def table(docs: Iterable[Mapping[str, Any]]) -> view.Table:
-    """Documents as a table for people, a row for each change."""
-    at = [COLUMNS.index(name) for name in SHOWN]
-    return view.Table('History', SHOWN, tuple(
-        tuple(view.value(row[n]) for n in at)
-        for doc in docs for row in cells(doc)))
+    """Documents as a table for people, a row for equal changes of devices.
+
+    Where the change has no message of its own, the reason is the error that
+    ended the run. Documents of several systems have a column for it.
+    """
+    rows = tuple(row for doc in docs for row in _merged(doc))
+    if len({row[0] for row in rows}) < 2:
+        return view.Table('History', SHOWN, tuple(row[1:] for row in rows))
+    return view.Table('History', ('System', *SHOWN), rows)
+
+
+def _merged(doc: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of a document, with its system in front.
+
+    Those that differ in their device are one.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    omitted = doc.get('omitted')
+    for row in history.rows(doc):
+        message = row['message'] or (
+            None if row['result'] in _GOOD else row['error'])
+        key = tuple(map(view.value, (
+            row['system'], row['time'], row['profile'], row['outcome'],
+            _change(row, omitted), message)))
+        groups.setdefault(key, []).append(view.value(row['device']))
+    return [(*key[:4], ranges.words(devices), *key[4:])
+            for key, devices in groups.items()]
+
+
+def _change(row: Mapping[str, Any], omitted: int | None) -> str:
+    """``ecc enabled > disabled: verified``.
+
+    :param omitted: how many changes the document has no room for.
+    """
+    if row['component'] is not None:
+        return (f"{row['component']} {view.change(row['from'], row['to'])}: "
+                f"{row['result']}")
+    if row['device'] is not None:
+        return view.value(row['result'])
+    return (f"{view.count(omitted, 'change')} not recorded" if omitted
+            else 'nothing was written')
 
 
 def write_csv(docs: Iterable[Mapping[str, Any]], stream: TextIO) -> None:

@@ -20,6 +20,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import stat
 from typing import Any
@@ -195,6 +196,62 @@ def test_a_history_that_cannot_be_written_does_not_fail_the_run(
     said = run('apply', '--bmc', machine.url, '--profile', profile(), *QUICK)
     assert said.code == 3
     assert 'warning: cannot' in said.err and str(path) in said.err
+
+
+def rows(run: Run, *words: str) -> list[list[str]]:
+    """The cells of the table, without its title, headings and rule."""
+    return [[cell.strip() for cell in re.split(r' {2,}', line)] for line in
+            run('history', *words).out.splitlines()[3:]]
+
+
+def test_a_row_of_the_table_is_for_all_devices_with_the_same_change(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    assert apply(run, machine, profile()) == 0
+    assert apply(run, machine, profile()) == 0
+    devices = '8: gpu-1653223000001 .. gpu-1653223000008'
+    assert sorted(row[1:] for row in rows(run)) == [
+        ['hgx', 'converged', '-', 'nothing was written', '-'],
+        ['hgx', 'converged', devices, 'ecc enabled > disabled: verified',
+         '-'],
+        ['hgx', 'converged', devices, f'gpu {FIRST} > {NEW}: verified', '-']]
+    assert machine.url not in run('history').out
+
+
+def test_a_device_that_failed_has_a_row_of_its_own(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    machine.box.faults.parse('fail-component=HGX_FW_GPU_SXM_3')
+    assert apply(run, machine, profile()) == 4
+    failed = [row for row in rows(run) if row[4].endswith(': failed')]
+    assert 'gpu-1653223000003' in {row[3] for row in failed}
+    assert '-' not in {row[5] for row in failed}
+
+
+def test_a_declined_run_has_its_reason_in_the_table(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    words = ('apply', '--bmc', machine.url, '--profile', profile(),
+             '--allow-disruption')
+    said = run(*words)
+    assert said.code == 3
+    assert 'or with --yes' in said.err
+    assert 'expected' not in said.err
+    row, = rows(run)
+    assert row[2:5] == ['refused', '-', 'nothing was written']
+    assert 'there is no terminal to ask on; nothing was changed' in row[-1]
+    assert row[-1].endswith('or with --yes [needs-operator]')
+
+
+def test_the_table_names_the_systems_if_there_are_several(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    one, two = boot('hgx-h100'), boot('plain')
+    assert apply(run, one, profile()) == 0
+    assert apply(run, two, profile()) == 3
+    said = run('history').out
+    assert said.splitlines()[1].startswith('System')
+    assert one.url in said and two.url in said
+    assert one.url not in run('history', '--bmc', one.url).out
 
 
 def test_without_runs_the_history_says_what_makes_one(run: Run) -> None:

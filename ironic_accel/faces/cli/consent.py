@@ -94,7 +94,7 @@ class Consent:
             raise Declined(
                 f'{self.host} has to be reset ({words}), and there is no '
                 f'terminal to ask on; {left}',
-                error_class=ErrorClass.NEEDS_OPERATOR, expected='--yes',
+                error_class=ErrorClass.NEEDS_OPERATOR,
                 todo='run the command on a terminal, or with --yes')
         what = (
             f'{self.host} will be reset ({words}) within the next '

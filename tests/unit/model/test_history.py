@@ -221,6 +221,12 @@ def test_a_sheet_takes_no_text_for_a_formula() -> None:
     assert "'=1+1" in row and "'@SUM(A1)" in row
 
 
+def test_changes_without_room_are_counted_in_the_table() -> None:
+    doc = {**document((), OperationEnd('failed', Detail('no'))), 'omitted': 7}
+    row, = history_view.table([doc]).rows
+    assert row[-2:] == ('7 changes not recorded', 'no [permanent]')
+
+
 def test_the_changes_of_a_change_that_is_not_firmware_are_compared() -> None:
     change = dataclasses.replace(
         begun(firmware(0))[0], name='ecc', kind='mode', wanted='enabled')
