@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import logging
 from typing import Any
 
+from ironicclient.common import http
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.conductor.node import keys
@@ -47,6 +48,19 @@ class Ironic:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+
+    @property
+    def retries(self) -> tuple[int, int]:
+        """How often, and after how many seconds each, a request is repeated.
+
+        The client repeats those that Ironic answers with 409
+        (``--max-retries``, ``--retry-interval``; ironicclient/common/http.py,
+        with_retries).
+        """
+        number = self._client.http_client.conflict_max_retries
+        pause = self._client.http_client.conflict_retry_interval
+        return (http.DEFAULT_MAX_RETRIES if number is None else number,
+                http.DEFAULT_RETRY_INTERVAL if pause is None else pause)
 
     def node(self, ref: str) -> dict[str, Any]:
         """One node by name or UUID."""

@@ -74,7 +74,7 @@ class Disable(base.Lister):
         return COLUMNS, [self._disable(m) for m in plans]
 
     def _plan(self, ref: str) -> DriverSwitch:
-        node = self.ironic.node(ref)
+        node = driver_switch.unlocked(self.ironic, ref)
         switch = driver_switch.to_ironic(node, ref)
         # Before the node is put into maintenance for it.
         self.ironic.check_passthru(ref)

@@ -87,7 +87,8 @@ class Enable(base.Lister):
                          for m in plans]
 
     def _plan(self, ref: str, no_inventory: bool) -> DriverSwitch:
-        switch = driver_switch.to_accel(self.ironic.node(ref), ref)
+        switch = driver_switch.to_accel(
+            driver_switch.unlocked(self.ironic, ref), ref)
         if not no_inventory:
             # Who may not take the first inventory is told before the change.
             self.ironic.check_passthru(ref)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import time
 from typing import Any
 
 from osc_lib.exceptions import CommandError
@@ -93,6 +94,25 @@ class DriverSwitch:
         elif keys.ADOPTED.name in (self.node.get('extra') or {}):
             changes.append({'op': 'remove', 'path': path})
         return changes
+
+
+def unlocked(ironic: api.Ironic, ref: str) -> dict[str, Any]:
+    """Read a node, again for some seconds while it is locked.
+
+    Most locks are short, as those of the synchronisation of power states. It
+    is read as often as the client repeats a request because of a lock.
+
+    :returns: the node as read last. It may still be locked.
+    """
+    retries, pause = ironic.retries
+    node = ironic.node(ref)
+    for _ in range(retries):
+        if node['provision_state'] in run_status.MOVING or (
+                api.readable(node, 'reservation') is None):
+            break
+        time.sleep(pause)
+        node = ironic.node(ref)
+    return node
 
 
 def to_accel(node: Document, ref: str) -> DriverSwitch:
@@ -172,8 +192,10 @@ def _check_unlocked(node: Document, ref: str) -> None:
             'until this has ended')
     if api.readable(node, 'reservation'):
         raise CommandError(
-            f"node {ref}: locked by host {node['reservation']}; try again "
-            'later')
+            f"node {ref}: locked by host {node['reservation']} for another "
+            'request, which did not end within some seconds; next: repeat '
+            'the command when the node is no longer locked: '
+            f'baremetal node show {ref} --fields reservation')
 
 
 def _needs_maintenance(node: Document) -> bool:

@@ -205,6 +205,43 @@ def test_enable_names_why_a_node_cannot_be_enabled(
     assert cloud.asked == []
 
 
+RETRIES = ('--max-retries', '2', '--retry-interval', '0')
+
+
+@pytest.mark.parametrize('word', ['enable', 'disable'])
+@pytest.mark.parametrize('reads, status', [(2, 0), (3, 1)])
+def test_a_lock_is_waited_for_as_long_as_the_client_waits(
+        make_cloud: MakeCloud, word: str, reads: int, status: int) -> None:
+    cloud = make_cloud()
+    can_be_enabled(cloud)
+    node = cloud.add('one', **(PLAIN if word == 'enable' else {}),
+                     reservation='conductor-7')
+    left = iter(range(reads))
+
+    def on_read(read: dict[str, Any]) -> None:
+        if next(left, None) is None:
+            read['reservation'] = None
+    cloud.on_read = on_read
+    told = run(cloud, word, 'one', '--dry-run', *RETRIES)
+    assert told.status == status, told.err
+    assert (node['reservation'] is None) is (status == 0)
+    assert ('node one: locked by host conductor-7' in told.err) is (
+        status == 1)
+
+
+def test_a_node_that_is_cleaning_is_not_waited_for(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    can_be_enabled(cloud)
+    cloud.add('one', reservation='conductor-7', provision_state='cleaning')
+    reads: list[str] = []
+    cloud.on_read = lambda node: reads.append(node['name'])
+    told = run(cloud, 'disable', 'one', *RETRIES)
+    assert told.status == 1
+    assert 'one is cleaning: the driver cannot be changed' in told.err
+    assert reads == ['one']
+
+
 def test_disable_refused_by_the_conductor_changes_no_driver(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
