@@ -110,17 +110,13 @@ def _one(use: Set) -> None:
     use.looked_at('NODE')
 
 
-def _none(use: Set) -> None:
-    del use
-
-
-#: The page, its nodes and the names of its site profiles.
+#: The page, its nodes and its files of site profiles.
 SCENES: dict[str, tuple[Callable[[Set], None], tuple[str, ...]]] = {
     'admin/enabling.rst': (_plain, ()),
     'admin/first-night.rst': (_plain_rack, ('hgx-night',)),
     'admin/errors/index.rst': (_clean_failed, ('hgx-ecc',)),
     'admin/guides/fleet-upgrade.rst': (_rack, ('hgx-h100-2026-11',)),
-    'admin/guides/mig.rst': (_none, ()),
+    'admin/guides/mig.rst': (_one, ('mig',)),
     'admin/steps.rst': (_active, ('hgx-h100-secure',)),
     'admin/unread.rst': (_one, ()),
     'user/report.rst': (_rack, ('hgx-h100-2026-11',)),
@@ -128,11 +124,16 @@ SCENES: dict[str, tuple[Callable[[Set], None], tuple[str, ...]]] = {
 
 
 @contextlib.contextmanager
-def site_profiles(lab: Lab, names: tuple[str, ...]) -> Iterator[None]:
-    """Site profiles that disable ECC, under the names of a page."""
+def site_profiles(lab: Lab, page: pathlib.Path, names: tuple[str, ...]
+                  ) -> Iterator[None]:
+    """Site profiles as a page shows them.
+
+    One that it only names disables ECC.
+    """
+    shown = {block.caption: block.text for block in consoles.blocks(page)}
     paths = [lab.profiles / f'{name}.yaml' for name in names]
     for path in paths:
-        path.write_text(ECC_OFF.format(name=path.stem))
+        path.write_text(shown.get(path.name) or ECC_OFF.format(name=path.stem))
     try:
         yield
     finally:
@@ -150,7 +151,7 @@ def test_each_command_of_a_page_works(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine,
         tmp_path: pathlib.Path, name: str) -> None:
     scene, profiles = SCENES[name]
-    with site_profiles(lab, profiles):
+    with site_profiles(lab, consoles.SOURCE / name, profiles):
         scene(Set(lab, ironic, machine, tmp_path))
         count = console_page.run(
             consoles.SOURCE / name, tmp_path, {
