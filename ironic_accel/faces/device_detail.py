@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from ironic_accel.faces import ranges
 from ironic_accel.faces import view
 from ironic_accel.faces.view import Document
 from ironic_accel.model.errors import BadInput
@@ -34,7 +35,7 @@ def find(doc: Document, name: str) -> Document:
             raise BadInput(
                 f'{len(found)} devices have the {key} {name!r}; give an id: '
                 + ', '.join(view.value(d['id']) for d in found))
-    known = ', '.join(view.value(d['id']) for d in devices) or 'none'
+    known = ranges.words([d['id'] for d in devices]) or 'none'
     raise BadInput(f'device {name!r} not found; devices of the node: {known}')
 
 

@@ -191,16 +191,15 @@ def warning_lines(doc: Document) -> list[str]:
     """The warnings of an inventory, a sentence each.
 
     First the resources that are needed and were not read, then, as notes,
-    other warnings; resources with the same warning share a line.
+    other warnings. Resources with the same warning share a line.
     """
-    unread = doc.get('unread') or ()
-    named = {u.get('uri') or u.get('tool') for u in unread}
+    named = {u.get('uri') or u.get('tool') for u in doc.get('unread') or ()}
     notes: dict[str, list[str]] = {}
     for warned in doc['warnings']:
         if warned['uri'] not in named:
             notes.setdefault(value(warned['message']), []).append(
                 warned['uri'])
-    return [*map(_unread, unread), *(
+    return [*_unread_lines(doc), *(
         f'note: {many(uris)}: {message}' for message, uris in notes.items())]
 
 
@@ -208,12 +207,24 @@ def unready_lines(doc: Document) -> list[str]:
     """Why no write can start now, a sentence each."""
     return [*(f'busy: {_busy(busy)}: no write starts before it has ended'
               for busy in doc['busy']),
-            *map(_unread, doc.get('unread') or ())]
+            *_unread_lines(doc)]
 
 
-def _unread(unread: Document) -> str:
-    """A resource that was not read, and what is unknown because of it."""
-    source = value(unread.get('uri') or unread.get('tool'))
+def _unread_lines(doc: Document) -> list[str]:
+    """The resources that were not read, a line for those that are alike."""
+    groups: dict[str, tuple[Document, list[str]]] = {}
+    for unread in doc.get('unread') or ():
+        alike = groups.setdefault(_unread('', unread), (unread, []))
+        alike[1].append(value(unread.get('uri') or unread.get('tool')))
+    return [_unread(many(sources), unread)
+            for unread, sources in groups.values()]
+
+
+def _unread(source: str, unread: Document) -> str:
+    """What was not read, and what is unknown because of it.
+
+    :param source: the resources or tools.
+    """
     about = f" ({value(unread['about'])})" if unread.get('about') else ''
     line = f"not read: {source}{about}: {value(unread['answer'])}"
     if unread.get('kinds'):

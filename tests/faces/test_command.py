@@ -59,6 +59,9 @@ def test_the_inventory_of_a_host_that_is_off_is_not_complete(
     assert said.code == 0
     assert (said.document['host'], said.document['settled']) == (
         'off', False)
+    assert said.err.startswith('the host is off: ')
+    # Eight places of GPUs that do not respond are one line.
+    assert said.err.count('HTTP 404') == 1
 
 
 @pytest.mark.parametrize('capture, system, expected', [

@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _work(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     doc = read(args)
+    if doc['host'] == 'off':
+        messages.say('the host is off: a BMC lists few of its devices; next: '
+                     'power it on, and take the inventory again')
     warn(doc, every=args.long or args.json)
     return doc, 0
 

@@ -114,6 +114,21 @@ def test_warning_lines_name_unread_resources_and_what_is_unknown() -> None:
     assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
 
 
+def test_resources_that_were_not_read_for_the_same_reason_are_one_line(
+        ) -> None:
+    doc = inventory(gpu(0), unread=(
+        *(Unread(f'/redfish/v1/Chassis/GPU_{n}', 'HTTP 404', kinds=('nic',))
+          for n in range(1, 9)),
+        Unread('/redfish/v1/Chassis/GPU_9', 'HTTP 500', kinds=('nic',))))
+    assert view.warning_lines(doc) == [
+        'not read: 8: /redfish/v1/Chassis/GPU_1 .. /redfish/v1/Chassis/GPU_8'
+        ': HTTP 404; unknown: number of nic',
+        'not read: /redfish/v1/Chassis/GPU_9: HTTP 500; unknown: number of '
+        'nic']
+    assert [line for line in view.unready_lines(doc)
+            if line.startswith('not read: ')] == view.warning_lines(doc)
+
+
 def test_an_inventory_headline_has_host_devices_and_completeness() -> None:
     line = view.inventory_headline(inventory(gpu(0)))
     assert line == ('/redfish/v1/Systems/1: host on, 1 device, complete, '
