@@ -46,7 +46,7 @@ def test_a_serial_of_two_devices_is_ambiguous() -> None:
 
 
 def test_an_unknown_device_is_answered_with_those_that_are_there() -> None:
-    with pytest.raises(BadInput, match=r"'x' not found.*gpu-1, gpu-2, gpu-3"):
+    with pytest.raises(BadInput, match=r"'x' not found.*3: gpu-1 .. gpu-3"):
         device_detail.find(DOC, 'x')
 
 
