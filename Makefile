@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test soak campaign fuzz lint docs bench clean constraints \
+.PHONY: install demo test soak campaign kills fuzz lint docs bench clean constraints \
     programs accessibility screenshots
 
 install: $(STAMP)
@@ -54,6 +54,12 @@ campaign: install
 	@$(BIN)/python -m tests.campaign --table; table=$$?; \
 	    $(BIN)/python -m tests.campaign --cases $(CASES) --seed $(SEED) \
 	    --workers $(WORKERS) && exit $$table
+
+# The command is killed before and after every request and every save of its
+# journal, and run again; make test takes some of these moments.
+kills: install
+	@KILLED_AT_EVERY_MOMENT=1 $(BIN)/python -m pytest -q -rP \
+	    tests/faces/test_killed.py
 
 # make fuzz COUNT=100000 SEED=1: mutated answers of BMCs, agents and tools,
 # in process; CAPTURES='--captures DIR' adds recorded BMCs.

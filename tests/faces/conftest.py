@@ -65,21 +65,31 @@ class Machine:
 Boot = Callable[..., Machine]
 
 
+@contextlib.contextmanager
+def booted(name: str | pathlib.Path, tls: bool = False, **options: Any
+           ) -> Iterator[Machine]:
+    """A machine that runs within the block."""
+    clock = FakeClock()
+    box = load_box(name, clock=clock, **options)
+    with TwinServer(box, tls=tls) as url:
+        machine = Machine(box, url, clock)
+        machine.going.set()
+        thread = threading.Thread(target=machine.run)
+        thread.start()
+        try:
+            yield machine
+        finally:
+            machine.stop()
+            thread.join()
+
+
 @pytest.fixture
 def boot() -> Iterator[Boot]:
     """``boot('hgx-h100', tls=False, **options)``: a machine that runs."""
     with contextlib.ExitStack() as stack:
-        def make(name: str, tls: bool = False, **options: Any) -> Machine:
-            clock = FakeClock()
-            box = load_box(name, clock=clock, **options)
-            url = stack.enter_context(TwinServer(box, tls=tls))
-            machine = Machine(box, url, clock)
-            machine.going.set()
-            thread = threading.Thread(target=machine.run)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(machine.stop)
-            return machine
+        def make(name: str | pathlib.Path, tls: bool = False, **options: Any
+                 ) -> Machine:
+            return stack.enter_context(booted(name, tls, **options))
         yield make
 
 

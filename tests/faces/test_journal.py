@@ -83,6 +83,9 @@ def test_each_system_has_its_own_journal() -> None:
     (json.dumps({'schema': 'journal/1', 'bmc': 'http://other',
                  'system': SYSTEM, 'found': None, 'record': None}),
      'belongs to http://other'),
+    *((json.dumps({'schema': 'journal/1', 'bmc': BMC, 'system': SYSTEM,
+                   'found': None, 'started': started, 'record': None}),
+       'is not a journal/1') for started in ('soon', [1], 10 ** 400)),
 ])
 def test_a_file_that_is_not_this_journal_is_refused(
         tmp_path: pathlib.Path, content: str, words: str) -> None:

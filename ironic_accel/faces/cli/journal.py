@@ -100,6 +100,8 @@ class FileJournal:
         restarted the host since.
     :ivar names: the URLs under which the BMC was reached.
     :ivar changes: what the run has begun to write, for its history.
+    :ivar started: ``Record.started`` of that run, which is kept past its end
+        until that is in the history; 0 if no end is missing there.
     """
 
     path: str
@@ -111,6 +113,7 @@ class FileJournal:
     time: uptime.Elapsed = dataclasses.field(
         default_factory=uptime.Elapsed)
     changes: history.Changes = ()
+    started: float = 0.0
     _loaded: str | None = None
     _saved: Record | None = None
 
@@ -167,8 +170,9 @@ class FileJournal:
             self.found, self.boot = raw['found'], raw.get('boot')
             self.names = tuple(map(str, raw.get('names') or [raw['bmc']]))
             self.changes = history.load(raw.get('changes') or ())
+            self.started = float(raw.get('started') or 0)
             return record_mod.load(raw['record'])
-        except (AttributeError, LookupError, TypeError,
+        except (AttributeError, LookupError, OverflowError, TypeError,
                 ValueError) as exc:
             raise errors.BadInput(
                 f'--journal: {path} is not a {SCHEMA} document: '
@@ -192,6 +196,7 @@ class FileJournal:
                      'found': self.found, 'boot': self.boot,
                      'time': self.time.mark(),
                      'changes': history.dump(self.changes),
+                     'started': self.started,
                      'record': record_mod.dump(record)})
         self._saved = record
         if self._loaded not in (None, self.path):
@@ -209,7 +214,7 @@ class FileJournal:
 
         :raises: AccelError if that cannot be saved.
         """
-        self.changes = ()
+        self.changes, self.started = (), 0.0
         if self._saved is not None:
             self.save(self._saved)
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from ironic_accel.faces.cli import history as history_file
 from ironic_accel.faces.cli.journal import FileJournal
+from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli.session import Opened
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -34,8 +35,8 @@ from ironic_accel.model.record import Record
 class RunHistory:
     """Writes the end of a run into the history of its System.
 
-    :ivar started: ``Record.started``, which a run keeps when it continues
-        after an interruption: both ends are of the same run then.
+    :ivar started: ``Record.started`` of the run, or of the one that it
+        continues: both ends are of the same run then.
     :ivar began: epoch seconds.
     """
 
@@ -48,30 +49,61 @@ class RunHistory:
     @classmethod
     def begin(cls, opened: Opened, journal: FileJournal,
               earlier: Record | None, record: Record) -> RunHistory:
-        """Take over what an interrupted run has begun to write.
+        """Take over what a run has written whose end is not in the history.
 
-        The end of a run that is not continued is written first.
+        It was interrupted, or its process was killed after its last request
+        and before the end was written. A run that continues it, or that
+        applies the same profile after it, has its changes. Before any other
+        run its end is written.
         """
         made = cls(opened, journal, record.profile, record.started,
                    time.time())
-        if earlier is not None and earlier.started and (
-                earlier.started != record.started):
-            dataclasses.replace(
-                made, profile=earlier.profile, started=earlier.started)._add(
-                    'stopped', Detail(
-                        'stopped: interrupted, and another run was started',
-                        ErrorClass.NEEDS_OPERATOR), earlier, ())
-        if record is not earlier:
+        left = None if earlier is None else made._without_end(earlier)
+        if earlier is None or left is None:
             journal.changes = ()
+        elif record is earlier or (
+                not earlier.started and earlier.digest == record.digest):
+            made = dataclasses.replace(made, started=left)
+        else:
+            why = ('interrupted' if earlier.started else
+                   'killed before its end was recorded')
+            dataclasses.replace(
+                made, profile=earlier.profile, started=left)._add(
+                    'stopped', Detail(
+                        f'stopped: {why}, and another run was started',
+                        ErrorClass.NEEDS_OPERATOR), earlier, ())
+            journal.changes = ()
+        journal.started = made.started
         opened.backend.changes = journal.changes
         opened.backend.keep = journal.keep
         return made
+
+    def _without_end(self, earlier: Record) -> float | None:
+        """When the last run began, if its end is not in the history.
+
+        :param earlier: its record. One that has ended keeps no time: the
+            journal does, until the end is written.
+        """
+        began = self.journal.started or earlier.started
+        if earlier.started:
+            return began
+        if not began or not self.journal.changes or any(
+                doc.get('id') == self._id(began)
+                and doc.get('outcome') != 'stopped'
+                for doc in history_file.read(self._path)):
+            return None
+        messages.say(
+            f'the last run of profile {earlier.profile} was killed before its '
+            'end was written into the history: this run does that')
+        return began
 
     def end(self, document: Mapping[str, Any], record: Record,
             is_interrupted: bool) -> None:
         """Write the end of the run.
 
         :param document: of the run, for its caller.
+        :param record: of the run. One that has not ended, because of an
+            error, is continued by the next run: its changes are kept.
         :param is_interrupted: whether the user stopped it: what it has begun
             is kept for the run that continues.
         """
@@ -79,8 +111,17 @@ class RunHistory:
         self._add('stopped' if is_interrupted else str(document['outcome']),
                   Detail.from_dict(raw) if raw else None, record,
                   document['refused'], document)
-        if not is_interrupted:
+        if not is_interrupted and not record.started:
             self.journal.forget_changes()
+
+    @property
+    def _path(self) -> str:
+        return history_file.path_of(self.journal.path)
+
+    def _id(self, started: float) -> str:
+        """What identifies a run in the history of its System."""
+        return hashlib.sha256(
+            f'{self.journal.path} {started}'.encode()).hexdigest()[:32]
 
     def _add(self, outcome: str, error: Detail | None, record: Record,
              refused: Any, counts: Mapping[str, Any] | None = None) -> None:
@@ -92,9 +133,7 @@ class RunHistory:
                         else None, refused), self.opened.catalog)
         now = time.time()
         doc = history.document({
-            'id': hashlib.sha256(
-                f'{self.journal.path} {self.started}'.encode()
-            ).hexdigest()[:32],
+            'id': self._id(self.started),
             'bmc': identity.url,
             'system': f'{identity.url} {identity.system}',
             'operation': 'command', 'step': 'apply', 'profile': self.profile,
@@ -105,7 +144,7 @@ class RunHistory:
             'resets': (counts or {}).get('resets'),
             'user': _user(), 'project': None, 'request': None},
             changes, error)
-        history_file.append(history_file.path_of(self.journal.path), doc)
+        history_file.append(self._path, doc)
 
 
 def _user() -> str | None:

@@ -79,7 +79,8 @@ class SessionBackend(CountingBackend):
 
     :ivar agree: called after each inventory, before it is used; it raises if
         the changes of the run were not agreed to.
-    :ivar keep: called with the changes before each intent is saved.
+    :ivar keep: called with the changes when a write begins, is answered or
+        ends, before that is saved.
     :ivar seen: the last inventory, or None.
     :ivar requests: requests of all inventories, and one for each write and
         each poll.
@@ -111,7 +112,10 @@ class SessionBackend(CountingBackend):
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Start a write; see ports.Backend."""
         self.requests += action.writes
-        return super().start(action, image, spec, force)
+        try:
+            return super().start(action, image, spec, force)
+        finally:
+            self.keep(self.changes)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Copy running firmware to the fallback slot; see ports.Backend."""
@@ -122,7 +126,9 @@ class SessionBackend(CountingBackend):
     def poll(self, ticket: Ticket) -> Poll:
         """Read the state of a write; see ports.Backend."""
         self.requests += 1
-        return super().poll(ticket)
+        found = super().poll(ticket)
+        self.keep(self.changes)
+        return found
 
 
 @dataclasses.dataclass
