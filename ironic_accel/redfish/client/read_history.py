@@ -27,6 +27,8 @@ from collections.abc import Hashable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import functools
+import operator
 import threading
 import time
 from typing import Any
@@ -70,14 +72,10 @@ class _Bmc:
     notes: OrderedDict[str, tuple[Any, float]]
 
 
-def _now() -> float:
-    """Monotonic seconds; the clock may be a simulated one by now."""
-    return time.monotonic()
-
-
-def _epoch() -> float:
-    """Epoch seconds, likewise."""
-    return time.time()
+#: The clocks of the process, looked up at each call: they may be simulated
+#: ones by then.
+_MONOTONIC = functools.partial(operator.methodcaller('monotonic'), time)
+_EPOCH = functools.partial(operator.methodcaller('time'), time)
 
 
 class ReadHistory:
@@ -90,8 +88,8 @@ class ReadHistory:
 
     def __init__(self, clock: Callable[[], float] | None = None,
                  wall: Callable[[], float] | None = None) -> None:
-        self.now = clock or _now
-        self._wall = wall or _epoch
+        self.now = clock or _MONOTONIC
+        self._wall = wall or _EPOCH
         self._lock = threading.Lock()
         self._bmcs: OrderedDict[str, _Bmc] = OrderedDict()
 
