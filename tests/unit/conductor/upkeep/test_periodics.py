@@ -108,15 +108,20 @@ def test_slow_nodes_use_at_most_max_workers(
         context: Any) -> None:
     nodes = [waiting(make_node) for _ in range(4)]
     go_on, ticked = threading.Event(), []
+    both = threading.Barrier(3)
 
     def slow(task: Any) -> None:
         ticked.append(task.node.uuid)
-        go_on.wait(30)
+        if not go_on.is_set():
+            both.wait(30)
+            go_on.wait(30)
 
     with mock.patch.object(runner, 'tick', autospec=True, side_effect=slow):
         pick(acquire, nodes[0], manager, context)
         pick(acquire, nodes[0], manager, context)
         assert manager._spawn_worker.call_count == 2
+        # Each worker reserves its node.
+        both.wait(30)
         locked = {n.uuid for n in objects.Node.list(context)
                   if n.reservation}
         go_on.set()
