@@ -61,6 +61,9 @@ Result = TypeVar('Result')
 #: for each request ends within it.
 SLOW = 10.0
 
+#: Seconds after which a slow node that waits may take any place.
+PATIENCE = 60.0
+
 #: Seconds for which a slow node is remembered: it may have been moved.
 FORGET = 3600.0
 
@@ -100,7 +103,9 @@ class Queue(_Lane):
     A node takes a place for as long as its BMC takes to respond. One that
     takes longer than ``SLOW`` counts apart, and so does its next turn: as many
     slow nodes as the option allows run in addition to the others. Further slow
-    ones wait for each other; those that respond do not wait for them.
+    ones wait for each other, for ``PATIENCE`` at most: a node may be slow
+    because an image was just uploaded to it, and its update has to be polled
+    although uploads to others take all these places.
     """
 
     def __init__(self, name: str, option: str) -> None:
@@ -179,12 +184,15 @@ class Queue(_Lane):
         """The node that waits longest of those that may begin."""
         with self._lock:
             ordinary, slow = self._free()
-            uuid = next((u for u in self._waiting
-                         if (slow if u in self._slow else ordinary)), None)
+            now = uptime.steady()
+            uuid = next((u for u, since in self._waiting.items()
+                         if (slow and u in self._slow)
+                         or (ordinary and (u not in self._slow
+                                           or now - since > PATIENCE))), None)
             full = uuid is None and bool(self._waiting)
             if uuid is not None:
                 del self._waiting[uuid]
-                self._begun[uuid] = (uptime.steady(), uuid in self._slow)
+                self._begun[uuid] = (now, slow and uuid in self._slow)
             busy = len(self._begun)
         if full:
             self._tell_full()

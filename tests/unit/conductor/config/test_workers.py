@@ -330,6 +330,27 @@ def test_a_node_that_was_slow_does_not_take_the_place_of_others(
     hanging.turn('acg', 'abcf')
 
 
+def test_a_slow_node_does_not_wait_for_others_without_end(
+        hanging: Hanging) -> None:
+    """An update is polled whose image took long to upload."""
+    hanging.turn('ab', 'ab')
+    hanging.now += 2 * workers.SLOW
+    hanging.lane.fill('')
+    hanging.end('a', 'b')
+    # Two others take the places of slow nodes, uploading; a and b are known.
+    hanging.turn('cd', 'cd')
+    hanging.now += 2 * workers.SLOW
+    hanging.turn('abef', 'cdef')
+    hanging.now += workers.PATIENCE / 2
+    hanging.lane.fill('abgh')
+    hanging.begun['e'].set()
+    until(lambda: sorted(hanging.begun) == [*'cdfg'])
+    hanging.now += workers.PATIENCE
+    hanging.begun['g'].set()
+    # Node a waits longest, and is next before h.
+    until(lambda: sorted(hanging.begun) == [*'acdf'])
+
+
 def test_an_error_with_one_node_is_logged_and_the_next_one_follows(
         lane: workers.Queue, caplog: pytest.LogCaptureFixture) -> None:
     done = []
