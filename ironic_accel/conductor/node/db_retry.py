@@ -37,10 +37,14 @@ from ironic.common import exception
 from ironic.conductor import task_manager
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
+from oslo_log import log
 import sqlalchemy
 import tenacity
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.model.errors import AccelError
+
+LOG = log.getLogger(__name__)
 
 #: How often a failed attempt is repeated: within about twelve seconds, as
 #: long as a restart of a database or a failover takes.
@@ -146,6 +150,47 @@ def acquire(context: Any, node: str, *, shared: bool = False,
         if is_transient(exc):
             release(task)
         raise
+
+
+def visit(context: Any, uuid: str, purpose: str,
+          work: Callable[[Any], Answer], *, interface: type = object,
+          **options: Any) -> Answer | None:
+    """Call a function with one of several nodes, or log why it failed.
+
+    Whatever is wrong with one node (a driver that this conductor cannot load,
+    a row that cannot be saved), the others have their turn all the same.
+
+    :param purpose: what is done, as in "while refreshing it".
+    :param work: takes a task.
+    :param interface: base class of the vendor interfaces of these nodes; any
+        other node is left alone.
+    :param options: of ``acquire``.
+    :returns: what ``work`` does; None where it was not called, or has failed.
+    """
+    words = {'node': uuid, 'purpose': purpose}
+    try:
+        with acquire(context, uuid, retry=False, purpose=purpose,
+                     **options) as task:
+            if isinstance(getattr(task.driver, 'vendor', None), interface):
+                return work(task)
+    except (exception.NodeLocked, exception.NodeNotFound) as exc:
+        LOG.info('Node %(node)s: skipped while %(purpose)s: %(why)s',
+                 {**words, 'why': exc})
+    except Exception as exc:
+        # What the node has in the database is what the next attempt goes on
+        # with. The text of an unknown exception may contain secrets: only its
+        # traceback has it.
+        if is_transient(exc):
+            LOG.warning('Node %(node)s: the database failed while '
+                        '%(purpose)s, trying again later: %(why)s',
+                        {**words, 'why': type(exc).__name__})
+        elif isinstance(exc, AccelError | exception.IronicException):
+            LOG.warning('Node %(node)s: error while %(purpose)s, trying again '
+                        'later: %(why)s', {**words, 'why': exc})
+        else:
+            LOG.exception('Node %(node)s: unexpected error while %(purpose)s, '
+                          'trying again later', words)
+    return None
 
 
 def reserve(task: Any, retry: bool = False) -> None:

@@ -31,7 +31,6 @@ import dataclasses
 import threading
 from typing import Any
 
-from ironic.common import exception
 from ironic import objects
 from oslo_log import log
 
@@ -44,7 +43,6 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredSite
-from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
@@ -198,24 +196,16 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
 
 def _put(context: Any, uuid: str, interface: type,
          value: StoredSite) -> bool:
-    try:
-        with db_retry.acquire(
-                context, uuid, shared=False, retry=False,
-                purpose='publishing the digests of the site profiles') as task:
-            if not isinstance(getattr(task.driver, 'vendor', None),
-                              interface):
-                return False
-            operation.check_size({**task.node.driver_internal_info,
-                                  keys.SITE.name: value})
-            keys.SITE.put(task.node, value)
-            saving.save(task.node)
-            return True
-    except AccelError as exc:
-        LOG.warning('Cannot store the digests of the site profiles on '
-                    'node %(node)s: %(why)s', {'node': uuid, 'why': exc})
-        return False
-    except (exception.NodeLocked, exception.NodeNotFound):
-        return False
+    def put(task: Any) -> bool:
+        operation.check_size({**task.node.driver_internal_info,
+                              keys.SITE.name: value})
+        keys.SITE.put(task.node, value)
+        saving.save(task.node)
+        return True
+
+    return bool(db_retry.visit(
+        context, uuid, 'publishing the digests of the site profiles', put,
+        interface=interface))
 
 
 def _online() -> set[str]:

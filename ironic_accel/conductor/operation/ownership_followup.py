@@ -21,9 +21,9 @@ two nodes, and pending refreshes are stored in the database.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import functools
 from typing import Any
 
-from ironic.common import exception
 from ironic.common import states
 from oslo_log import log
 
@@ -77,15 +77,9 @@ def begin_refreshes(manager: Any, context: Any, interface: type) -> None:
     for uuid, _driver in queries.served(
             manager, wanted, reserved=False,
             provision_state_in=keys.REFRESH_STATES):
-        try:
-            with db_retry.acquire(
-                    context, uuid, shared=False, retry=False,
-                    purpose='refreshing the node of a moved device') as task:
-                if isinstance(getattr(task.driver, 'vendor', None),
-                              interface):
-                    _begin(task, wanted[uuid])
-        except (exception.NodeLocked, exception.NodeNotFound):
-            LOG.debug('Node %s is locked; refreshing it later', uuid)
+        db_retry.visit(
+            context, uuid, 'refreshing the node of a moved device',
+            functools.partial(_begin, wanted[uuid]), interface=interface)
 
 
 def pending_refreshes(waiting: list[Any]) -> Mapping[str, float]:
@@ -106,7 +100,7 @@ def pending_refreshes(waiting: list[Any]) -> Mapping[str, float]:
     return wanted
 
 
-def _begin(task: Any, since: float) -> None:
+def _begin(since: float, task: Any) -> None:
     """Begin a refresh of a locked node, unless one is in progress or was
     recently.
     """

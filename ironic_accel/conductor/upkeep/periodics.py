@@ -19,7 +19,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ironic.common import driver_factory
-from ironic.common import exception
 from ironic.common import state_machine
 from ironic.common import states
 from ironic.conductor import periodics
@@ -191,25 +190,14 @@ def _tick(context: Any, uuid: str) -> None:
     # The thread may have served a user's request before, whom Ironic would
     # name in the history of the node.
     context.update_store()
-    try:
-        with db_retry.acquire(
-                context, uuid, shared=False, retry=False,
-                purpose='continuing an accelerator operation') as task:
-            # It may have ended, or been deferred, since it was queued.
-            if isinstance(getattr(task.driver, 'vendor', None), Periodics) \
-                    and due(task.node):
-                runner.tick(task)
-    except (exception.NodeLocked, exception.NodeNotFound) as exc:
-        LOG.info('Skipping node %(node)s while continuing accelerator '
-                 'operations: %(why)s', {'node': uuid, 'why': exc})
-    except Exception as exc:
-        # What the node has in the database is what its next tick goes on
-        # with.
-        if not db_retry.is_transient(exc):
-            raise
-        LOG.warning('The database failed while continuing the accelerator '
-                    'operation of node %(node)s, trying again later: %(why)s',
-                    {'node': uuid, 'why': type(exc).__name__})
+    db_retry.visit(context, uuid, 'continuing an accelerator operation',
+                   _go_on, interface=Periodics)
+
+
+def _go_on(task: Any) -> None:
+    # It may have ended, or been deferred, since it was queued.
+    if due(task.node):
+        runner.tick(task)
 
 
 def _visit(manager: Any, context: Any, purpose: str,
@@ -222,24 +210,8 @@ def _visit(manager: Any, context: Any, purpose: str,
     :param work: takes a task with a shared lock on the node.
     """
     for uuid, _driver in queries.served(manager, uuids):
-        try:
-            with db_retry.acquire(context, uuid, shared=True,
-                                      purpose=purpose) as task:
-                if isinstance(getattr(task.driver, 'vendor', None),
-                              Periodics):
-                    work(task)
-        except (exception.NodeLocked, exception.NodeNotFound) as exc:
-            LOG.info('Skipping node %(node)s while %(purpose)s: %(why)s',
-                     {'node': uuid, 'purpose': purpose, 'why': exc})
-        except Exception as exc:
-            # Of another node it may be read and saved; this one is visited
-            # by the next pass.
-            if not db_retry.is_transient(exc):
-                raise
-            LOG.warning('The database failed while %(purpose)s of node '
-                        '%(node)s, trying again later: %(why)s',
-                        {'node': uuid, 'purpose': purpose,
-                         'why': type(exc).__name__})
+        db_retry.visit(context, uuid, purpose, work, interface=Periodics,
+                       shared=True)
 
 
 def _clear(task: Any) -> None:
@@ -259,14 +231,7 @@ def restore_all_overwritten(manager: Any, context: Any) -> None:
     """Restore overwritten values of nodes of this conductor."""
     for uuid in queries.managed(
             manager, guard_copy.all_overwritten(), reserved=False):
-        try:
-            with db_retry.acquire(
-                    context, uuid, shared=False, retry=False,
-                    load_driver=False, purpose='restoring overwritten '
-                                               'values') as task:
-                saving.restore_overwritten(task.node)
-        except (exception.NodeLocked, exception.NodeNotFound,
-                saving.NotOurs) as exc:
-            LOG.warning('Cannot restore overwritten values of node %(node)s '
-                        'yet: %(why)s',
-                        {'node': uuid, 'why': exc})
+        db_retry.visit(
+            context, uuid, 'restoring overwritten values',
+            lambda task: saving.restore_overwritten(task.node),
+            load_driver=False)

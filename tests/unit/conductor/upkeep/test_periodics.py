@@ -44,6 +44,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import cleanup
@@ -377,6 +378,46 @@ def test_verify_does_not_wait_for_a_slow_bmc(
         release.set()
         CONF.clear_override('verify_timeout', group='accelerator')
     assert told['note'] == 'no response within 1 s: not inventoried'
+
+
+@pytest.mark.parametrize(('broken', 'fails', 'logged'), [
+    ({'console_interface': 'no-longer-enabled'}, None, 'no-longer-enabled'),
+    ({}, saving.NotOurs('this conductor no longer holds the node'),
+     'no longer holds'),
+    ({}, db_exc.DBDataError('too long'), 'unexpected error'),
+    ({}, ValueError('secret'), 'unexpected error')])
+def test_void_traits_go_although_another_node_fails(
+        make_node: Make, acquire: Make, manager: Any, context: Any,
+        profiles: pathlib.Path, caplog: pytest.LogCaptureFixture,
+        broken: dict[str, str], fails: Exception | None, logged: str) -> None:
+    """One node with a driver that is not enabled any more must not keep the
+    void traits of all nodes after it.
+    """
+    first, second = (make_node(provision_state=states.AVAILABLE, **fields)
+                     for fields in (broken, {}))
+    for node in (first, second):
+        verification.keep(node, sample.profile(
+            sample.mode_profile('gone', ecc='enabled')), ['gpu-0'])
+        node.save()
+    vendor = acquire(second, shared=True).driver.vendor
+    real = cleanup.reap
+
+    def reap(task: Any) -> None:
+        if task.node.id == first.id and fails is not None:
+            raise fails
+        real(task)
+
+    with mock.patch.object(cleanup, 'reap', autospec=True, side_effect=reap):
+        vendor.clear_available(manager, context)
+    for node in (first, second):
+        node.refresh()
+    assert verification.of(first)
+    assert verification.of(second) == {}
+    assert (first.reservation, second.reservation) == (None, None)
+    told = [r for r in caplog.records if first.uuid in r.getMessage()
+            and logged in r.getMessage()]
+    assert len(told) == 1
+    assert 'secret' not in told[0].getMessage()
 
 
 def test_void_verifications_of_available_nodes_have_their_own_pass(
