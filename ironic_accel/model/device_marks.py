@@ -29,7 +29,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
-import itertools
 from typing import Any
 from typing import TypeVar
 import zlib
@@ -182,24 +181,36 @@ def _counterparts(ours: Sequence[Device], theirs: Sequence[Device]
     with one board serial are distinguished by the next key, or not joined.
     """
     pairs: Pairs = []
+    left = {id(d) for d in ours}
+    right = {id(d) for d in theirs}
     for key in (serial, location, address):
-        left = [d for d in ours if all(d is not p[0] for p in pairs)]
-        right = [d for d in theirs if all(d is not p[1] for p in pairs)]
-        for mine in left:
-            # A key that several devices share identifies none of them.
-            if key(mine) is None or _count(ours, mine, key) != 1:
+        candidates = _unique(theirs, key)
+        # A key that several devices share identifies none of them.
+        for place, mine in _unique(ours, key).items():
+            other = candidates.get(place)
+            if other is None or id(mine) not in left or (
+                    id(other) not in right) or not _alike(mine, other):
                 continue
-            found = [d for d in right if key(d) == key(mine)
-                     and _count(theirs, d, key) == 1 and _alike(mine, d)]
-            if len(found) == 1:
-                pairs.append((mine, found[0]))
-                right.remove(found[0])
+            pairs.append((mine, other))
+            left.remove(id(mine))
+            right.remove(id(other))
     return pairs
 
 
-def _count(devices: Sequence[Device], dev: Device,
-           key: Callable[[Device], str | None]) -> int:
-    return sum(key(d) == key(dev) and same_kind(d, dev) for d in devices)
+def _unique(devices: Sequence[Device], key: Callable[[Device], str | None]
+            ) -> dict[tuple[str, str], Device]:
+    """The devices whose key no other device of their kind has, by the two."""
+    found: dict[tuple[str, str], Device] = {}
+    shared = set()
+    for dev in devices:
+        text = key(dev)
+        if text is not None:
+            place = (_family(dev), text)
+            if place in found:
+                shared.add(place)
+            found[place] = dev
+    return {place: dev for place, dev in found.items()
+            if place not in shared}
 
 
 def serial(dev: Device) -> str | None:
@@ -214,9 +225,14 @@ def address(dev: Device) -> str | None:
     return dev.address.lower() if dev.address else None
 
 
+def _family(dev: Device) -> str:
+    """The kind of a device; one's NIC is another's DPU."""
+    return 'nic' if dev.kind == 'dpu' else dev.kind
+
+
 def same_kind(a: Device, b: Device) -> bool:
-    """Whether two devices are of one kind; one's NIC is another's DPU."""
-    return a.kind == b.kind or {a.kind, b.kind} == {'nic', 'dpu'}
+    """Whether two devices are of one kind."""
+    return _family(a) == _family(b)
 
 
 def _alike(a: Device, b: Device) -> bool:
@@ -299,12 +315,34 @@ def possible_duplicates(there: Sequence[Device], shown: Sequence[ShownBySource]
     :param there: the devices of all sources, each once.
     :param shown: which of them each source shows.
     """
-    for one, other in itertools.combinations(there, 2):
-        if not _told_apart(one.id, other.id, shown) and (
-                _shares_a_mark(one, other)
-                or may_be(_unnumbered(one),
-                                       _unnumbered(other))):
+    for one, other in _not_told_apart(there, shown):
+        if _shares_a_mark(one, other) or may_be(
+                _unnumbered(one), _unnumbered(other)):
             yield one, other
+
+
+def _not_told_apart(there: Sequence[Device], shown: Sequence[ShownBySource]
+                    ) -> Iterator[tuple[Device, Device]]:
+    """Pairs of devices of which no source tells that they are two.
+
+    Devices that the same sources show are compared with others at once: all
+    devices of a node in one source make no pair.
+    """
+    groups: dict[frozenset[int], list[int]] = {}
+    of = []
+    for n, dev in enumerate(there):
+        of.append(frozenset(
+            k for k, s in enumerate(shown) if dev.id in s.ids))
+        groups.setdefault(of[n], []).append(n)
+    cards = frozenset(k for k, s in enumerate(shown) if not s.whole)
+    apart = {mine: [members for other, members in groups.items()
+                    if not mine & other and not (mine & cards
+                                                 and other & cards)]
+             for mine in groups}
+    for n, dev in enumerate(there):
+        later = sorted(m for members in apart[of[n]]
+                       for m in members if m > n)
+        yield from ((dev, there[m]) for m in later)
 
 
 def crossed(there: Sequence[Device], pairs: Pairs) -> set[str]:
@@ -327,14 +365,6 @@ def _elsewhere(one: Device, other: Device,
                place: Callable[[Device], str | None]) -> bool:
     here, there = place(one), place(other)
     return here is not None and there is not None and here != there
-
-
-def _told_apart(one: str, other: str, shown: Iterable[ShownBySource]) -> bool:
-    """Whether who shows two devices tells that they are two."""
-    cards = [s.ids for s in shown if not s.whole]
-    return any({one, other} <= s.ids for s in shown) or (
-        any(one in ids for ids in cards)
-        and any(other in ids for ids in cards))
 
 
 def _shares_a_mark(one: Device, other: Device) -> bool:

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from collections import Counter
 import dataclasses
 import hashlib
+import itertools
 import re
 import types
 
@@ -49,6 +50,9 @@ from ironic_accel.model.device_marks import ShownBySource
 Known = Mapping[str, Identity]
 
 NOBODY: Known = types.MappingProxyType({})
+
+#: What devices are found by.
+_Key = tuple[str | None, ...]
 
 _FOREIGN = re.compile(r'[^A-Za-z0-9._:/@-]+')
 _LONGEST = 64
@@ -191,14 +195,21 @@ def _as_known(there: Sequence[Device], known: Known) -> dict[str, str]:
     if not known:
         return {d.id: d.id for d in there}
     names: dict[str, str] = {}
-    for rule in (_same_place_too, _same_serial, _same_place):
+    used: set[str] = set()
+    for rule, keys, wanted in _RULES:
+        by_key: dict[_Key, list[Device]] = {}
+        for dev in there:
+            for key in keys(dev):
+                by_key.setdefault((dev.kind, *key), []).append(dev)
         for old, identity in known.items():
-            if old in names.values():
+            if old in used:
                 continue
-            found = [d for d in there if d.id not in names
-                     and d.kind == identity[0] and rule(d, old, identity)]
+            found = list(itertools.islice((
+                d for d in by_key.get((identity[0], *wanted(identity)), ())
+                if d.id not in names and rule(d, old, identity)), 2))
             if len(found) == 1:
                 names[found[0].id] = old
+                used.add(old)
     taken = set(names.values())
     for dev in there:
         if dev.id not in names:
@@ -269,28 +280,47 @@ def _short(text: str) -> str:
     return f'{name[:_LONGEST - 9]}-{digest}'
 
 
-def _at(dev: Device, place: str) -> bool:
-    """Whether a device sits at a place, by location or by address."""
-    return place in (clean_text(dev.location),
-                     f'@{dev.address.lower()}' if dev.address else None)
+def _places(dev: Device) -> set[_Key]:
+    """Where a device sits, by location and by address."""
+    location = clean_text(dev.location)
+    return {(place,) for place in (
+        location, f'@{dev.address.lower()}' if dev.address else None)
+        if place is not None}
 
 
-def _same_place_too(dev: Device, old: str, identity: Identity) -> bool:
-    _, serial, location = identity
-    return (serial is not None and location is not None
-            and clean_serial(dev.serial) == serial and _at(dev, location))
+def _serials(dev: Device) -> set[_Key]:
+    """The serial number of a device, if it has one."""
+    serial = clean_serial(dev.serial)
+    return set() if serial is None else {(serial,)}
+
+
+def _serials_and_places(dev: Device) -> set[_Key]:
+    return {(*serial, *place) for serial in _serials(dev)
+            for place in _places(dev)}
+
+
+def _same_key(dev: Device, old: str, identity: Identity) -> bool:
+    return True
 
 
 def _same_serial(dev: Device, old: str, identity: Identity) -> bool:
-    kind, serial, location = identity
-    if serial is None or clean_serial(dev.serial) != serial:
-        return False
     # An id with a place in it was given because the serial was shared.
+    kind, serial, location = identity
     return location is None or old == _short(f'{kind}-{serial}')
 
 
 def _same_place(dev: Device, old: str, identity: Identity) -> bool:
-    _, serial, location = identity
-    now = clean_serial(dev.serial)
-    return (location is not None and _at(dev, location)
-            and (now is None or serial is None or now == serial))
+    serial, now = identity[1], clean_serial(dev.serial)
+    return now is None or serial is None or now == serial
+
+
+#: How a device is known again, the surest rule first: what has to agree
+#: besides a key, the keys of a device, and the key of what was known. The
+#: devices are found by their keys, because a comparison of each with each
+#: takes a minute for some thousands of them.
+_RULES: tuple[tuple[Callable[[Device, str, Identity], bool],
+                    Callable[[Device], set[_Key]],
+                    Callable[[Identity], _Key]], ...] = (
+    (_same_key, _serials_and_places, lambda identity: identity[1:]),
+    (_same_serial, _serials, lambda identity: identity[1:2]),
+    (_same_place, _places, lambda identity: identity[2:]))

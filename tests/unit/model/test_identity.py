@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from typing import Any
 
 from hypothesis import given
@@ -234,3 +235,90 @@ def test_mark_distinguishes_devices(
              device_marks.mark(dataclasses.replace(one, **other)))
     assert device_marks.same_mark(*marks) is same
     assert device_marks.same_mark(*reversed(marks)) is same
+
+
+def _by_comparing_all(there: list[Device], known: Known) -> dict[str, str]:
+    """Which device is which known one, by the rules as they read."""
+    def at(dev: Device, place: str | None) -> bool:
+        return place is not None and place in (
+            dev.location, f'@{dev.address}' if dev.address else None)
+
+    def same(rule: int, dev: Device, old: str) -> bool:
+        kind, serial, place = known[old]
+        same_serial = serial is not None and dev.serial == serial
+        return dev.kind == kind and (
+            same_serial and at(dev, place),
+            same_serial and (place is None or old == f'{kind}-{serial}'),
+            at(dev, place) and (same_serial or None in (dev.serial, serial)),
+        )[rule]
+
+    names: dict[str, str] = {}
+    for rule in range(3):
+        for old in known:
+            if old in names.values():
+                continue
+            found = [d for d in there if d.id not in names
+                     and same(rule, d, old)]
+            if len(found) == 1:
+                names[found[0].id] = old
+    return names
+
+
+_SERIAL = st.sampled_from([None, 'A', 'B', 'C'])
+_PLACE = st.sampled_from([None, 'Slot 1', 'Slot 2', '@0:1'])
+_KIND = st.sampled_from(['gpu', 'nic'])
+
+
+@given(st.lists(st.tuples(_KIND, _SERIAL, _PLACE,
+                          st.sampled_from([None, '0:1', '0:2'])),
+                max_size=6),
+       st.dictionaries(
+           st.sampled_from(['gpu-A', 'gpu-B', 'nic-A', 'one', 'two']),
+           st.tuples(_KIND, _SERIAL, _PLACE), max_size=5))
+def test_known_devices_are_those_that_a_comparison_of_all_finds(
+        found: list[tuple[str, str | None, str | None, str | None]],
+        known: dict[str, tuple[str, str | None, str | None]]) -> None:
+    there = [Device(id=f'new-{n}', kind=kind, serial=serial, location=place,
+                    address=address)
+             for n, (kind, serial, place, address) in enumerate(found)]
+    expected = _by_comparing_all(there, known)
+    seen = again(look(*there), known)
+    assert {d.id: s.id for d, s in zip(there, seen.devices, strict=True)
+            if s.id in known} == expected
+
+
+def _calls(work: Any) -> int:
+    """How many functions some work calls."""
+    counted = 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal counted
+        counted += event in ('call', 'c_call')
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+@pytest.mark.parametrize('lacks', [(), ('serial',), ('location',),
+                                   ('location', 'address')])
+@pytest.mark.parametrize('transports', [1, 2])
+def test_the_work_grows_with_the_number_of_devices(
+        lacks: tuple[str, ...], transports: int) -> None:
+    def work(number: int) -> int:
+        devices = [Device(
+            id=f'/{n}', kind='gpu', uri=f'/{n}',
+            serial=None if 'serial' in lacks else f'S{n}',
+            location=None if 'location' in lacks else f'Slot {n}',
+            address=None if 'address' in lacks else f'0000:{n:04x}:00.0')
+            for n in range(number)]
+        known = device_marks.identities(named(look(*devices)))
+        sources = [Source(look(*devices))] * transports
+        return _calls(lambda: identity.identify(sources, known))
+
+    small, middle, large = (work(n) for n in (50, 100, 200))
+    assert middle < 2.2 * small
+    assert large < 2.2 * middle
