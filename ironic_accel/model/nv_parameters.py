@@ -118,7 +118,7 @@ def _load() -> _List:
     from ironic_accel.model import strict_yaml
     text = resources.files('ironic_accel.model').joinpath(FILE).read_text(
         'utf-8')
-    raw = next(iter(strict_yaml.documents(text, FILE))).data
+    raw = next(iter(strict_yaml.documents(text, FILE, shipped=True))).data
     sources: Mapping[str, str] = raw['sources']
     families = {one['name']: one for one in raw['families']}
     return _List(

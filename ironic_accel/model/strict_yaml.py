@@ -36,6 +36,9 @@ Path = tuple[str | int, ...]
 MAX_LENGTH = 256 * 1024
 MAX_DEPTH = 24
 
+#: What reads the files of this package.
+_SHIPPED = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
 _QUOTE = 'quote a text that begins with & or *'
 
 #: One of more digits than 64 bits have stays text, and is refused as such.
@@ -130,11 +133,17 @@ def _refuse_event(event: yaml.Event, source: str) -> None:
         raise BadInput(f'{source}{line}: {what}')
 
 
-def documents(text: str, source: str = '<text>') -> Iterator[Document]:
+def documents(text: str, source: str = '<text>', shipped: bool = False
+              ) -> Iterator[Document]:
     """The documents of a YAML text, empty ones left out.
 
+    :param shipped: whether the text is part of this package. It is read by
+        libyaml then, where PyYAML was built with it, which takes a
+        twentieth of the time. A text of a site is not: libyaml differs from
+        PyYAML in details, and each conductor has to read the same.
     :raises: BadInput with source and line for whatever is not strict YAML.
     """
+    loader = _SHIPPED if shipped else yaml.SafeLoader
     if len(text) > MAX_LENGTH:
         raise BadInput(f'{source}: {len(text)} characters, expected at most '
                        f'{MAX_LENGTH}')
@@ -142,7 +151,7 @@ def documents(text: str, source: str = '<text>') -> Iterator[Document]:
         depth = 0
         # Events come as the text is read: what is nested without an end
         # costs no time, which for PyYAML is quadratic, beyond the bound.
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=loader):
             _refuse_event(event, source)
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -151,7 +160,7 @@ def documents(text: str, source: str = '<text>') -> Iterator[Document]:
                 where = f', line {mark.line + 1}' if mark else ''
                 raise BadInput(f'{source}{where}: nested deeper than '
                                f'{MAX_DEPTH} levels')
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        nodes = list(yaml.compose_all(text, Loader=loader))
         found = [Document(n, source) for n in nodes]
     except RecursionError:
         raise BadInput(f'{source}: nested too deeply') from None

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import pathlib
 import subprocess
 import sys
@@ -379,6 +380,19 @@ def test_help_imports_no_heavy_module() -> None:
     assert 'inventory' in result.stdout
     assert set(result.stderr.split()).isdisjoint(
         {'ironic', 'jsonschema', 'requests', 'rich', 'sushy', 'yaml'})
+
+
+def test_an_inventory_imports_nothing_that_reads_profiles() -> None:
+    code = ('import sys\nfrom ironic_accel.faces.cli.main import main\n'
+            'assert main(["inventory", "--bmc", "http://127.0.0.1:1"]) == 4\n'
+            'print(*sys.modules, file=sys.stderr)')
+    result = subprocess.run(
+        [sys.executable, '-c', code], text=True, capture_output=True,
+        check=True, env={**os.environ, 'IRONIC_ACCEL_USER': 'root',
+                         'IRONIC_ACCEL_PASSWORD': 'secret'})
+    assert 'ironic_accel.redfish.backend' in result.stderr.split()
+    assert {m.partition('.')[0] for m in result.stderr.split()}.isdisjoint(
+        {'ironic', 'jsonschema', 'rich'})
 
 
 @pytest.mark.parametrize('words, code', [

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from ironic_accel.bounded import files
 from ironic_accel.faces.cli import messages
-from ironic_accel.faces import profile_file
 from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import BadInput
 
@@ -49,6 +48,8 @@ def choose(args: argparse.Namespace) -> Profile:
         if warning is not None:
             messages.warn('warning: other users can change the firmware '
                           f'that a profile writes: {warning}')
+    # Not at the top: an inventory needs none of what reads profiles.
+    from ironic_accel.faces import profile_file
     return profile_file.choose(args.profile, args.name,
                                catalog=catalogue(args))
 

@@ -286,6 +286,20 @@ def test_a_mistake_in_the_data_is_named(old: str, new: str,
     assert 'a.yaml' in str(caught.value) or 'acme-one' in str(caught.value)
 
 
+def test_the_shipped_files_are_valid_and_libyaml_reads_the_same() -> None:
+    folder = Path(catalog_source.__file__).parent / 'catalog_data'
+    files = {path.name: path.read_text()
+             for path in sorted(folder.glob('*.yaml'))}
+    assert files
+    assert catalog_source.parse(files, _schema()) == catalog_source.read()
+
+
+def test_the_files_of_a_site_are_compared_with_the_schema() -> None:
+    for name in ('site.yaml', 'nvidia.yaml'):
+        with pytest.raises(BadInput, match=r'products\[0\]'):
+            catalog_source.read({name: 'products: [{name: acme-one}]\n'})
+
+
 def test_two_products_may_not_claim_one_pci_id() -> None:
     row = ('  - {name: acme-two, kind: gpu, vendor: acme, '
            'pci: ["abcd:0001"], source: [here]}\n')

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
@@ -87,3 +89,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert str(exc).startswith('<text>')
     else:
         assert all(d.data is not None for d in found)
+
+
+@pytest.mark.parametrize('path', sorted(
+    pathlib.Path(strict_yaml.__file__).parent.rglob('*.yaml')),
+    ids=lambda path: path.name)
+def test_libyaml_reads_each_shipped_file_as_pyyaml_does(
+        path: pathlib.Path) -> None:
+    text = path.read_text()
+    ours = [(d.data, d.lines) for d in strict_yaml.documents(text)]
+    assert ours
+    assert ours == [(d.data, d.lines)
+                    for d in strict_yaml.documents(text, shipped=True)]
