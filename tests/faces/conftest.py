@@ -22,9 +22,11 @@ import json
 import pathlib
 import threading
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from ironic_accel import uptime
 from ironic_accel.faces.cli import main as command
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock
@@ -81,6 +83,19 @@ def booted(name: str | pathlib.Path, tls: bool = False, **options: Any
         finally:
             machine.stop()
             thread.join()
+
+
+@contextlib.contextmanager
+def in_time_of(machine: Machine) -> Iterator[None]:
+    """Let the time of commands pass as fast as that of a system.
+
+    A command that does not know whether its last write was sent verifies the
+    devices until the longest time of a write is over.
+    """
+    since = uptime.steady() - machine.clock.now()
+    with mock.patch.object(uptime, 'steady', autospec=True, side_effect=(
+            lambda: since + machine.clock.now())):
+        yield
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ import dataclasses
 import sys
 
 from ironic_accel.converge import reset_note
+from ironic_accel.faces.cli import found_power
 from ironic_accel.faces.cli.journal import FileJournal
 from ironic_accel.faces.cli import messages
 from ironic_accel.faces.cli import session
@@ -129,9 +130,7 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
     They always are for a host that was off before the run, unless somebody
     has restarted it since: it may be in use.
     """
-    if journal.found == 'off' and journal.boot is not None and (
-            opened.host.power_state() == 'on'
-            and opened.host.boot_mark() not in (None, journal.boot)):
+    if found_power.was_restarted(opened.host, journal):
         messages.say('the host was off before the interrupted run, and was '
                      'restarted since: it stays on')
         journal.found = None

@@ -44,6 +44,7 @@ from ironic_accel.faces.cli import await_bmc
 from ironic_accel.faces.cli import bmc_lock
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
+from ironic_accel.faces.cli import found_power
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import messages
@@ -214,6 +215,9 @@ class CommandRun:
         journal.found = journal.found or seen.host
         if journal.found == 'off' and seen.host == 'on':
             journal.boot = seen.boot
+        elif seen.host == 'off':
+            # The run begins another boot when it powers the host on.
+            journal.boot = None
         if (journal.found, journal.boot) != known:
             journal.save(self.record)
 
@@ -314,13 +318,12 @@ class CommandRun:
             # was off before.
             return
         if self.journal.found == 'off':
-            self._say('powering off the host, which was off before the run')
             try:
-                if self.opened.host.power_state() != 'off':
-                    self.opened.host.power_off(soft=False)
+                found_power.restore(self.opened.host, self.journal,
+                                    self.rules.times, self._say)
             except AccelError as exc:
                 # The journal has its power state: the next run powers it off.
-                messages.error(f'cannot power off the host: {exc}')
+                messages.error(word(exc.detail))
                 return
         self.journal.found = self.journal.boot = None
         self.journal.save(self.record)
