@@ -168,6 +168,10 @@ def visit(context: Any, uuid: str, purpose: str,
     :returns: what ``work`` does; None where it was not called, or has failed.
     """
     words = {'node': uuid, 'purpose': purpose}
+    # Ironic runs workers and periodics in the same threads. This one may have
+    # served a user's request before, whom it would name in the history of the
+    # node.
+    context.update_store()
     try:
         with acquire(context, uuid, retry=False, purpose=purpose,
                      **options) as task:

@@ -147,7 +147,7 @@ def begin(manager: Any, context: Any, interface: type,
 def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
     if not queue.is_due(uuid, clock.steady()):
         return
-    # As in a tick: the thread may have served a user's request before.
+    # As in db_retry.visit: the thread may have served a user's request.
     context.update_store()
     wait = float(CONF.accelerator.audit_retry)
     try:

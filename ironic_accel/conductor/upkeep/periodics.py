@@ -187,9 +187,6 @@ def pick(manager: Any, context: Any) -> None:
 
 def _tick(context: Any, uuid: str) -> None:
     """Continue the operation of a node by one tick, in a worker."""
-    # The thread may have served a user's request before, whom Ironic would
-    # name in the history of the node.
-    context.update_store()
     db_retry.visit(context, uuid, 'continuing an accelerator operation',
                    _go_on, interface=Periodics)
 

@@ -177,6 +177,23 @@ def test_a_worker_forgets_the_user_whom_its_thread_served(
         context, node.id) if entry.event == 'ticked'] == [None]
 
 
+def test_a_pass_names_no_user_whom_its_thread_served(
+        make_node: Make, acquire: Make, manager: Any, context: Any) -> None:
+    """Ironic runs periodics in the threads that serve its users."""
+    node = make_node(provision_state=states.MANAGEABLE)
+    operation.store(node, operation.Operation('clean', 'apply_profile'))
+    node.save()
+    vendor = acquire(node, shared=True).driver.vendor
+    ironic_context.RequestContext(user_id='u').update_store()
+    with mock.patch.object(
+            cleanup, 'reap', autospec=True,
+            side_effect=lambda task: manager_utils.node_history_record(
+                task.node, event='removed')):
+        vendor.clear_leftovers(manager, context)
+    assert [entry.user for entry in objects.NodeHistory.list_by_node_id(
+        context, node.id)] == [None]
+
+
 def test_only_due_and_current_operations_are_picked(
         make_node: Make, acquire: Make, manager: Any, places: None,
         context: Any) -> None:
