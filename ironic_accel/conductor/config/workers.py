@@ -39,6 +39,7 @@ import atexit
 from collections.abc import Callable
 from collections.abc import Iterable
 from concurrent import futures
+import operator
 import threading
 from typing import Any
 from typing import TypeVar
@@ -113,8 +114,9 @@ class Queue(_Lane):
         self._lock = threading.Lock()
         #: When each waiting node was queued, the one that waits longest first.
         self._waiting: dict[str, float] = {}
-        #: When each node in progress began, and whether it was slow before.
-        self._begun: dict[str, tuple[float, bool]] = {}
+        #: Since when each node in progress had waited, when it began, and
+        #: whether it was slow before.
+        self._begun: dict[str, tuple[float, float, bool]] = {}
         #: Nodes whose last turn was slow, and when it ended.
         self._slow: dict[str, float] = {}
 
@@ -155,7 +157,7 @@ class Queue(_Lane):
             try:
                 manager._spawn_worker(self._run, manager, uuid, work)
             except exception.NoFreeConductorWorker:
-                self._end(uuid)
+                self._put_back(uuid)
                 LOG.warning(
                     'Lane %(lane)s: node %(node)s and others wait for the '
                     'next pass, all [conductor]workers_pool_size workers of '
@@ -163,7 +165,7 @@ class Queue(_Lane):
                     {'lane': self.name, 'node': uuid})
                 return
             except BaseException:
-                self._end(uuid)
+                self._put_back(uuid)
                 raise
 
     def _run(self, manager: Any, uuid: str | None,
@@ -191,8 +193,8 @@ class Queue(_Lane):
                                            or now - since > PATIENCE))), None)
             full = uuid is None and bool(self._waiting)
             if uuid is not None:
-                del self._waiting[uuid]
-                self._begun[uuid] = (now, slow and uuid in self._slow)
+                self._begun[uuid] = (self._waiting.pop(uuid), now,
+                                     slow and uuid in self._slow)
             busy = len(self._begun)
         if full:
             self._tell_full()
@@ -203,18 +205,28 @@ class Queue(_Lane):
         """Whether an ordinary and whether a slow node may begin."""
         now, size = uptime.steady(), self.size
         slow = sum(known or now - begun > SLOW
-                   for begun, known in self._begun.values())
+                   for _, begun, known in self._begun.values())
         ordinary = len(self._begun) - slow + max(0, slow - size)
         return ordinary < size, slow < size
 
     def _end(self, uuid: str) -> None:
         now = uptime.steady()
         with self._lock:
-            begun, _known = self._begun.pop(uuid)
+            _, begun, _known = self._begun.pop(uuid)
             if now - begun > SLOW:
                 self._slow[uuid] = now
             else:
                 self._slow.pop(uuid, None)
+            busy = len(self._begun)
+        self._tell(busy)
+
+    def _put_back(self, uuid: str) -> None:
+        """Let a node that no worker took wait as before, for its turn."""
+        with self._lock:
+            since, _, _ = self._begun.pop(uuid)
+            self._waiting = dict(sorted(
+                {uuid: since, **self._waiting}.items(),
+                key=operator.itemgetter(1)))
             busy = len(self._begun)
         self._tell(busy)
 

@@ -25,6 +25,7 @@ import time
 from typing import Any
 from unittest import mock
 
+from ironic.common import exception
 from ironic.common import metrics_collector
 from ironic.common import states
 from ironic.conductor import base_manager
@@ -349,6 +350,38 @@ def test_a_slow_node_does_not_wait_for_others_without_end(
     hanging.begun['g'].set()
     # Node a waits longest, and is next before h.
     until(lambda: sorted(hanging.begun) == [*'acdf'])
+
+
+def test_a_node_keeps_its_turn_while_ironic_has_no_worker(
+        lane: workers.Queue) -> None:
+    manager = conductor()
+    done: list[str] = []
+    take = manager._spawn_worker.side_effect
+    manager._spawn_worker.side_effect = exception.NoFreeConductorWorker()
+    for _ in range(2):
+        lane.fill('abc')
+        lane.start(manager, done.append)
+    assert (done, lane.busy) == ([], 0)
+    manager._spawn_worker.side_effect = take
+    lane.fill('abc')
+    lane.start(manager, done.append)
+    assert done == [*'abc']
+
+
+def test_a_slow_node_stays_one_while_ironic_has_no_worker(
+        hanging: Hanging) -> None:
+    hanging.turn('ab', 'ab')
+    hanging.now += 2 * workers.SLOW
+    hanging.lane.fill('')
+    hanging.end('a', 'b')
+    take = hanging.manager._spawn_worker.side_effect
+    hanging.manager._spawn_worker.side_effect = (
+        exception.NoFreeConductorWorker())
+    for _ in range(2):
+        hanging.turn('abcd', '')
+    hanging.manager._spawn_worker.side_effect = take
+    # Both places of slow nodes, and two more.
+    hanging.turn('abcd', 'abcd')
 
 
 def test_an_error_with_one_node_is_logged_and_the_next_one_follows(
