@@ -76,13 +76,17 @@ class Violation:
 
 @dataclass
 class Ledger:
-    """All operations on the system, in the order of time."""
+    """All operations on the system, in the order of time.
+
+    ``connections`` is the number of TCP connections that were accepted.
+    """
 
     requests: list[Exchange] = field(default_factory=list)
     pushes: list[Push] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     resets: list[ResetRecord] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    connections: int = 0
 
     @property
     def cost(self) -> float:
@@ -115,11 +119,13 @@ class Ledger:
             self.violations,
         ):
             entries.clear()
+        self.connections = 0
 
     def as_dict(self, last: int = 200) -> dict[str, Any]:
         """The ledger as JSON; only the last requests are listed."""
         methods = Counter(entry.method for entry in self.requests)
         return {
+            'connections': self.connections,
             'requests': len(self.requests),
             'by_method': dict(methods),
             'cost_ms': self.cost,

@@ -25,8 +25,12 @@ from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
 import contextvars
+import functools
 from http import client as http_client
+from http import cookiejar
 import io
+import os
+import ssl
 import time
 from typing import Any, Protocol
 import zlib
@@ -36,6 +40,7 @@ from requests import adapters
 from urllib3 import connection
 from urllib3 import connectionpool
 from urllib3 import exceptions as urllib3_errors
+from urllib3.util import ssl_ as urllib3_tls
 
 #: Bytes that status line, headers and framing may take besides a body.
 OVERHEAD = 256 * 1024
@@ -189,10 +194,32 @@ class _HttpsPool(connectionpool.HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
+@functools.lru_cache(maxsize=64)
+def _trusting(tls: Callable[[], ssl.SSLContext] | None, bundle: str,
+              *version: int) -> ssl.SSLContext:
+    """A TLS context with the authorities of a file, made once a process.
+
+    Loading the usual 140 authorities takes 30 ms of CPU, which urllib3 does
+    for each connection.
+
+    :param version: what changes with the file.
+    :raises: OSError for a file without certificates.
+    """
+    context = tls() if tls else urllib3_tls.create_urllib3_context(
+        cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(bundle)
+    context.set_alpn_protocols(urllib3_tls.ALPN_PROTOCOLS)
+    # urllib3 sets the same ones for each connection. OpenSSL frees the old
+    # ones while another thread may be copying them (SSL_new).
+    setattr(context, 'set_alpn_protocols', lambda _: None)  # noqa: B010
+    return context
+
+
 class Adapter(adapters.HTTPAdapter):
     """Carries requests of a session over bounded connections.
 
     :param tls: makes the TLS context, where not the default one is wanted.
+        Equal ones (``==``) make equal contexts.
     """
 
     def __init__(self, tls: Callable[[], Any] | None = None) -> None:
@@ -205,6 +232,24 @@ class Adapter(adapters.HTTPAdapter):
             kwargs['ssl_context'] = self._tls()
         super().init_poolmanager(*args, **kwargs)
         _bind(self.poolmanager)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any
+                    ) -> None:
+        """Use a context that has the authorities; see requests.
+
+        A file that cannot be loaded is left to urllib3, for its error.
+        """
+        super().cert_verify(  # type: ignore[no-untyped-call]
+            conn, url, verify, cert)
+        bundle = conn.ca_certs
+        if not bundle or cert:
+            return
+        with contextlib.suppress(OSError):
+            told = os.stat(bundle)
+            conn.conn_kw['ssl_context'] = _trusting(
+                self._tls, bundle, told.st_mtime_ns, told.st_size,
+                told.st_ino, told.st_dev)
+            conn.ca_certs = None
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Have a proxy's pools use our connections too."""
@@ -233,7 +278,8 @@ class Observer(Protocol):
 
 
 class Session(requests.Session):
-    """A session that follows no redirect and reads no body by itself.
+    """A session that follows no redirect, reads no body by itself and keeps
+    no cookies.
 
     Requests reads the body of a redirect to its end even where it is told
     not to follow it.
@@ -245,6 +291,8 @@ class Session(requests.Session):
 
     def __init__(self, adapter: adapters.BaseAdapter | None = None) -> None:
         super().__init__()
+        self.cookies.set_policy(cookiejar.DefaultCookiePolicy(
+            allowed_domains=[]))
         for scheme in ('http://', 'https://'):
             self.mount(scheme, adapter or Adapter())
 

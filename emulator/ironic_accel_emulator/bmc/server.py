@@ -63,6 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_SECONDS
     server: _HTTPServer
 
+    def setup(self) -> None:
+        """Count the connection."""
+        with self.server.service.box.lock:
+            self.server.service.box.ledger.connections += 1
+        super().setup()
+
     def handle_expect_100(self) -> bool:
         """Delay ``100 Continue`` until the body is read."""
         self._expecting = True

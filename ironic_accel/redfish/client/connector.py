@@ -14,10 +14,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
+import functools
 import json
 import logging
+import ssl
 from typing import Any
 from urllib import parse
 
@@ -82,6 +86,7 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
 
     settings = BmcSettings()
     observer: web.Observer | None = None
+    _kept: web.Session | None = None
 
     @classmethod
     def like(cls, connector: Any, settings: BmcSettings | None
@@ -89,9 +94,26 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
         """A connector that shares the session of another one."""
         made = cls.__new__(cls)
         made.__dict__.update(connector.__dict__)
+        made._kept = None
         if settings is not None:
             made.settings = settings
         return made
+
+    @contextlib.contextmanager
+    def one_connection(self) -> Iterator[None]:
+        """Keep the connection open for the reads within, and close it at
+        the end.
+
+        A read that finds it closed may be repeated on another one. A write
+        may not, and has a connection of its own. Some BMCs choke at
+        connections that stay open for long (sushy 5.14,
+        ``Connector.__init__``); an observation takes seconds.
+        """
+        with session_of(self, base(self), closing=False) as self._kept:
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def _op(self, method: str, path: str = '', data: Any = None,
             headers: Mapping[str, str] | None = None,
@@ -163,7 +185,7 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
             self.settings.request_timeout)
         limit = web.Limit(seconds, self.settings.body_limit + web.OVERHEAD,
                           self.settings.read_timeout)
-        with session_of(self, base(self)) as session, web.under(limit):
+        with self._session_for(method) as session, web.under(limit):
             for _ in range(_REDIRECTS + 1):
                 response = self._once(session, method, base(self) + where,
                                       data, headers, limit)
@@ -177,6 +199,15 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
                     )
                 where = _moved(response, pin)
         raise RequestRefused(response.url, 'redirects too often')
+
+    def _session_for(self, method: str
+                     ) -> contextlib.AbstractContextManager[web.Session]:
+        """The kept connection for a read, with the present credentials, or
+        a new one."""
+        if self._kept is None or method != 'GET':
+            return session_of(self, base(self))
+        _authorize(self._kept, self._session)
+        return contextlib.nullcontext(self._kept)
 
     @staticmethod
     def _where(method: str, path: str, pin: origins.Origin | None) -> str:
@@ -225,19 +256,40 @@ def base(connector: Any) -> str:
     return f'{where.scheme}://{where.netloc.rpartition("@")[2]}'
 
 
-def session_of(connector: Any, url: str) -> web.Session:
-    """A bounded session with a connector's credentials, without cookies."""
+def session_of(connector: Any, url: str, closing: bool = True
+               ) -> web.Session:
+    """A bounded session with a connector's credentials, without cookies.
+
+    :param closing: whether the connection is closed after each request.
+    """
     theirs = connector._session
     session = web.Session(_adapter(theirs.get_adapter(url)))
     session.observer = getattr(connector, 'observer', None)
     session.trust_env = theirs.trust_env
-    session.auth = theirs.auth
-    session.headers['Connection'] = 'close'
+    session.headers['Connection'] = 'close' if closing else 'keep-alive'
     session.headers['Accept-Encoding'] = 'identity'
+    _authorize(session, theirs)
+    return session
+
+
+def _authorize(session: web.Session, theirs: requests.Session) -> None:
+    """Give a session the credentials of another one, and no others."""
+    session.auth = theirs.auth
+    session.headers.pop('X-Auth-Token', None)
     token = theirs.headers.get('X-Auth-Token')
     if token:
         session.headers['X-Auth-Token'] = token
-    return session
+
+
+@functools.lru_cache(maxsize=16)
+def _tls(kind: Callable[..., Any], *settings: Any
+         ) -> Callable[[], ssl.SSLContext]:
+    """Makes the TLS context of sushy's adapter with these settings.
+
+    One for the same settings, so that their contexts are equal too.
+    """
+    return lambda: kind(*settings).poolmanager.connection_pool_kw[
+        'ssl_context']
 
 
 def _adapter(theirs: Any) -> adapters.BaseAdapter:
@@ -251,8 +303,11 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
     if type(theirs) is adapters.HTTPAdapter:
         return web.Adapter()
     if isinstance(theirs, sushy_connector.TLSHttpAdapter):
-        context = theirs.poolmanager.connection_pool_kw.get('ssl_context')
-        return web.Adapter(None if context is None else lambda: context)
+        if 'ssl_context' not in theirs.poolmanager.connection_pool_kw:
+            return web.Adapter()
+        kind: Any = type(theirs)
+        return web.Adapter(_tls(kind, theirs.tls_min_version,
+                                theirs.tls_ciphers, bool(theirs.verify)))
     found: adapters.BaseAdapter = theirs
     return found
 

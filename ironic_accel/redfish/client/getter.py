@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import http
 import time
@@ -104,6 +105,10 @@ class Getter:
         self._progress = _Progress(
             time.monotonic() + self._settings.inventory_timeout)
 
+    def one_connection(self) -> contextlib.AbstractContextManager[None]:
+        """Make the reads within on one connection, closed at the end."""
+        return session.one_connection(self._connector)
+
     @property
     def requests(self) -> int:
         """The number of requests since ``begin``."""
@@ -156,14 +161,22 @@ class Getter:
                     target, headers=headers,
                     timeout=min(left, self._settings.request_timeout))
             except exceptions.ConnectionError as error:
-                cause = error.__context__
-                closed = (
-                    isinstance(cause, requests_errors.ConnectionError)
-                    and not isinstance(cause, requests_errors.Timeout)
-                    and 'Connection aborted' in str(cause))
-                if last_try or not closed:
+                if last_try or not self._is_closed(error.__context__):
                     raise
         raise AssertionError('unreachable')
+
+    def _is_closed(self, cause: BaseException | None) -> bool:
+        """Whether a connection was closed before a byte of a response.
+
+        OpenSSL writes to a closed TLS connection with "EOF occurred in
+        violation of protocol", as it ends a handshake that is refused.
+        """
+        if not isinstance(cause, requests_errors.ConnectionError) or (
+                isinstance(cause, requests_errors.Timeout)):
+            return False
+        return 'Connection aborted' in str(cause) or (
+            isinstance(cause, requests_errors.SSLError)
+            and 'EOF occurred' in str(cause) and self._progress.let_in)
 
     def _take(self, uri: str, target: str, response: Any,
               kept: tuple[str, Doc] | None) -> Doc | Failure:

@@ -20,6 +20,7 @@ read twice for it. The caller of a read declares what a failure leaves unknown
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 
 from ironic_accel.model.device import Warned
 from ironic_accel.redfish.client.access_failures import OptionNames
@@ -76,6 +77,10 @@ class ResourceReader:
         """Forget what this inventory has from an earlier one."""
         for uri in self._docs.kept():
             self.forget(uri)
+
+    def one_connection(self) -> contextlib.AbstractContextManager[None]:
+        """Make the reads within on one connection, closed at the end."""
+        return self._getter.one_connection()
 
     @property
     def options(self) -> OptionNames:

@@ -22,6 +22,7 @@ sushy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import logging
 import types
 from typing import Any
@@ -132,6 +133,14 @@ def reading(connector: Connector, settings: BmcSettings | None = None
                       requests.Session):
         return connector
     return PinnedConnector.like(connector, settings)
+
+
+def one_connection(connector: Connector
+                   ) -> contextlib.AbstractContextManager[None]:
+    """Keep the connection of a ``reading`` open for the reads within."""
+    if isinstance(connector, PinnedConnector):
+        return connector.one_connection()
+    return contextlib.nullcontext()
 
 
 def name_options(connector: Connector, names: OptionNames) -> None:

@@ -14,7 +14,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
+import functools
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
@@ -68,6 +71,22 @@ class SystemReading:
     simple: Fields | None = None
 
 
+_P = ParamSpec('_P')
+_T = TypeVar('_T')
+
+
+def _on_one_connection(read: Callable[Concatenate[Reader, _P], _T]
+                       ) -> Callable[Concatenate[Reader, _P], _T]:
+    """Make all requests of an observation on one connection to the BMC."""
+    @functools.wraps(read)
+    def read_all(reader: Reader, /, *args: _P.args, **kwargs: _P.kwargs
+                 ) -> _T:
+        with reader.one_connection():
+            return read(reader, *args, **kwargs)
+    return read_all
+
+
+@_on_one_connection
 def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
                    settings: BmcSettings, reuse: Reuse | None = None
                    ) -> SystemReading:
@@ -161,6 +180,7 @@ def _note_idle(reader: Reader, system: str | None, settings: BmcSettings
     settings.history.remember(reader.address, f'idle {system}', True)
 
 
+@_on_one_connection
 def booting(reader: Reader, system: str | None, settings: BmcSettings
             ) -> tuple[Scope, str | None] | None:
     """Why the host is still booting, by its System alone.
@@ -183,6 +203,7 @@ def booting(reader: Reader, system: str | None, settings: BmcSettings
         scope.system, host, None, settings)
 
 
+@_on_one_connection
 def starting(reader: Reader, system: str | None, settings: BmcSettings
              ) -> str | None:
     """Why the host is still booting, or None; see ports.Backend.
