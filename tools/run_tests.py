@@ -46,14 +46,16 @@ LINT: dict[str, list[str]] = {
              "doc/source", "doc/build/html"],
 }
 
-# Two cores, two workers. The functional tier is one set of services, started
-# once, and runs in one process: it waits more than it computes, so that the
-# tiers which start no services run beside it, and give way to it.
+# Two cores, two workers. A worker of the functional tier has services of its
+# own, started once, and takes whole files, the longest first (as its conftest
+# sorts them). They wait more than they compute, so that the tiers which start
+# no services run beside them, and give way to them.
 PYTEST: dict[str, list[str]] = {
     "unit": ["-n", "2"],
     "contract": ["-n", "2"],
     "security": ["-n", "2"],
-    "functional": [],
+    "functional": ["-n", "2", "--dist", "loadfile",
+                   "--no-loadscope-reorder"],
     "faces": ["-n", "2"],
 }
 

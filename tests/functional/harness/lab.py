@@ -279,8 +279,10 @@ class Lab:
             "bmc_timeout": 60,
             "aux_settle": 1,
             "lost_task_timeout": 5,
-            "lost_update_timeout": 20,
-            "agent_timeout": 30,
+            # As by default, a step fails for want of an agent before the
+            # power lock of what the agent wrote is removed.
+            "agent_timeout": 20,
+            "lost_update_timeout": 45,
             "first_boot_injection": True,
             # Takes part where a node is cleaned automatically and names no
             # runbook for it.
