@@ -9,148 +9,201 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
+"""What the audit costs a conductor, with and without Redfish and TLS.
 
-"""What the audit costs a conductor: ``python bench/audit.py [NODES]``.
+Ironic's objects on SQLite, boxes of eight GPUs, ten site profiles.
 
-Real Ironic objects on SQLite, boxes of eight GPUs that answer at once, ten
-site profiles. Prints seconds; the BMC's own time comes on top, and is spent
-without any lock by the audit's workers.
+An audit over https reads simulated BMCs, which are processes of their own:
+the peer is plain sushy that reads the same facts of the same BMC, with a
+connection for each request. Without HTTP a BMC responds at once,
+which leaves what the conductor does with an inventory. Audits per hour are
+counted with BMCs that take 0.3 s for an inventory and the default of
+``audit_workers``. A pass is one call of the periodic, which lists the nodes
+once a minute; the peer is Ironic's own list of the nodes.
 """
 
 from __future__ import annotations
 
-import logging
+import argparse
+from collections.abc import Callable
+from concurrent import futures
+import contextlib
 import pathlib
 import sys
 import tempfile
-import threading
 import time
 from typing import Any
 from unittest import mock
 
-from oslo_service import backend as oslo_backend
-
-oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
-
-# ruff: noqa: E402
-from ironic.common import context as ironic_context
-from ironic.common import service
-from ironic.conductor import base_manager
-from ironic.conf import CONF
-from ironic.db.sqlalchemy import models
-from ironic import objects
-from oslo_db.sqlalchemy import enginefacade
-from oslo_utils import uuidutils
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from bench.measure import conductor
+from bench.measure import plain_sushy
+from bench.measure import results
+from bench.measure import twins
+
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.node import profile_agreement
-from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.upkeep import audit
 from ironic_accel.conductor.upkeep import periodics
-from ironic_accel.converge.ports import Backend
-from tests.unit.conductor import sample
 
-SAMPLE = 100
+SIZES, QUICK = (500, 1000, 2000), (3, 6, 12)
+#: Nodes and rounds of audits that are measured.
+SAMPLE, ROUNDS, BMCS = 40, 3, 3
+#: Seconds of an inventory, and for which audits are counted.
+INVENTORY, SECONDS = 0.3, 15.0
+#: CPU milliseconds of an audit; how many times as many with TLS as without;
+#: requests of one that follows another.
+GOAL_MS, GOAL_RATIO, GOAL_REQUESTS = 200.0, 2.0, 10
+#: Audits of a conductor in an hour.
+GOAL_HOUR = 10000
+#: The exponent of what grows with the nodes: linear, and some noise.
+LINEAR = 1.2
+#: The BMC that is read over Redfish.
+BOX, SMALL_BOX = 'hgx-h100', 'pcie-a100'
 
 
-def main() -> None:
+def main() -> int:
     """Measure."""
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    parser = results.parser(__doc__)
+    parser.add_argument('nodes', nargs='*', type=int, metavar='NODES',
+                        help='numbers of nodes')
+    options = parser.parse_args()
+    options.nodes = sorted(options.nodes) or (
+        QUICK if options.quick else SIZES)
+    report = results.report(__file__, __doc__)
     with tempfile.TemporaryDirectory() as folder:
-        context = _ironic(pathlib.Path(folder))
-        began = time.perf_counter()
-        nodes = [_node(context) for _ in range(number)]
-        print(f'{number} nodes made in {time.perf_counter() - began:.1f} s')
+        context = conductor.begin(pathlib.Path(folder))
+        nodes: list[str] = []
+        passes: dict[int, float] = {}
+        for size in options.nodes:
+            nodes += [conductor.node(context)
+                      for _ in range(size - len(nodes))]
+            passes[size] = _passes(context, size, report)
+        report.growth('a pass that lists all nodes', passes, 'CPU ms',
+                      results.at_most(LINEAR))
         with mock.patch.object(bmc_session, 'backend', autospec=True,
-                               return_value=_box()):
-            _measure(context, nodes)
+                               return_value=conductor.bmc()):
+            _without_http(context, nodes[:SAMPLE], report)
+        _an_hour(context, nodes, options, report)
+        plain = _over_redfish(context, 'http', options, report)
+        encrypted = _over_redfish(context, 'https', options, report)
+    report.add('an audit over https, with TLS', encrypted, 'CPU ms',
+               results.ratio_at_most(GOAL_RATIO), results.Peer(
+                   'an audit over http', plain))
+    return report.end(options)
 
 
-def _measure(context: Any, nodes: list[str]) -> None:
-    manager = mock.create_autospec(base_manager.BaseConductorManager,
-                                   instance=True)
-    manager._shutdown = threading.Event()
-    manager.iter_nodes.side_effect = lambda filters: (
-        objects.Node.dbapi.get_nodeinfo_list(
-            columns=['uuid', 'driver', 'conductor_group'], filters=filters))
+def _passes(context: Any, size: int, report: results.Report) -> float:
+    """A pass that lists all nodes, and one with nothing due."""
+    manager, queue = conductor.manager(), audit.Due()
+    list(manager.iter_nodes())  # What is loaded once is loaded.
+    listed = _cpu_ms(lambda: list(manager.iter_nodes()))
+    with mock.patch.object(workers.AUDIT, 'start', autospec=True):
+        def pass_() -> None:
+            audit.begin(manager, context, periodics.Periodics, queue)
+
+        first = _cpu_ms(pass_)
+        report.add('a pass that lists all nodes', first, 'CPU ms', None,
+                   results.Peer("Ironic's list", listed), size)
+        report.add('a pass with nothing due', _cpu_ms(pass_), 'CPU ms',
+                   size=size)
+    return first
+
+
+def _without_http(context: Any, nodes: list[str], report: results.Report
+                  ) -> None:
     queue = audit.Due()
-    told = [('a pass that lists all nodes', lambda: audit.begin(
-        manager, context, periodics.Periodics, queue))]
-    told += [('a pass with nothing due', told[0][1])]
-    for what, work in told:
-        _time(what, work)
-    chosen = nodes[:SAMPLE]
-    for what in ('first', 'same again', 'same again'):
-        began = time.perf_counter()
-        words = {audit.audit(context, uuid, periodics.Periodics, queue)
-                 for uuid in chosen}
-        each = (time.perf_counter() - began) / len(chosen)
-        print(f'an audit, {what}: {each * 1000:.0f} ms a node {words}; '
-              f'{each * len(nodes):.0f} s for all {len(nodes)}')
-    _time('telling of the site profiles', lambda: profile_agreement.announce(
-        manager, context, periodics.Periodics))
-    _time('finding what the others told', lambda: queries.with_key(
-        'accel_site'))
+    for what in ('the first', 'the same again'):
+        report.add(f'an audit without HTTP, {what}', _cpu_ms(
+            lambda: _audit(context, nodes, queue)) / len(nodes), 'CPU ms')
 
 
-def _time(what: str, work: Any) -> None:
-    began = time.perf_counter()
+def _audit(context: Any, nodes: list[str], queue: audit.Due) -> None:
+    """Audit nodes, which are as they should be.
+
+    :raises: RuntimeError if one could not be audited.
+    """
+    for uuid in nodes:
+        word = audit.audit(context, uuid, periodics.Periodics, queue)
+        if word not in ('clean', 'drift'):
+            raise RuntimeError(f'the audit of node {uuid} ended with {word}')
+
+
+def _an_hour(context: Any, nodes: list[str], options: argparse.Namespace,
+             report: results.Report) -> None:
+    """How many audits a conductor makes, with a pass each five seconds."""
+    seconds = 1.0 if options.quick else SECONDS
+    done: list[str] = []
+    lane = workers.Queue('audit', 'audit_workers')
+
+    def work(uuid: str) -> None:
+        _audit(context, [uuid], queue)
+        done.append(uuid)
+
+    queue = audit.Due()
+    with mock.patch.object(
+            bmc_session, 'backend', autospec=True,
+            return_value=conductor.bmc(INVENTORY)), \
+            futures.ThreadPoolExecutor(lane.size * 2) as pool:
+        manager = conductor.manager(pool.submit)
+        used, began = time.process_time(), time.monotonic()
+        lane.fill(nodes)
+        lane.start(manager, work)
+        while (time.monotonic() - began < seconds
+               and len(done) < len(nodes)):
+            time.sleep(0.05)
+        manager._shutdown.set()
+    # The workers end what they have begun.
+    passed = time.monotonic() - began
+    report.add(f'audits with inventories of {INVENTORY:g} s',
+               len(done) / passed * 3600, 'an hour', results.Goal(
+                   GOAL_HOUR, at_least=True))
+    report.add('CPU of one of these', (time.process_time() - used) * 1000
+               / max(1, len(done)), 'CPU ms')
+
+
+def _over_redfish(context: Any, scheme: str, options: argparse.Namespace,
+                  report: results.Report) -> float:
+    """CPU milliseconds of audits of simulated BMCs, again and again."""
+    count, rounds, box = (1, 1, SMALL_BOX) if options.quick else (
+        BMCS, ROUNDS, BOX)
+    source = next(s for s in twins.SOURCES if s.name == box)
+    more = ('--tls',) if scheme == 'https' else ()
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(twins.running(source, *more))
+                for _ in range(count)]
+        nodes = [conductor.node(context, driver_info={
+            'redfish_address': twin.url, 'redfish_system_id': source.system,
+            'redfish_username': 'user', 'redfish_password': 'secret',
+            'redfish_auth_type': 'basic', 'redfish_verify_ca': twin.verify})
+            for twin in made]
+        queue = audit.Due()
+        _audit(context, nodes, queue)
+        for twin in made:
+            twin.clear()
+        ours = _cpu_ms(lambda: [
+            _audit(context, nodes, queue) for _ in range(rounds)])
+        each, asked = rounds * count, sum(t.counted()[0] for t in made)
+        made[0].clear()
+        theirs = _cpu_ms(lambda: plain_sushy.read(
+            made[0].url, source.system, made[0].verify))
+        theirs_asked = made[0].counted()[0]
+    name = 'sushy, reading'
+    report.add(f'an audit over {scheme}', ours / each, 'CPU ms',
+               results.at_most(GOAL_MS), results.Peer(name, theirs))
+    report.add(f'requests of an audit over {scheme}', asked / each,
+               'requests', results.at_most(GOAL_REQUESTS)
+               if box == BOX else None, results.Peer(name, theirs_asked))
+    return ours / each
+
+
+def _cpu_ms(work: Callable[[], Any]) -> float:
+    """CPU milliseconds of a piece of work."""
+    began = time.process_time()
     work()
-    print(f'{what}: {(time.perf_counter() - began) * 1000:.0f} ms')
-
-
-def _ironic(folder: pathlib.Path, database: str | None = None) -> Any:
-    service.prepare_command(['bench'])
-    profiles = folder / 'profiles'
-    profiles.mkdir()
-    profiles.joinpath('site.yaml').write_text(sample.yaml_of(*(
-        sample.mode_profile(f'profile-{n}', ecc='enabled')
-        for n in range(10))))
-    for name, value, group in (
-            ('connection', database or f'sqlite:///{folder}/ironic.sqlite',
-             'database'),
-            ('enabled_hardware_types', ['accel-redfish'], None),
-            ('profile_path', str(profiles), 'accelerator'),
-            ('ownership_scope', 'bmc', 'accelerator')):
-        CONF.set_override(name, value, group=group)
-    for kind, name in INTERFACES.items():
-        CONF.set_override(f'enabled_{kind}_interfaces', [name])
-    logging.disable(logging.INFO)
-    objects.register_all()
-    engine = enginefacade.writer.get_engine()
-    models.Base.metadata.create_all(engine)
-    return ironic_context.get_admin_context()
-
-
-INTERFACES = {
-    'bios': 'no-bios', 'boot': 'redfish-virtual-media',
-    'console': 'no-console',
-    'deploy': 'ramdisk', 'firmware': 'no-firmware', 'inspect': 'no-inspect',
-    'management': 'redfish', 'network': 'noop', 'power': 'accel-redfish',
-    'raid': 'no-raid', 'rescue': 'no-rescue', 'storage': 'noop',
-    'vendor': 'accelerator'}
-
-
-def _node(context: Any) -> str:
-    node = objects.Node(
-        context, uuid=uuidutils.generate_uuid(), driver='accel-redfish',
-        provision_state='available', power_state='power on',
-        driver_info={'redfish_address': 'http://192.0.2.1'},
-        **{f'{k}_interface': v for k, v in INTERFACES.items()})
-    node.create()
-    return str(node.uuid)
-
-
-def _box() -> Any:
-    seen = sample.box(*(sample.gpu(n) for n in range(8)))
-    made = mock.create_autospec(Backend, instance=True)
-    made.sources.return_value = sample.sources(seen)
-    made.transports.side_effect = lambda inventory, pushes=(): (
-        sample.transport(inventory),)
-    return made
+    return (time.process_time() - began) * 1000
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -9,21 +9,22 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-
-"""What questions about other nodes cost: ``python bench/queries.py``.
+"""What questions about other nodes cost, and passes of the periodics.
 
 Ironic's tables on SQLite, which runs in the conductor's own process, so that
 its work counts here; with another database the conductor only pays for the
 rows that it gets. Two nodes stand behind each BMC, each node has about 4 KiB
 of ``driver_internal_info`` and thirty lines of history, and one in a thousand
-is being written to. All vendor interfaces are enabled. Prints CPU
-milliseconds (the least of five: a machine that is busy adds to each) at each
-size, how they grow, and what loading all nodes costs, as it was done before.
+is being written to. All vendor interfaces are enabled. CPU milliseconds are
+the least of five: a machine that is busy adds to each. Growth is an exponent:
+1 is linear.
 
 A pass is one call of each periodic of each vendor interface, as Ironic makes
 them. Every 5 s those of ``poll_interval`` run, every 30 s those of
 ``cleanup_interval`` too. Once a minute the audit lists the nodes besides
-("which nodes are ours").
+("which nodes are ours"). Peers are the pass of upstream's periodics of
+firmware updates (``RedfishFirmware``) with nothing due, over the same nodes,
+and loading all nodes, which each question about a neighbour did before.
 """
 
 from __future__ import annotations
@@ -33,10 +34,8 @@ import datetime
 import functools
 import inspect
 import json
-import logging
 import os
 import pathlib
-import statistics
 import sys
 import tempfile
 import time
@@ -45,24 +44,21 @@ from typing import Any
 from unittest import mock
 import uuid
 
-from oslo_service import backend as oslo_backend
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
-
-# ruff: noqa: E402
-from ironic.common import context as ironic_context
+from bench.measure import conductor
+from bench.measure import results
 from ironic.common import driver_factory
-from ironic.common import service
-from ironic.conductor import base_manager
 from ironic.conductor import periodics as conductor_periodics
-from ironic.conf import CONF
 from ironic.db.sqlalchemy import models
+from ironic.drivers.modules.redfish import firmware
 from ironic import objects
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy
 
 from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import options as options_
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import queries
@@ -70,7 +66,7 @@ from ironic_accel.conductor.publication import device_ownership
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 
-SIZES = (1000, 4000, 10000)
+SIZES, QUICK = (1000, 4000, 10000), (100, 200, 400)
 TIMES = 5
 #: Bytes of ``driver_internal_info``, about.
 INFO = 4096
@@ -81,8 +77,10 @@ HISTORY = 30
 A_TICK = {'who writes through the BMC': 2, 'child nodes': 3,
           'copy of the guard': 5}
 #: The most that a tick may cost at the largest size, in CPU milliseconds;
-#: and a pass of the periodics.
-ALLOWED = 50.0
+#: and a pass with nothing due, in passes of upstream's.
+ALLOWED, ALLOWED_RATIO = 50.0, 2.0
+#: The exponent of what grows with the nodes: linear, and some noise.
+LINEAR = 1.2
 
 #: What is enabled besides Ironic's own defaults.
 ENABLED = {
@@ -98,43 +96,64 @@ ENABLED = {
     'console_interfaces': ['no-console'], 'rescue_interfaces': ['no-rescue'],
     'deploy_interfaces': ['direct']}
 #: The periodics by the option that spaces them.
+OFTEN = 'periodics every 5 s'
 PASSES = {
-    'periodics every 5 s': ('poll_interval',),
+    OFTEN: ('poll_interval',),
     '... and every 30 s': ('poll_interval', 'cleanup_interval')}
 
 Question = Callable[[], object]
 
 
 def main() -> int:
-    """Measure; gives 1 where a tick costs more than it may."""
-    sizes = [int(n) for n in sys.argv[1:]] or list(SIZES)
-    costs: dict[str, list[float]] = {}
-    ticks = []
-    with tempfile.TemporaryDirectory() as folder:
-        context = _ironic(pathlib.Path(folder))
-        made = 0
-        for size in sizes:
+    """Measure."""
+    parser = results.parser(__doc__)
+    parser.add_argument('nodes', nargs='*', type=int, metavar='NODES',
+                        help='numbers of nodes')
+    options = parser.parse_args()
+    report = results.report(__file__, __doc__)
+    costs: dict[str, dict[int, float]] = {}
+    made = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        _add_ipmitool(folder)
+        context = conductor.begin(folder, enabled=ENABLED)
+        for size in sorted(options.nodes) or (
+                QUICK if options.quick else SIZES):
             _grow(made, size)
             made = size
-            for what, question in _questions(context, size).items():
-                costs.setdefault(what, []).append(_cpu(question))
-            for what, options in PASSES.items():
-                costs.setdefault(what, []).append(_cpu(functools.partial(
-                    _pass, context, _manager(), options)))
-            ticks.append(sum(costs[what][-1] * times
-                             for what, times in A_TICK.items()))
-            before = _cpu(lambda: _as_before(context), 2) * 2
-            print(f'{size} nodes: a tick that writes asks for '
-                  f'{ticks[-1]:.1f} ms; loading all nodes twice, as before, '
-                  f'{before:.0f} ms: {before / ticks[-1]:.0f} times as much')
-    width = max(map(len, costs))
-    print(f'\n{"CPU ms":<{width}}' + ''.join(f'{n:>9}' for n in sizes)
-          + '  more for each 1,000 nodes')
-    for what, each in [*costs.items(), ('= a tick that writes', ticks)]:
-        print(f'{what:<{width}}' + ''.join(f'{ms:9.1f}' for ms in each)
-              + f'{_slope(sizes, each):9.2f}')
-    longest = costs[list(PASSES)[-1]][-1]
-    return int(max(ticks[-1], longest) > ALLOWED)
+            for what, cost in _measure(context, size, report).items():
+                costs.setdefault(what, {})[size] = cost
+    for what, each in costs.items():
+        report.growth(what, each, 'CPU ms', results.at_most(LINEAR)
+                      if what in ('a tick that writes', *PASSES) else None)
+    return report.end(options)
+
+
+def _measure(context: Any, size: int, report: results.Report
+             ) -> dict[str, float]:
+    """Register what everything costs with so many nodes."""
+    costs = {}
+    for what, question in _questions(context, size).items():
+        costs[what] = _cpu(question)
+        report.add(what, costs[what], 'CPU ms', size=size)
+    costs['a tick that writes'] = tick = sum(
+        costs[what] * times for what, times in A_TICK.items())
+    report.add('= a tick that writes', tick, 'CPU ms', results.at_most(
+        ALLOWED), results.Peer('loading all nodes twice', 2 * _cpu(
+            lambda: _load_all(context), 2)), size)
+    upstream = firmware.RedfishFirmware()
+    manager = conductor.manager()
+    theirs = _cpu(lambda: [method(upstream, manager, context) for method in (
+        type(upstream)._query_update_status,
+        type(upstream)._query_update_failed)])
+    for what, names in PASSES.items():
+        with mock.patch.object(workers.Queue, 'start', autospec=True):
+            costs[what] = _cpu(functools.partial(
+                _pass, context, manager, names))
+        report.add(what, costs[what], 'CPU ms', results.ratio_at_most(
+            ALLOWED_RATIO) if what == OFTEN else None,
+            results.Peer("upstream's firmware periodics", theirs), size)
+    return costs
 
 
 def _questions(context: Any, size: int) -> dict[str, Question]:
@@ -143,7 +162,7 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
     uuid_ = _uuid(number)
     node = objects.Node.get_by_uuid(context, uuid_)
     task = types.SimpleNamespace(context=context, node=node)
-    manager = _manager()
+    manager = conductor.manager()
     digests = [f'{2**63 + n:016x}' for n in range(16)]
     return {
         'who writes through the BMC': lambda: related_nodes.writing_node(task),
@@ -170,17 +189,6 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
             1 for _ in queries.managed(manager))}
 
 
-def _manager() -> Any:
-    """A conductor that serves every node."""
-    made = mock.create_autospec(
-        base_manager.BaseConductorManager, instance=True)
-    made.host = 'this'
-    made.iter_nodes.side_effect = lambda filters: (
-        objects.Node.dbapi.get_nodeinfo_list(
-            columns=['uuid', 'driver', 'conductor_group'], filters=filters))
-    return made
-
-
 def _pass(context: Any, manager: Any, options: tuple[str, ...]) -> None:
     """Call the periodics of all vendor interfaces, as Ironic does."""
     _age()
@@ -198,8 +206,8 @@ def _age() -> None:
     queries._scan._at = float('-inf')
 
 
-def _as_before(context: Any) -> None:
-    """What each look at the neighbours was."""
+def _load_all(context: Any) -> None:
+    """What each question about neighbours did before."""
     objects.Node.list(context, filters={'include_children': True}, fields=[
         'uuid', 'provision_state', 'instance_uuid', 'driver_info',
         'driver_internal_info', 'reservation', 'parent_node'])
@@ -216,13 +224,6 @@ def _cpu(question: Question, times: int = TIMES) -> float:
         question()
         taken.append((time.process_time() - began) * 1000)
     return min(taken)
-
-
-def _slope(sizes: list[int], each: list[float]) -> float:
-    """CPU milliseconds more for each 1,000 nodes."""
-    if len(sizes) < 2:
-        return 0.0
-    return statistics.linear_regression(sizes, each).slope * 1000
 
 
 def _uuid(number: int) -> str:
@@ -244,11 +245,14 @@ def _grow(made: int, size: int) -> None:
                  'event_type': 'accelerator', 'severity': 'INFO'}
                 for n in range(start, min(start + 1000, size))
                 for _ in range(HISTORY)])
-        connection.execute(sqlalchemy.insert(models.NodeHistory.__table__), [
+        copies = [
             {'uuid': str(uuid.uuid4()), 'node_id': n + 1, 'created_at': then,
              'event': json.dumps({'generation': 3, **_written_to()}),
              'event_type': guard_copy.EVENT_TYPE, 'severity': 'INFO'}
-            for n in range(made, size) if n % 1000 == 1])
+            for n in range(made, size) if n % 1000 == 1]
+        if copies:
+            connection.execute(sqlalchemy.insert(
+                models.NodeHistory.__table__), copies)
 
 
 def _written_to() -> dict[str, Any]:
@@ -289,21 +293,13 @@ def _node(number: int, then: datetime.datetime) -> dict[str, Any]:
             'deploy_ramdisk': 'http://images.example.org/ipa.initramfs'}}
 
 
-def _ironic(folder: pathlib.Path) -> Any:
-    service.prepare_command(['bench'])
-    CONF.set_override('connection', f'sqlite:///{folder}/ironic.sqlite',
-                      group='database')
-    # Ironic's IPMI interface does not load without one.
+def _add_ipmitool(folder: pathlib.Path) -> None:
+    """Put a command on PATH that Ironic's IPMI interface does not load
+    without.
+    """
     folder.joinpath('ipmitool').write_text('#!/bin/sh\n')
     folder.joinpath('ipmitool').chmod(0o755)
     os.environ['PATH'] = f"{folder}:{os.environ['PATH']}"
-    CONF.set_override('host', 'this')
-    for name, values in ENABLED.items():
-        CONF.set_override(f'enabled_{name}', values)
-    logging.disable(logging.INFO)
-    objects.register_all()
-    models.Base.metadata.create_all(enginefacade.writer.get_engine())
-    return ironic_context.get_admin_context()
 
 
 if __name__ == '__main__':

@@ -10,15 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-
 """What a tick of an operation costs a conductor, beside Ironic's lock.
 
-``tick.py [TICKS]``: Ironic's objects on SQLite and a BMC that responds at
-once, with devices that are still being discovered: the tick reads it, stores
-how far it is and is done, as each poll of a firmware update is. The peer is
-Ironic's own lock of the node (``task_manager.acquire`` and its release) with
-no work in it. Prints SQL statements and CPU milliseconds of both (the least:
-a machine that is busy adds to each), the difference, and the goal.
+Ironic's objects on SQLite and a BMC that responds at once, with devices that
+are still being discovered: the tick reads it, stores how far it is and is
+done, as each poll of a firmware update is. The peer is Ironic's own lock of
+the node (``task_manager.acquire`` and its release) with no work in it. CPU
+milliseconds are the least of all ticks: a machine that is busy adds to each.
 """
 
 from __future__ import annotations
@@ -33,8 +31,9 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from bench import audit as bench_audit
-from bench import in_flight
+from bench.measure import conductor
+from bench.measure import in_operation
+from bench.measure import results
 from ironic.conductor import task_manager
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy
@@ -42,18 +41,20 @@ import sqlalchemy
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.upkeep import periodics
 
-TICKS = 40
+TICKS, QUICK = 40, 3
 #: CPU milliseconds and statements of a tick beside Ironic's lock.
 GOAL_MS, GOAL_STATEMENTS = 5.0, 5
 
 
 def main() -> int:
-    """Measure; gives 1 where a tick costs more than it may."""
-    ticks = int(sys.argv[1]) if sys.argv[1:] else TICKS
+    """Measure."""
+    parser = results.parser(__doc__)
+    parser.add_argument('ticks', nargs='?', type=int, metavar='TICKS')
+    options = parser.parse_args()
+    ticks = options.ticks or (QUICK if options.quick else TICKS)
     with tempfile.TemporaryDirectory() as folder:
-        context = bench_audit._ironic(pathlib.Path(folder))
-        uuids = [in_flight._node(context) for _ in range(ticks + 1)]
-        bmc = in_flight._bmc(0.0)
+        context = conductor.begin(pathlib.Path(folder))
+        uuids = [in_operation.node(context) for _ in range(ticks + 1)]
         statements: list[str] = []
         sqlalchemy.event.listen(
             enginefacade.writer.get_engine(), 'before_cursor_execute',
@@ -68,18 +69,21 @@ def main() -> int:
             periodics._tick(context, uuid)
 
         with mock.patch.object(bmc_session, 'backend', autospec=True,
-                               return_value=bmc):
+                               return_value=conductor.bmc(complete=False)):
             tick(uuids[0])  # What is loaded once is loaded.
             locks = [_cost(lock, uuid, statements) for uuid in uuids[1:]]
             ticked = [_cost(tick, uuid, statements) for uuid in uuids[1:]]
     (lock_ms, lock_sql), (tick_ms, tick_sql) = min(locks), min(ticked)
-    more_ms, more_sql = tick_ms - lock_ms, tick_sql - lock_sql
-    print(f"Ironic's lock: {lock_ms:.1f} ms, {lock_sql} statements\n"
-          f'a tick: {tick_ms:.1f} ms, {tick_sql} statements '
-          f'({tick_ms / lock_ms:.1f} times)\n'
-          f'beside the lock: {more_ms:.1f} ms (goal {GOAL_MS:g}), '
-          f'{more_sql} statements (goal {GOAL_STATEMENTS})')
-    return int(more_ms > GOAL_MS or more_sql > GOAL_STATEMENTS)
+    report = results.report(__file__, __doc__)
+    for what, ours, theirs, unit, goal in (
+            ('statements', tick_sql, lock_sql, 'statements',
+             GOAL_STATEMENTS),
+            ('CPU', tick_ms, lock_ms, 'CPU ms', GOAL_MS)):
+        peer = results.Peer("Ironic's lock", theirs)
+        report.add(f'{what} of a tick', ours, unit, None, peer)
+        report.add(f'{what} of a tick, beside the lock', ours - theirs, unit,
+                   results.at_most(goal), peer)
+    return report.end(options)
 
 
 def _cost(function: Callable[[str], Any], uuid: str, statements: list[str]

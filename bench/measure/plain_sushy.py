@@ -31,9 +31,13 @@ from bench.measure.facts import Facts
 _KINDS = ('GPU', 'FPGA', 'Accelerator')
 
 
-def read(url: str, system: str) -> Facts:
-    """Read a box; count the devices, versions and modes."""
-    root = sushy.Sushy(url, auth=auth.BasicAuth('user', 'secret'))
+def read(url: str, system: str, verify: str | bool = True) -> Facts:
+    """Read a box; count the devices, versions and modes.
+
+    :param verify: file of certificate authorities.
+    """
+    root = sushy.Sushy(url, auth=auth.BasicAuth('user', 'secret'),
+                       verify=verify)
     own = [s for s in root.get_system_collection().get_members()
            if s.path == system or 'HGX' in s.identity
            or s.json.get('SystemType') == 'DPU']

@@ -18,10 +18,14 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 from pathlib import Path
+import ssl
 import subprocess
 import sys
+import tempfile
 from typing import Any
+from urllib import parse
 
+import certifi
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,38 +74,56 @@ SOURCES = (
 
 @dataclasses.dataclass(frozen=True)
 class Twin:
-    """A running twin."""
+    """A running twin.
+
+    :ivar verify: the authorities that clients trust: over TLS a file with
+        those that requests ships and its own certificate, as a site has it.
+    """
 
     url: str
+    verify: str | bool = True
 
     def clear(self) -> None:
         """Count from here."""
-        requests.post(f'{self.url}/_twin/ledger', json={}, timeout=10
-                      ).raise_for_status()
+        requests.post(f'{self.url}/_twin/ledger', json={}, timeout=10,
+                      verify=self.verify).raise_for_status()
 
     def counted(self) -> tuple[int, float]:
         """Requests since then, and the seconds that they simulate."""
-        answer = requests.get(f'{self.url}/_twin/ledger', timeout=10)
+        answer = requests.get(f'{self.url}/_twin/ledger', timeout=10,
+                              verify=self.verify)
         answer.raise_for_status()
         told: dict[str, Any] = answer.json()
         return told['requests'], told['cost_ms'] / 1000
 
 
 @contextlib.contextmanager
-def running(source: Source) -> Iterator[Twin]:
+def running(source: Source, *more: str) -> Iterator[Twin]:
     """A twin of a box, for as long as it is needed.
 
+    :param more: arguments of the emulator.
     :raises: RuntimeError where it does not come up.
     """
     process = subprocess.Popen(
-        [sys.executable, '-m', 'ironic_accel_emulator', *source.arguments],
+        [sys.executable, '-m', 'ironic_accel_emulator', *source.arguments,
+         *more],
         stdout=subprocess.PIPE, text=True, cwd=ROOT / 'emulator')
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         if not line.startswith('listening on '):
             raise RuntimeError(f'{source.name}: the twin says {line!r}')
-        yield Twin(line.removeprefix('listening on ').strip())
+        url = line.removeprefix('listening on ').strip()
+        if not url.startswith('https:'):
+            yield Twin(url)
+        else:
+            with tempfile.NamedTemporaryFile('w', suffix='.pem') as file:
+                parts = parse.urlsplit(url)
+                file.write(Path(certifi.where()).read_text('utf-8'))
+                file.write(ssl.get_server_certificate(
+                    (str(parts.hostname), int(parts.port or 443))))
+                file.flush()
+                yield Twin(url, file.name)
     finally:
         process.terminate()
         process.wait(timeout=30)
