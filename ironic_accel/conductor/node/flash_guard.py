@@ -144,7 +144,8 @@ def drop(node: Any) -> None:
 
 
 def remember(node: Any) -> None:
-    """Keep what Ironic would wipe, until the guard is dropped."""
+    """Keep what Ironic would wipe, until the guard is dropped, or the
+    operation ends that needs it."""
     info = node.driver_internal_info
     found = {k: info[k] for k in AGENT_KEYS if k in info}
     if found:
@@ -152,7 +153,8 @@ def remember(node: Any) -> None:
 
 
 def forget(node: Any) -> None:
-    """Keep nothing of an agent whose power we are about to cut."""
+    """Keep nothing of an agent that nobody waits for any more, or whose power
+    we are about to cut."""
     _remembered.pop(node.uuid, None)
 
 

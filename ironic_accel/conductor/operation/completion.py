@@ -296,6 +296,8 @@ def _close(task: Any, current: Operation,
     keys.RESULT.put(node, dict(result))
     keys.OPERATION.drop(node)
     keys.PROFILE.drop(node)
+    if flash_guard.lock_of(node) is None:
+        flash_guard.forget(node)
     record = operation.load_record(node)
     if record is not None:
         record = record.finished()

@@ -104,6 +104,20 @@ def test_a_run_sends_what_its_plan_counts(stage: Stage) -> None:
         'writes', 'device_resets', 'resets')}
 
 
+def test_an_agent_is_forgotten_with_the_operation_that_it_served(
+        stage: Stage) -> None:
+    """A later update would give its token back to a node without an agent."""
+    stage.begin(step='refresh_traits')
+    task = stage.acquire(stage.node)
+    task.node.set_driver_internal_info('agent_secret_token', 'of-a-ramdisk')
+    task.node.save()
+    task.release_resources()
+    assert stage.run()['outcome'] == 'done'
+    stage.node.del_driver_internal_info('agent_secret_token')
+    flash_guard.give_back(stage.node)
+    assert 'agent_secret_token' not in stage.info
+
+
 def test_a_profile_that_does_not_apply_has_no_trait(
         stage: Stage, profiles: pathlib.Path) -> None:
     data = sample.mode_profile('fpgas')
