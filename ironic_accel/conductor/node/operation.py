@@ -249,8 +249,7 @@ def refresh(kind: str, step: str, *, power_on: bool,
 def can_refresh(node: Any) -> bool:
     """Whether a refresh of an idle node may be begun without being asked for.
 
-    :param node: a node, or anything with ``driver_internal_info`` and
-        ``provision_state``.
+    :param node: a node, or a row with what is read of it.
     """
     return (kind_of(node) == 'idle' and load(node) is None
             and later_version(node) is None)
@@ -302,18 +301,20 @@ def check_free(node: Any) -> None:
 def later_version(node: Any) -> str | None:
     """Why this conductor must not change a node, or None.
 
-    During an upgrade conductors of two versions run side by side, and the
-    older one may get a node with a record of the later version. Such a node is
-    neither ticked, cleaned up nor overwritten.
+    During an upgrade it may get a node that a later version has worked on.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    raw = keys.RECORD.of(node)
-    if not raw or raw.get('schema') in record_mod.READ:
+    raw, current = keys.RECORD.of(node), keys.OPERATION.of(node)
+    if raw and raw.get('schema') not in record_mod.READ:
+        what = (f"record has schema {raw.get('schema')!r}, but this conductor "
+                f'supports {record_mod.SCHEMA!r}')
+    elif current and current['kind'] not in OPERATIONS.values():
+        what = f"operation is of the unknown kind {current['kind']!r}"
+    else:
         return None
-    return (f"its record has schema {raw.get('schema')!r}, but this conductor "
-            f'supports {record_mod.SCHEMA!r}: a later version of ironic-accel '
-            'manages it. Upgrade this conductor')
+    return (f'its {what}: a later version of ironic-accel manages it. Upgrade '
+            'this conductor')
 
 
 def note_left_off(node: Any, current: Operation) -> None:
@@ -377,7 +378,7 @@ def is_current(node: Any, operation: Operation) -> bool:
     if operation.kind == 'idle':
         return bool(node.provision_state == operation.state)
     return bool(
-        node.provision_state == WAIT_STATES[operation.kind]
+        node.provision_state == WAIT_STATES.get(operation.kind, '')
         and node.driver_internal_info.get(POLLING[operation.kind]))
 
 

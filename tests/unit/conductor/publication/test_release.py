@@ -153,6 +153,24 @@ def test_node_of_a_later_version_is_not_changed(
     assert node.driver_internal_info == left
 
 
+def test_operation_of_a_later_version_is_left_alone(
+        make_node: Make, acquire: Make) -> None:
+    """One such node must not keep the conductor from polling the others."""
+    task = acquire(make_node())
+    node = task.node
+    operation.store(node, operation.Operation(
+        kind='rescue', step='apply_profile', due=1.0))
+    node.provision_state = states.CLEANFAIL
+    assert not periodics.due(node)
+    assert not cleanup.wanted(node)
+    node.provision_state = states.MANAGEABLE
+    vendor = task.driver.vendor
+    for method in ('accel_refresh', 'accel_disable'):
+        with pytest.raises(exception.InvalidState,
+                           match=r"unknown kind 'rescue'.*later version"):
+            vendor.validate(task, method=method, http_method='POST')
+
+
 def test_the_method_works_by_its_deprecated_name_and_warns(
         make_node: Make, acquire: Make,
         caplog: pytest.LogCaptureFixture) -> None:
