@@ -74,10 +74,11 @@ def watched(reach: Callable[[str], None]) -> Iterator[None]:
         save(self, record)
         reach('save done')
 
-    def appended(path: str, document: Mapping[str, Any]) -> None:
+    def appended(path: str, document: Mapping[str, Any]) -> bool:
         reach('history begun')
-        append(path, document)
+        done = append(path, document)
         reach('history done')
+        return done
 
     with mock.patch.object(request_log, 'RequestLog', Requests), \
             mock.patch.object(journal.FileJournal, 'save', autospec=True,

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import getpass
 import io
 import json
@@ -24,9 +25,11 @@ import re
 import signal
 import stat
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from ironic_accel.bounded import files
 from ironic_accel.faces.cli import history
 from ironic_accel.faces.cli import journal
 from tests.faces.conftest import Boot
@@ -183,6 +186,11 @@ def test_a_line_that_is_no_document_is_left_out_with_a_warning(
     path.write_text('{\n' + json.dumps(good) + '\n{"schema": "history/2"}\n')
     assert history.read(str(path)) == [good]
     assert capsys.readouterr().err.count('not a history/1 document') == 2
+    # A later version may have written it: the next run leaves it there.
+    before = path.read_text()
+    assert history.append(str(path), {**good, 'id': 'b'})
+    assert path.read_text().startswith(before)
+    assert [d['id'] for d in history.read(str(path))] == ['a', 'b']
 
 
 def test_a_history_that_cannot_be_written_does_not_fail_the_run(
@@ -196,6 +204,30 @@ def test_a_history_that_cannot_be_written_does_not_fail_the_run(
     said = run('apply', '--bmc', machine.url, '--profile', profile(), *QUICK)
     assert said.code == 3
     assert 'warning: cannot' in said.err and str(path) in said.err
+
+
+def test_a_history_that_cannot_be_read_is_not_replaced(
+        tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / 'x.history'
+    path.write_text('{"schema": "history/1", "id": "a", "changes": []}\n')
+    with mock.patch.object(files, 'open_regular', autospec=True,
+                           side_effect=OSError(errno.EIO, 'I/O error')):
+        assert not history.append(str(path), {'id': 'b'})
+    assert 'I/O error' in capsys.readouterr().err
+    assert [d['id'] for d in history.read(str(path))] == ['a']
+
+
+def test_a_run_whose_end_was_not_written_is_written_by_the_next_one(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    with mock.patch.object(history, 'append', autospec=True,
+                           return_value=False):
+        assert apply(run, machine, profile()) == 0
+    assert documents(run) == []
+    assert apply(run, machine, profile()) == 0
+    doc, = documents(run)
+    assert doc['outcome'] == 'converged'
+    assert {c['component'] for c in doc['changes']} == {'gpu', 'ecc'}
 
 
 def rows(run: Run, *words: str) -> list[list[str]]:

@@ -46,14 +46,22 @@ def path_of(journal_path: str) -> str:
     return journal_path.removesuffix('.json') + _ENDING
 
 
-def append(path: str, document: Mapping[str, Any]) -> None:
+def append(path: str, document: Mapping[str, Any]) -> bool:
     """Add the end of a run to a history; the file is replaced as a whole.
 
+    Lines that cannot be read are kept: a later version may have written them.
     A run that cannot write its history has ended all the same: that is a
     warning.
+
+    :returns: whether it was added. A history that cannot be read is left as
+        it is.
     """
-    kept = [*read(path), dict(document)][-MOST:]
-    lines = [json.dumps(doc, separators=(',', ':')) for doc in kept]
+    try:
+        lines = _lines(path)
+    except OSError as exc:
+        messages.say(f'warning: cannot add to the history {path}: {exc}')
+        return False
+    lines = [*lines, json.dumps(document, separators=(',', ':'))][-MOST:]
     while len(lines) > 1 and sum(map(len, lines)) > MOST_BYTES:
         del lines[0]
     folder = os.path.dirname(os.path.abspath(path))
@@ -74,6 +82,21 @@ def append(path: str, document: Mapping[str, Any]) -> None:
     except OSError as exc:
         messages.say(f'warning: cannot write the history {path}: '
                      f'{exc.strerror}')
+        return False
+    return True
+
+
+def _lines(path: str) -> list[str]:
+    """The lines of a history, oldest first; none without a file.
+
+    :raises: OSError.
+    """
+    try:
+        with files.open_regular(path) as file:
+            raw = file.read(2 * MOST_BYTES).decode('utf-8', 'replace')
+    except FileNotFoundError:
+        return []
+    return [line for line in raw.split('\n') if line]
 
 
 def read(path: str) -> list[dict[str, Any]]:
@@ -82,15 +105,12 @@ def read(path: str) -> list[dict[str, Any]]:
     A line that is none, or of a later version, is left out with a warning.
     """
     try:
-        with files.open_regular(path) as file:
-            raw = file.read(2 * MOST_BYTES).decode('utf-8', 'replace')
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as exc:
+        lines = _lines(path)
+    except OSError as exc:
         messages.say(f'warning: cannot read the history {path}: {exc}')
         return []
     found = []
-    for number, line in enumerate(filter(None, raw.split('\n')), 1):
+    for number, line in enumerate(lines, 1):
         try:
             doc = history.read(json.loads(line))
         except ValueError:

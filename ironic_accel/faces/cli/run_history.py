@@ -93,8 +93,8 @@ class RunHistory:
                 for doc in history_file.read(self._path)):
             return None
         messages.say(
-            f'the last run of profile {earlier.profile} was killed before its '
-            'end was written into the history: this run does that')
+            f'the end of the last run of profile {earlier.profile} is not in '
+            'the history: this run writes it')
         return began
 
     def end(self, document: Mapping[str, Any], record: Record,
@@ -105,13 +105,15 @@ class RunHistory:
         :param record: of the run. One that has not ended, because of an
             error, is continued by the next run: its changes are kept.
         :param is_interrupted: whether the user stopped it: what it has begun
-            is kept for the run that continues.
+            is kept for the run that continues, as it is where the history
+            cannot be written.
         """
         raw = document['error']
-        self._add('stopped' if is_interrupted else str(document['outcome']),
-                  Detail.from_dict(raw) if raw else None, record,
-                  document['refused'], document)
-        if not is_interrupted and not record.started:
+        written = self._add(
+            'stopped' if is_interrupted else str(document['outcome']),
+            Detail.from_dict(raw) if raw else None, record,
+            document['refused'], document)
+        if written and not is_interrupted and not record.started:
             self.journal.forget_changes()
 
     @property
@@ -124,7 +126,7 @@ class RunHistory:
             f'{self.journal.path} {started}'.encode()).hexdigest()[:32]
 
     def _add(self, outcome: str, error: Detail | None, record: Record,
-             refused: Any, counts: Mapping[str, Any] | None = None) -> None:
+             refused: Any, counts: Mapping[str, Any] | None = None) -> bool:
         identity, backend = self.journal.identity, self.opened.backend
         mine = counts is not None
         changes = history.changed(
@@ -144,7 +146,7 @@ class RunHistory:
             'resets': (counts or {}).get('resets'),
             'user': _user(), 'project': None, 'request': None},
             changes, error)
-        history_file.append(self._path, doc)
+        return history_file.append(self._path, doc)
 
 
 def _user() -> str | None:
