@@ -311,16 +311,18 @@ class Readings(dict[str, Doc]):
                 if self.get(uri) is doc]
 
     def add_all(self, value: Any) -> Iterator[str]:
-        """Add every complete resource within a response that is not known.
+        """Add every complete resource within a response that is not known,
+        or only from an earlier inventory.
 
         :returns: the paths of what was added.
         """
         if isinstance(value, Mapping):
-            uri = value.get('@odata.id')
-            if isinstance(uri, str) and '@odata.type' in value and (
-                    normal(uri) not in self):
-                self[normal(uri)] = value
-                yield normal(uri)
+            told = value.get('@odata.id')
+            uri = normal(told) if isinstance(told, str) else ''
+            if uri and '@odata.type' in value and (
+                    self.get(uri) is self._kept.get(uri)):
+                self[uri] = value
+                yield uri
             for inner in value.values():
                 yield from self.add_all(inner)
         elif isinstance(value, list):

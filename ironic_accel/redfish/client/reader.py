@@ -40,6 +40,9 @@ from ironic_accel.redfish.client import session
 
 #: Number of wrong responses to ``$expand`` after which it is not used.
 _EXPAND_FAULTS = 2
+#: Seconds for which a collection is read without the resources that its
+#: members link to, after a wrong response.
+_NO_LINKS = 3600.0
 #: Properties of which each service root has at least one.
 _ROOTS = ('Systems', 'Chassis', 'Managers', 'SessionService', 'Links',
           'RedfishVersion')
@@ -64,6 +67,7 @@ class Reader(ResourceReader):
                  settings: BmcSettings) -> None:
         super().__init__(connector, settings)
         self._expand_levels = 0
+        self._expand_links = False
         self._expand_faults = 0
 
     def begin(self, age: Callable[[str], float] | None = None) -> None:
@@ -93,6 +97,7 @@ class Reader(ResourceReader):
                 error_class=ErrorClass.TRANSIENT)
         offer = root.part('ProtocolFeaturesSupported', 'ExpandQuery')
         self._expand_levels = 0
+        self._expand_links = bool(offer.flag('ExpandAll'))
         if self._settings.expand and offer.flag('NoLinks'):
             self._expand_levels = 1
             if offer.flag('Levels'):
@@ -108,11 +113,17 @@ class Reader(ResourceReader):
              ) -> Fields | None:
         """Read a resource with its sub-resources by ``$expand``.
 
-        What the response lacks is read directly when it is needed.
+        What the response lacks is read directly when it is needed. One that
+        came with another resource is read directly once an hour, to find out
+        whether it comes with all its properties.
         """
-        levels = min(levels, self._expand_levels)
-        if levels and normal(uri) not in self._docs:
-            self._expand(normal(uri), levels)
+        uri, levels = normal(uri), min(levels, self._expand_levels)
+        if uri in self._expanded:
+            kind = str(self._docs[uri].get('@odata.type'))
+            if not self._comes_whole(f'linked {kind} {stem(uri)}', uri):
+                self.forget(uri)
+        if levels and uri not in self._docs:
+            self._expand(uri, levels)
         return self.read(uri, impact=impact)
 
     def members(self, uri: str | None, levels: int = 1,
@@ -123,7 +134,8 @@ class Reader(ResourceReader):
 
     def listing(self, uri: str | None, impact: Impact, levels: int = 1,
                 steady: bool = False, sufficient: Sufficient | None = None,
-                one_kind: bool = False) -> tuple[list[Fields], list[str]]:
+                one_kind: bool = False, linked: bool = False
+                ) -> tuple[list[Fields], list[str]]:
         """The members of a collection: those that were read, and the paths
         of those that were not.
 
@@ -134,13 +146,15 @@ class Reader(ResourceReader):
         :param levels: ``$expand`` levels, if supported.
         :param sufficient: of which members nothing else is used.
         :param one_kind: whether all are of one kind, whatever their Ids are.
+        :param linked: whether ``$expand`` includes what the members link to.
         """
         if not uri:
             return [], []
         uri = normal(uri)
         whole = self._docs.get(uri)
         if whole is None and min(levels, self._expand_levels):
-            whole = self._expand(uri, min(levels, self._expand_levels))
+            whole = self._expand(uri, min(levels, self._expand_levels),
+                                 linked and self._expand_links)
         if whole is None:
             whole = self.get(uri, steady)
         found, unread = [], []
@@ -177,18 +191,32 @@ class Reader(ResourceReader):
             self._fail(uri, failure)
         return listed.links
 
-    def _expand(self, uri: str, levels: int) -> Doc | None:
-        """A collection with its members; None if the response is wrong."""
+    def _expand(self, uri: str, levels: int, linked: bool = False
+                ) -> Doc | None:
+        """A collection with its members; None if the response is wrong.
+
+        :param linked: whether with the resources in ``Links`` too; without
+            them for an hour after a response was wrong.
+        """
         if self._expand_faults >= _EXPAND_FAULTS:
             return None
-        query = '?$expand=.'
+        history, note = self._settings.history, f'$expand=* {uri}'
+        linked = linked and not history.recall(self.address, note, _NO_LINKS)
+        query = f'?$expand={"*" if linked else "."}'
         if self._expand_levels > 1 or levels > 1:
             query += f'($levels={levels})'
         doc = self._getter.ask(uri, uri + query, False)
         wrong = (doc.answer if isinstance(doc, Failure)
                  else documents.wrong_expansion(uri, doc))
+        status = doc.status if isinstance(doc, Failure) else 200
+        if linked and wrong and status != 404:
+            if status != 503:
+                history.remember(self.address, note, True)
+            self.warn(uri, f'$expand=*: {wrong}: reading the linked '
+                      'resources one by one instead')
+            return self._expand(uri, levels)
         if isinstance(doc, Failure) or wrong:
-            if not isinstance(doc, Failure) or doc.status != 404:
+            if status != 404:
                 self._expand_faults += 1
                 self.warn(uri, f'$expand: {wrong}: reading the members one '
                           'by one instead')

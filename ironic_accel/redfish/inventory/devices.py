@@ -114,7 +114,9 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
         listed_at = f'{system.uri}/Processors'
     shown, lost = reader.listing(listed_at, impact,
                                  scope.levels.get('Processors', 1),
-                                 sufficient=processor_kinds.is_cpu)
+                                 sufficient=processor_kinds.is_cpu,
+                                 linked=any('Processors' in q.linked
+                                            for q in scope.quirks))
     found = []
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')

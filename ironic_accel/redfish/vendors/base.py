@@ -89,6 +89,9 @@ class Quirks:
     :ivar levels: ``$expand`` levels, by resource (``Processors``,
         ``UpdateService``, ``TaskService``; ``PCIeDevices`` is each of its
         members), if 1 is not the best.
+    :ivar linked: names of collections that ``$expand`` reads with the
+        resources in the ``Links`` of their members, if the service offers
+        ``ExpandAll``.
     :ivar scan_pcie: whether PCIeDevices without another resource are read.
     :ivar firmware: rules that assign firmware entries to devices.
     :ivar oem_firmware: versions in other resources.
@@ -120,6 +123,7 @@ class Quirks:
     ids_are_locations: bool = False
     card_ids_are_slots: bool = False
     levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    linked: frozenset[str] = frozenset()
     scan_pcie: bool = True
     firmware: tuple[FirmwareRule, ...] = ()
     oem_firmware: tuple[OemFirmware, ...] = ()

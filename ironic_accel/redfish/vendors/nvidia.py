@@ -120,6 +120,10 @@ QUIRKS = Quirks(
     # query_param.hpp), so that they are complete.
     levels={'Processors': 2, 'UpdateService': 2, 'TaskService': 2,
             'PCIeDevices': 2},
+    # A processor's PCIeDevice and its functions are in its Links: openbmc/
+    # bmcweb, query_param.hpp, expands these for ``*``
+    # (findNavigationReferencesRecursive, ExpandType::Both).
+    linked=frozenset({'Processors'}),
     scan_pcie=False,
     ids_are_locations=True,
     firmware=_FIRMWARE,

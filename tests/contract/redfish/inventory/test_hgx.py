@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.actions.system_power import SystemPower
+from ironic_accel_emulator.bmc import mischief
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import lookup
 from tests.contract.redfish import plans
@@ -196,3 +198,86 @@ def test_commit_names_the_entries_with_different_slots(rig: Start) -> None:
     assert at.backend.commit([('gpu-none', 'gpu')]) == ()
     assert [t.rsplit('/', 1)[-1] for t in at.backend.commit(refs)] == [
         'HGX_FW_GPU_SXM_1']
+
+
+LINKED = '/redfish/v1/Chassis/HGX_GPU_SXM_3/PCIeDevices/GPU_SXM_3'
+
+
+def test_a_second_inventory_takes_ten_requests(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    first = at.backend.observe()
+    # Some members are also read directly, to compare.
+    assert first.requests <= 19
+    # Another process would do so again, another backend does not.
+    second = at.again('System_0').observe()
+    assert (second.requests, second.devices) == (10, first.devices)
+    one_by_one = at.again('System_0', expand=False).observe()
+    assert one_by_one.devices == first.devices
+
+
+@pytest.mark.parametrize('fault', [
+    '/Status/Health:"Critical"', '/Status/State:"StandbyOffline"'])
+def test_the_pcie_device_that_comes_with_a_processor_is_read_anew(
+        rig: Start, fault: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    at.backend.observe()
+    before = len(at.box.ledger.requests)
+    at.box.faults.add('says', fault, LINKED)
+    with_links = at.backend.observe()
+    assert LINKED not in [
+        r.path for r in at.box.ledger.requests[before:]]
+    alone = at.again('System_0', expand=False).observe()
+    assert with_links.devices == alone.devices
+    if 'Health' in fault:
+        assert [d.uri for d in with_links.devices
+                if d.health == 'Critical'] == [
+            '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_SXM_3']
+
+
+@pytest.mark.parametrize(('status', 'kept'), [
+    (400, True), (500, True), (501, True), (503, False)])
+def test_a_bmc_that_does_not_expand_links_is_read_without(
+        rig: Start, monkeypatch: pytest.MonkeyPatch, status: int, kept: bool
+) -> None:
+    at = rig('hgx-h100', 'System_0')
+    whole = at.backend.observe()
+    damage = mischief.damage
+    refused: list[str] = []
+
+    def refuse(box: Any, request: Any, reply: Any) -> None:
+        damage(box, request, reply)
+        if '*' in request.query:
+            refused.append(request.path)
+            reply.status, reply.body = status, {'error': {'code': 'x'}}
+
+    monkeypatch.setattr(mischief, 'damage', refuse)
+    backend = at.again('System_0')
+    seen = backend.observe()
+    assert (seen.devices, seen.unread) == (whole.devices, ())
+    assert any('$expand=*' in w.message for w in seen.warnings)
+    assert len(refused) == 2
+    again = backend.observe()
+    assert again.devices == whole.devices
+    # It is not asked again within an hour, unless it was only busy.
+    assert len(refused) == (2 if kept else 4)
+    at.clock.advance(3601)
+    backend.observe()
+    assert len(refused) == (4 if kept else 6)
+
+
+def test_a_linked_resource_without_all_its_properties_is_read_directly(
+        rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = rig('hgx-h100', 'System_0')
+    at.box.faults.add('says', '/Status/Health:"Critical"', LINKED)
+    whole = at.again('System_0', expand=False).observe()
+    damage = mischief.damage
+
+    def drop(box: Any, request: Any, reply: Any) -> None:
+        damage(box, request, reply)
+        if '*' in request.query:
+            for member in reply.body['Members']:
+                linked = member.get('Links', {}).get('PCIeDevice', {})
+                linked.pop('Status', None)
+
+    monkeypatch.setattr(mischief, 'damage', drop)
+    assert at.backend.observe().devices == whole.devices
