@@ -19,6 +19,8 @@ import contextlib
 import hashlib
 import os
 import stat
+import threading
+import time
 from typing import BinaryIO
 
 _PIECE = 1024 * 1024
@@ -142,12 +144,100 @@ def readable_by_others(path: str) -> bool:
     return False
 
 
+#: Seconds after the last change of a file from which on a further change
+#: shows in its times: those of FAT count in units of 2 s, those of ext4 with
+#: small inodes in units of 1 s, others in ticks of the kernel.
+SETTLED = 3.0
+#: Files whose digest is remembered.
+_MOST_DIGESTS = 4096
+
+
+class Digests:
+    """SHA-256 digests of files, for as long as nothing changes the files.
+
+    Whether a file was written shows in its size and in its times of
+    modification and of change (stat(2)): the latter is set by the kernel
+    alone.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[object, str, bool]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, info: os.stat_result, sha256: str, since: float) -> None:
+        """Remember the digest of a file.
+
+        :param info: of the file before it was read.
+        :param since: when the first byte was read (``time.time``).
+        """
+        changed = max(info.st_ctime, info.st_mtime)
+        settled = (since - changed > SETTLED
+                   and info.st_uid in (0, os.geteuid())
+                   and not info.st_mode & _WRITE)
+        self._put(info, sha256, settled)
+
+    def follow(self, before: os.stat_result, after: os.stat_result,
+               sha256: str) -> None:
+        """Keep the digest of a file whose time of last use was just set."""
+        settled = self._find(before, sha256)
+        if settled is not None and _written(before) == _written(after):
+            self._put(after, sha256, settled)
+
+    def _put(self, info: os.stat_result, sha256: str, settled: bool) -> None:
+        with self._lock:
+            key = (info.st_dev, info.st_ino)
+            self._known.pop(key, None)
+            self._known[key] = (_state(info), sha256, settled)
+            if len(self._known) > _MOST_DIGESTS:
+                del self._known[next(iter(self._known))]
+
+    def has(self, info: os.stat_result, sha256: str) -> bool:
+        """Whether a file has this digest, as far as it can be told without
+        reading it."""
+        return self._find(info, sha256) is not None
+
+    def is_settled(self, info: os.stat_result, sha256: str) -> bool:
+        """Whether a file has this digest, and any change would show.
+
+        So it is where nobody may write to the file (the owner has to change
+        its mode first), and it was digested when its times were old enough
+        for those of a later change to be others.
+        """
+        return bool(self._find(info, sha256))
+
+    def _find(self, info: os.stat_result, sha256: str) -> bool | None:
+        with self._lock:
+            state, known, settled = self._known.get(
+                (info.st_dev, info.st_ino), (None, '', False))
+        return settled if (state, known) == (_state(info), sha256) else None
+
+
+#: Those of this process.
+DIGESTS = Digests()
+_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+def _state(info: os.stat_result) -> tuple[int, ...]:
+    """What differs after a file was written, renamed or given away."""
+    return (*_written(info), info.st_ctime_ns)
+
+
+def _written(info: os.stat_result) -> tuple[int, ...]:
+    """What differs after a file was written."""
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+
 class Checked:
     """A file that gives its last byte only where all of it was right.
 
-    Whoever sends it on sends what was digested here, and not the end of
-    what is something else: a file that was changed since it was checked
-    never arrives whole.
+    A file that was changed since it was verified never arrives whole. It is
+    digested while it is read, or where that was done before and any change
+    would show (``Digests.is_settled``), its size and times are compared for
+    each piece. Covered by both: a file that is written to, cut, extended or
+    cleared by its owner, by root, by another name or over a network, with
+    its old time of modification or not. By the digest alone: a page of the
+    cache or a block of the disk that changes by itself, and a writer that
+    has the file mapped since before it became read-only.
 
     :param size: bytes, and
     :param sha256: the digest that it must have.
@@ -157,14 +247,46 @@ class Checked:
 
     def __init__(self, file: BinaryIO, size: int, sha256: str) -> None:
         self._file, self._size, self._wanted = file, size, sha256
-        self._digest = hashlib.sha256()
-        self.gone = 0
-        self.changed = False
+        self._start()
+
+    def _start(self) -> None:
+        self.gone, self.changed = 0, False
+        self._since = time.time()
+        self._before = os.fstat(self._file.fileno())
+        self._digest = (
+            None if self._before.st_size == self._size and DIGESTS.is_settled(
+                self._before, self._wanted) else hashlib.sha256())
 
     @property
     def len(self) -> int:
-        """Bytes that are left; requests-toolbelt asks for them."""
+        """Bytes that are left."""
         return self._size - self.gone
+
+    def verify(self) -> str | None:
+        """Verify the file before any of it is used.
+
+        It is read only where its digest is not known yet.
+
+        :returns: how it differs from what it should be, or None.
+        :raises: OSError if it cannot be read.
+        """
+        self._start()
+        if self._before.st_size == self._size and DIGESTS.has(
+                self._before, self._wanted):
+            return None
+        seen, size = self._digest_all(), os.fstat(self._file.fileno()).st_size
+        if (seen, size) != (self._wanted, self._size):
+            return f'{size} bytes, sha256 {seen}'
+        DIGESTS.add(self._before, seen, self._since)
+        self._start()
+        return None
+
+    def _digest_all(self) -> str:
+        seen, place = hashlib.sha256(), 0
+        while piece := os.pread(self._file.fileno(), _PIECE, place):
+            seen.update(piece)
+            place += len(piece)
+        return seen.hexdigest()
 
     def read(self, size: int = -1) -> bytes:
         """The next piece, at most a mebibyte; none at the end.
@@ -175,13 +297,40 @@ class Checked:
         if not room:
             return b''
         piece = self._file.read(room)
-        self._digest.update(piece)
-        last = len(piece) == self.len
-        if not piece or (last and (
-                self._file.read(1)
-                or self._digest.hexdigest() != self._wanted)):
+        if not piece or not self._is_right(piece, len(piece) == self.len):
             self.changed = True
             raise Changed(0, 'the image was changed after it was verified; '
                           f'sending stopped at byte {self.gone}')
         self.gone += len(piece)
         return piece
+
+    def _is_right(self, piece: bytes, last: bool) -> bool:
+        if self._digest is not None:
+            self._digest.update(piece)
+            if not last:
+                return True
+            if self._file.read(1) or (
+                    self._digest.hexdigest() != self._wanted):
+                return False
+            DIGESTS.add(self._before, self._wanted, self._since)
+            return True
+        now = self._again() if last else os.fstat(self._file.fileno())
+        if _state(now) == _state(self._before):
+            return True
+        # Its owner or mode, or its time of last use, was set meanwhile: by
+        # chown -R or by a backup. Nothing shows that it was written.
+        return _written(now) == _written(self._before) and (
+            not last or self._digest_all() == self._wanted)
+
+    def _again(self) -> os.stat_result:
+        """The state of the file now: opening it has a client of NFS ask its
+        server (nfs(5), "Close-to-open cache consistency")."""
+        fd = self._file.fileno()
+        try:
+            again = os.open(f'/proc/self/fd/{fd}', os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # no /proc: what this client of NFS knows
+            return os.fstat(fd)
+        try:
+            return os.fstat(again)
+        finally:
+            os.close(again)

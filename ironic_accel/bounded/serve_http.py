@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 import contextlib
-import hashlib
 import http.server
 import io
 import ipaddress
@@ -235,18 +234,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         with found.open() as file:
-            right = _is(file, found)
-        if not right:
-            # Whoever changed it, it is not what was approved.
-            self.send_error(410)
-            return
-        self.send_response(200)
-        self.send_header('Content-Type', 'application/octet-stream')
-        self.send_header('Content-Length', str(found.size))
-        self.end_headers()
-        if body:
-            with found.open() as file:
-                self._send(files.Checked(file, found.size, found.sha256))
+            image = files.Checked(file, found.size, found.sha256)
+            if image.verify() is not None:
+                # Whoever changed it, it is not what was approved.
+                self.send_error(410)
+                return
+            self.send_response(200)
+            self.send_header('Content-Type', 'application/octet-stream')
+            self.send_header('Content-Length', str(found.size))
+            self.end_headers()
+            if body:
+                self._send(image)
 
     def _send(self, image: files.Checked) -> None:
         """Send an image; one that is changed meanwhile never wholly.
@@ -266,11 +264,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Paths are secrets: they are not logged."""
-
-
-def _is(file: BinaryIO, wanted: ServedFile) -> bool:
-    digest, size = hashlib.sha256(), 0
-    while piece := file.read(1024 * 1024):
-        digest.update(piece)
-        size += len(piece)
-    return size == wanted.size and digest.hexdigest() == wanted.sha256

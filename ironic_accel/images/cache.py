@@ -32,6 +32,8 @@ _CHUNK = 1 << 20
 _SUFFIX = '.part'
 #: Seconds after its last use for which a file counts as in use.
 HOLD = 6 * 3600.0
+#: Seconds after which the time of last use of a file is set again.
+TOUCH = HOLD / 12
 #: Seconds after which a partial file belongs to a process that died.
 ABANDONED = 24 * 3600.0
 
@@ -74,7 +76,6 @@ class Cache:
     def __init__(self, folder: str, limit: int) -> None:
         self._folder = os.path.abspath(folder)
         self._limit = limit
-        self._good: dict[str, tuple[int, int, int]] = {}
         #: When this process last used what (``time.monotonic``): a clock
         #: that is set by a day makes nothing unused that is being written.
         self._used: dict[str, float] = {}
@@ -98,14 +99,18 @@ class Cache:
             info = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
             return None
-        if self._good.get(digest) != _mark(info):
+        if not files.DIGESTS.has(info, digest):
             return None
         self._used[path] = time.monotonic()
         # The time of last use, for every process that shares the folder: by
         # the time of day, as it has to outlive them. One that jumps costs
-        # another transfer, or has an image stay for longer.
-        with contextlib.suppress(OSError):
-            os.utime(path, ns=(time.time_ns(), info.st_mtime_ns))
+        # another transfer, or has an image stay for longer. It is seldom
+        # set: whoever sends the image meanwhile has to digest it again.
+        if abs(time.time() - info.st_atime) > TOUCH:
+            with contextlib.suppress(OSError):
+                os.utime(path, ns=(time.time_ns(), info.st_mtime_ns))
+                files.DIGESTS.follow(
+                    info, os.stat(path, follow_symlinks=False), digest)
         return Ready(path, info.st_size, digest)
 
     def verify(self, digest: str, check: Callable[[], None]) -> Ready | None:
@@ -116,7 +121,7 @@ class Cache:
         path = self.path(digest)
         try:
             with files.open_regular(path, follow=False) as file:
-                mark = _mark(os.fstat(file.fileno()))
+                info, since = os.fstat(file.fileno()), time.time()
                 seen = hashlib.sha256()
                 while chunk := file.read(_CHUNK):
                     check()
@@ -131,7 +136,7 @@ class Cache:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return None
-        self._good[digest] = mark
+        files.DIGESTS.add(info, digest, since)
         return self.known(digest)
 
     @contextlib.contextmanager
@@ -151,11 +156,12 @@ class Cache:
         os.chmod(path, 0o400)
         folder = os.path.dirname(target)
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        since = time.time()
         os.replace(path, target)
         _sync_folder(folder)
         _sync_folder(self._folder)
         info = os.stat(target)
-        self._good[digest] = _mark(info)
+        files.DIGESTS.add(info, digest, since)
         return Ready(target, info.st_size, digest)
 
     def make_room(self, size: int) -> None:
@@ -205,11 +211,6 @@ class Cache:
                 else:
                     found.append((now, info.st_size, path))
         return found
-
-
-def _mark(info: os.stat_result) -> tuple[int, int, int]:
-    """What changes when a file is written again."""
-    return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 def _sync_folder(folder: str) -> None:

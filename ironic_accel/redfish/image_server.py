@@ -154,6 +154,10 @@ class _At(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self._fd, self._place = os.dup(fd), 0
 
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._fd
+
     def readable(self) -> bool:
         """Always."""
         return True

@@ -205,7 +205,8 @@ def test_the_base_is_light(installed: pathlib.Path) -> None:
     assert "sushy" in found
     assert found.keys().isdisjoint({
         "ironic", "ironic-accel-emulator", "ironic-python-agent",
-        "openstack-placement", "os-traits", "python-multipart"})
+        "openstack-placement", "os-traits", "python-multipart",
+        "requests-toolbelt"})
 
 
 def test_there_is_a_version_without_any_tag(

@@ -138,17 +138,16 @@ def _check_folder(folder: pathlib.Path) -> None:
 
 
 def _is(path: pathlib.Path, ready: Ready) -> bool:
-    """Whether what is served is the image: all of it is read again."""
+    """Whether what is served is the image."""
     try:
         with files.open_regular(str(path), follow=False) as file:
-            image = files.Checked(file, ready.size, ready.sha256)
-            while image.read():
-                pass
+            why = files.Checked(file, ready.size, ready.sha256).verify()
     except OSError as exc:
+        why = exc.strerror
+    if why is not None:
         LOG.debug('Copying the image to %(path)s again: %(why)s',
-                  {'path': path, 'why': exc.strerror})
-        return False
-    return not image.len
+                  {'path': path, 'why': why})
+    return why is None
 
 
 def _put(ready: Ready, path: pathlib.Path) -> None:

@@ -39,7 +39,7 @@ _SUFFIX = re.compile(r'(?:\.[A-Za-z0-9]{1,8}){1,2}')
 
 
 def copy(image: Ready, spec: Image | None, folder: pathlib.Path) -> Ready:
-    """A private, read-only copy of an image, digested while it is copied.
+    """A private, read-only copy of an image, verified while it is copied.
 
     :param spec: its URL names the file: tools may look at the suffix.
     :raises: AccelError if the image is not what was checked, or cannot be

@@ -21,12 +21,11 @@ or unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import hashlib
 import json
 import os
 from typing import Any, BinaryIO
+
 from requests import exceptions as requests_errors
-import requests_toolbelt
 from sushy import exceptions
 import urllib3
 
@@ -39,14 +38,13 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
 from ironic_accel.redfish.client import access_failures
 from ironic_accel.redfish.client import connector as connector_module
+from ironic_accel.redfish.client import image_body
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client.responses import Answer
 from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.client import session as session_module
-
-_PIECE = 1024 * 1024
 
 
 class Writer:
@@ -174,17 +172,12 @@ class Writer:
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
         with _opened(path) as file:
-            _check(file, path, size, sha256)
-            image = files.Checked(file, size, sha256)
-            form = requests_toolbelt.MultipartEncoder(fields=[
-                ('UpdateParameters', (None, json.dumps(parameters),
-                                      'application/json')),
-                ('UpdateFile', (name or os.path.basename(path), image,
-                                'application/octet-stream'))])
-            sent = _Sent(form, form.len, image)
+            body, content_type = image_body.multipart(
+                _checked(file, path, size, sha256), parameters,
+                name or os.path.basename(path))
             return self._once(
-                'POST', uri, sent, {'Content-Type': form.content_type},
-                self._settings.push_timeout, sent)
+                'POST', uri, body, {'Content-Type': content_type},
+                self._settings.push_timeout, body)
 
     def push_plain(self, uri: str, path: str, size: int, sha256: str
                    ) -> Answer:
@@ -193,22 +186,20 @@ class Writer:
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
         with _opened(path) as file:
-            _check(file, path, size, sha256)
-            image = files.Checked(file, size, sha256)
-            sent = _Sent(image, size, image)
+            body = image_body.ImageBody(_checked(file, path, size, sha256))
             return self._once(
-                'POST', uri, sent,
+                'POST', uri, body,
                 {'Content-Type': 'application/octet-stream'},
-                self._settings.push_timeout, sent)
+                self._settings.push_timeout, body)
 
     def _once(self, method: str, uri: str, data: Any,
               headers: dict[str, str], timeout: float,
-              sent: _Sent | None) -> Answer:
+              sent: image_body.ImageBody | None) -> Answer:
         base = connector_module.base(self._connector)
         where = origin.to_write(uri, origin.of(base))
         seconds = timeout + self._settings.connect_timeout
         if sent is not None:
-            seconds += sent.len / self._settings.push_rate
+            seconds += len(sent) / self._settings.push_rate
         limit = web.Limit(seconds, connector_module.ERROR_LIMIT + web.OVERHEAD,
                           timeout)
         if self._settings.before_write is not None:
@@ -274,26 +265,6 @@ def _told(doc: Any, body: Any) -> Any:
     return doc
 
 
-class _Sent:
-    """A request body that knows its length and how much of it was sent.
-
-    :ivar image: the image in it.
-    """
-
-    def __init__(self, source: Any, length: int, image: files.Checked
-                 ) -> None:
-        self._source = source
-        self.image = image
-        self.len = length
-        self.gone = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """The next chunk."""
-        piece: bytes = self._source.read(size)
-        self.gone += len(piece)
-        return piece
-
-
 def _opened(path: str) -> BinaryIO:
     """Open an image that is about to be sent.
 
@@ -302,31 +273,35 @@ def _opened(path: str) -> BinaryIO:
     try:
         return files.open_regular(path, follow=False)
     except OSError as error:
-        raise Rejected(
-            f'{path}: cannot read the image: {error.strerror}',
-            error_class=ErrorClass.NEEDS_OPERATOR) from error
+        raise _unreadable(path, error) from error
 
 
-def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
-    """Verify a file that is about to be sent, and rewind it.
+def _checked(file: BinaryIO, path: str, size: int, sha256: str
+             ) -> files.Checked:
+    """A file that is about to be sent, verified.
 
     :raises: Rejected if it has changed since it was fetched.
     """
-    digest, length = hashlib.sha256(), 0
-    while piece := image.read(_PIECE):
-        digest.update(piece)
-        length += len(piece)
-    image.seek(0)
-    if length != size or digest.hexdigest() != sha256:
+    image = files.Checked(file, size, sha256)
+    try:
+        seen = image.verify()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if seen is not None:
         raise Rejected(
             f'{path}: the image has changed since it was checked',
             error_class=ErrorClass.NEEDS_OPERATOR,
-            expected=f'{size} bytes, sha256 {sha256}',
-            seen=f'{length} bytes, sha256 {digest.hexdigest()}')
+            expected=f'{size} bytes, sha256 {sha256}', seen=seen)
+    return image
+
+
+def _unreadable(path: str, error: OSError) -> Rejected:
+    return Rejected(f'{path}: cannot read the image: {error.strerror}',
+                    error_class=ErrorClass.NEEDS_OPERATOR)
 
 
 def _lost(method: str, uri: str, error: BaseException,
-          sent: _Sent | None) -> OutcomeUnknown | Unreachable:
+          sent: image_body.ImageBody | None) -> OutcomeUnknown | Unreachable:
     """The error for a transport error: whether anything was sent."""
     text = f'{method} {uri}: {type(error).__name__}: {error}'
     never = isinstance(error, requests_errors.ConnectTimeout
@@ -349,7 +324,7 @@ def _lost(method: str, uri: str, error: BaseException,
             todo='find what writes to the image cache, and check the BMC')
     if never or (sent is not None and not sent.gone):
         return Unreachable(text, error_class=ErrorClass.TRANSIENT)
-    gone = f'{sent.gone} of {sent.len} bytes' if sent else 'the request'
+    gone = f'{sent.gone} of {len(sent)} bytes' if sent else 'the request'
     return OutcomeUnknown(
         f'{text}: {gone} had been sent', error_class=ErrorClass.TRANSIENT,
         todo='check the BMC: it may still act on the request')
