@@ -27,10 +27,8 @@ from typing import Any
 from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
-from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
-from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Activation
 from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
@@ -60,40 +58,20 @@ ANSWERS = ('told', 'refused', 'unknown', 'not-sent')
 
 def transport_to_dict(transport: Transport) -> dict[str, Any]:
     """A transport as JSON."""
+    updates = [{
+        'device': device, 'name': name, 'lane': target.lane,
+        'also_writes': [list(r) for r in target.also_writes],
+        **({'pushes': [_pushed_to_dict(p, also)
+                       for p, also in target.pushes.items()]}
+           if target.pushes else {})}
+        for (device, name), target in sorted(transport.updates.items())]
+    commits = [[*ref, there]
+               for ref, there in sorted(transport.commits.items())]
     return {
-        'name': transport.name,
-        'updates': [
-            {
-                'device': device,
-                'name': name,
-                'lane': target.lane,
-                'also_writes': [list(r) for r in target.also_writes],
-                **(
-                    {
-                        'pushes': [
-                            _pushed_to_dict(p, also)
-                            for p, also in target.pushes.items()
-                        ]
-                    }
-                    if target.pushes
-                    else {}
-                ),
-            }
-            for (device, name), target in sorted(transport.updates.items())
-        ],
+        'name': transport.name, 'updates': updates,
         'sets': sorted([device, name] for device, name in transport.sets),
         'resets': {k: str(v) for k, v in sorted(transport.resets.items())},
-        **(
-            {
-                'commits': [
-                    [*ref, there]
-                    for ref, there in sorted(transport.commits.items())
-                ]
-            }
-            if transport.commits
-            else {}
-        ),
-    }
+        **({'commits': commits} if commits else {})}
 
 
 def transport_from_dict(raw: Mapping[str, Any]) -> Transport:
@@ -193,31 +171,6 @@ def poll_to_dict(poll: Poll) -> dict[str, Any]:
         raise TypeError('an agent has no second request')
     return {'state': 'unknown', 'reason': poll.reason,
             'hidden': poll.hidden}
-
-
-def poll_from_dict(raw: Mapping[str, Any]) -> Poll:
-    """Read the state of a write back.
-
-    :raises: BadInput for a state that is not known.
-    """
-    state = raw.get('state')
-    if state == 'running':
-        return Running(raw['summary'], raw.get('percent'))
-    if state == 'ended':
-        return Ended(tuple(result_from_dict(r) for r in raw['results']))
-    if state == 'unknown':
-        return Unknown(raw['reason'], raw.get('hidden', False))
-    raise BadInput(f'state: {state!r}, expected running, ended or unknown')
-
-
-def ready_to_dict(ready: Ready) -> dict[str, Any]:
-    """A file as JSON: for processes of one machine."""
-    return dataclasses.asdict(ready)
-
-
-def ready_from_dict(raw: Mapping[str, Any]) -> Ready:
-    """Read a file back."""
-    return Ready(raw['path'], raw['size'], raw['sha256'])
 
 
 def image_to_dict(image: Image) -> dict[str, Any]:
@@ -329,13 +282,3 @@ def error_to_dict(error: AccelError) -> dict[str, Any]:
     later = error.retry_after if isinstance(error, Rejected) else None
     return {'kind': kind, 'detail': error.detail.to_dict(),
             'retry_after': later}
-
-
-def error_from_dict(raw: Mapping[str, Any]) -> AccelError:
-    """Read an error back, to be raised."""
-    detail = Detail.from_dict(raw['detail'])
-    if raw['kind'] == Rejected.__name__:
-        return Rejected(detail, retry_after=raw.get('retry_after'))
-    kinds: dict[str, type[AccelError]] = {
-        k.__name__: k for k in (OutcomeUnknown, Unreachable, BadInput)}
-    return kinds.get(raw['kind'], AccelError)(detail)

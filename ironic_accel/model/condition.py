@@ -77,11 +77,6 @@ def healthy(device: Device) -> bool:
             and not device.is_unread('health', 'state'))
 
 
-def proved_healthy(device: Device) -> bool:
-    """Whether a device is reported as healthy."""
-    return device.health == 'OK' and healthy(device)
-
-
 def complaint(device: Device) -> str:
     """Why a device does not count, in words; empty where it does."""
     if device.is_unread():

@@ -350,27 +350,3 @@ def reconcile(existing: Collection[str], ours: Iterable[str],
         remove=tuple(sorted(mine - set(chosen))),
         dropped=tuple(dropped),
         standard=tuple(t for t in chosen if not t.startswith(PREFIX)))
-
-
-def collisions(catalog: Catalog) -> list[str]:
-    """Names of the catalogue that would make one trait say two things."""
-    meanings: dict[str, str] = {trait_name(word): f'reserved word {word}'
-                                for word in RESERVED}
-    bad = []
-    for kind in catalog.kinds:
-        names = [(trait_name(kind), f'kind {kind}')]
-        names += [(trait_name(kind, p.name), f'product {p.name}')
-                  for p in catalog.products.values() if p.kind == kind]
-        for mode in catalog.modes(kind):
-            facts = catalog.mode(kind, mode)
-            words = facts.values if facts else ()
-            names.append((trait_name(kind, mode), f'mode {kind} {mode}'))
-            names += [(trait_name(kind, mode, w), f'mode {kind} {mode} {w}')
-                      for w in words]
-        for name, meaning in names:
-            known = meanings.setdefault(name, meaning)
-            reserved = name.removeprefix(PREFIX).split('_')[0] in RESERVED
-            if known != meaning or reserved or re.fullmatch(
-                    rf'{PREFIX}[A-Z]+_X[0-9]+', name):
-                bad.append(f'{name}: {known}, {meaning}')
-    return bad

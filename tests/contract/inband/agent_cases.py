@@ -41,6 +41,7 @@ from ipa_hardware_manager import collector
 from ipa_hardware_manager import conf
 from ipa_hardware_manager import extension
 from ipa_hardware_manager import manager
+from ironic_accel.converge import agent_answers
 from ironic_accel.converge import agent_schema
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
@@ -96,7 +97,7 @@ def _ended(ticket: dict[str, Any]) -> Any:
     for thread in threading.enumerate():
         if thread.name.endswith(str(ticket['job'])[:8]):
             thread.join(60)
-    return agent_schema.poll_from_dict(
+    return agent_answers.poll(
         run('accel_poll', ticket=ticket)['poll'])
 
 
@@ -189,7 +190,7 @@ def test_device_is_found_by_serial_address_and_location(
 def test_another_device_is_not_matched(
         tree: Tree, known: agent_schema.Whose, tmp_path: pathlib.Path) -> None:
     answer = run('accel_start', request=_request(known))
-    error = agent_schema.error_from_dict(answer['error'])
+    error = agent_answers.error(answer['error'])
     assert isinstance(error, Rejected)
     assert error.detail.device == 'nic-theirs'
     assert not (tmp_path / 'state-sriov').exists()
@@ -217,7 +218,7 @@ def test_the_image_is_fetched_here_and_its_digest_checked(
 
 
 def test_a_lost_ticket_is_unknown(tree: Tree) -> None:
-    poll = agent_schema.poll_from_dict(
+    poll = agent_answers.poll(
         run('accel_poll', ticket={'job': 'gone'})['poll'])
     assert isinstance(poll, Unknown)
 

@@ -29,7 +29,7 @@ from ironic_python_agent import utils
 from oslo_concurrency import processutils
 
 from ipa_hardware_manager import conf
-from ironic_accel.converge import agent_schema
+from ironic_accel.converge import agent_answers
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel_emulator.inside.tree import Tree
 from tests.contract.inband.agent_cases import agent_tree  # noqa: F401
@@ -115,7 +115,7 @@ def test_instance_without_config_drive_support_gets_none(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     answer, drive = _bring(_instance(tmp_path), configdrive='H4sI')
     assert 'does not read a config drive' in str(
-        agent_schema.error_from_dict(answer['error']))
+        agent_answers.error(answer['error']))
     drive.assert_not_called()
 
 
@@ -155,7 +155,7 @@ def test_disk_failure_is_reported(tree: Tree) -> None:
             side_effect=errors.DeviceNotFound('no disk')):
         answer = run('accel_first_boot', document={
             'schema': 'first-boot/1', 'items': []})
-    error = agent_schema.error_from_dict(answer['error'])
+    error = agent_answers.error(answer['error'])
     assert error.detail.seen == 'DeviceNotFound'
 
 
@@ -175,4 +175,4 @@ def test_folder_can_replace_the_disk(
 
 def test_another_first_boot_document_is_refused(tree: Tree) -> None:
     answer, _ = _bring(document={'schema': 'x'})
-    assert "'x'" in str(agent_schema.error_from_dict(answer['error']))
+    assert "'x'" in str(agent_answers.error(answer['error']))

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.converge import agent_answers
 from ironic_accel.converge import agent_schema
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
-from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
@@ -97,11 +97,8 @@ def test_an_action_comes_back() -> None:
            Result(('c', 'sriov'), False, None, 'unknown'),
            Result(('d', 'sriov'), False, None, 'not-sent'))), Ended(())])
 def test_a_poll_comes_back(poll: Poll) -> None:
-    assert (
-        agent_schema.poll_from_dict(
-            _travelled(agent_schema.poll_to_dict(poll)))
-        == poll
-    )
+    assert agent_answers.poll(
+        _travelled(agent_schema.poll_to_dict(poll))) == poll
 
 
 def test_a_result_of_before_was_answered() -> None:
@@ -112,9 +109,9 @@ def test_a_result_of_before_was_answered() -> None:
         agent_schema.result_from_dict({**raw, 'answer': 'perhaps'})
 
 
-def test_an_unknown_state_is_bad_input() -> None:
-    with pytest.raises(BadInput, match="'done'"):
-        agent_schema.poll_from_dict({'state': 'done'})
+def test_an_unknown_state_is_wrong() -> None:
+    with pytest.raises(agent_answers.Wrong, match='done'):
+        agent_answers.poll({'state': 'done'})
 
 
 @pytest.mark.parametrize('image', [
@@ -123,12 +120,6 @@ def test_an_unknown_state_is_bad_input() -> None:
 def test_an_image_comes_back(image: Image) -> None:
     assert agent_schema.image_from_dict(
         _travelled(agent_schema.image_to_dict(image))) == image
-
-
-def test_a_file_comes_back() -> None:
-    ready = Ready('/cache/a', 7, 'a' * 64)
-    assert agent_schema.ready_from_dict(
-        _travelled(agent_schema.ready_to_dict(ready))) == ready
 
 
 @pytest.mark.parametrize('image', [_IMAGE, None])
@@ -158,7 +149,7 @@ def test_a_wrong_request_names_what_is_wrong(
     Unreachable(_DETAIL), OutcomeUnknown(_DETAIL), BadInput(_DETAIL),
     AccelError(_DETAIL)])
 def test_an_error_comes_back(error: AccelError) -> None:
-    back = agent_schema.error_from_dict(
+    back = agent_answers.error(
         _travelled(agent_schema.error_to_dict(error)))
     assert type(back) is type(error)
     assert back.detail == error.detail

@@ -241,15 +241,3 @@ def test_reconcile_holds_its_promises(
     assert not after - foreign - set(ours)
     again = traits.reconcile(after, ours, change.standard, budget)
     assert (again.add, again.remove) == ((), ())
-
-
-def test_a_name_of_the_catalogue_that_collides_is_found() -> None:
-    products = [dataclasses.replace(CATALOG.products[H100], name='x8'),
-                dataclasses.replace(CATALOG.products[H100], name='mig')]
-    modes = [{'kinds': ['gpu'], 'name': 'mig', 'type': 'word',
-              'values': ['enabled'], 'activation': None, 'persistent': None,
-              'source': 'a test'}]
-    bad = traits.collisions(
-        catalog_mod.Catalog(products, {}, [], modes))
-    assert any(b.startswith('CUSTOM_ACCEL_GPU_X8') for b in bad)
-    assert any(b.startswith('CUSTOM_ACCEL_GPU_MIG') for b in bad)
