@@ -20,11 +20,39 @@ The emulator is independent of the product: it imports none of its readers.
     assert box.ledger.pushes == []
 """
 
-from ironic_accel_emulator.bmc.server import TwinServer
-from ironic_accel_emulator.box import Box
-from ironic_accel_emulator.clock import Clock, FakeClock, ScaledClock
-from ironic_accel_emulator.load import load_box, shipped
-from ironic_accel_emulator.options import Options, Timing
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ironic_accel_emulator.bmc.server import TwinServer
+    from ironic_accel_emulator.box import Box
+    from ironic_accel_emulator.clock import Clock, FakeClock, ScaledClock
+    from ironic_accel_emulator.load import load_box, shipped
+    from ironic_accel_emulator.options import Options, Timing
+else:
+    # Imported at their first use: the simulated tools and NVML are processes
+    # that are started many times, and need none of them.
+    _MODULES = {
+        'Box': 'box',
+        'Clock': 'clock',
+        'FakeClock': 'clock',
+        'Options': 'options',
+        'ScaledClock': 'clock',
+        'Timing': 'options',
+        'TwinServer': 'bmc.server',
+        'load_box': 'load',
+        'shipped': 'load',
+    }
+
+    def __getattr__(name):
+        """Return what this package offers, from its module."""
+        if name not in _MODULES:
+            raise AttributeError(
+                f'module {__name__!r} has no attribute {name!r}')
+        module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
+        return getattr(module, name)
 
 __all__ = [
     'Box',

@@ -23,8 +23,8 @@ import json
 import sys
 from pathlib import Path
 
-from ironic_accel_emulator.images import BadPackage, parse_image
-from ironic_accel_emulator.inside.tools.state import Document, State, option
+from ironic_accel_emulator.inside.tools.state import Document, State
+from ironic_accel_emulator.inside.tools.state import image_of, option
 
 
 def smi(state: State, argv: list[str], trouble: str | None) -> int:
@@ -222,9 +222,8 @@ def _program(
               'may damage the card')  # fmt: skip
         print('Are you sure you wish to proceed? [Y/n]: ')
         return 1
-    try:
-        image = parse_image(path)
-    except (OSError, BadPackage):
+    image = image_of(path)
+    if image is None:
         print(f'ERROR: Failed to read {path}')
         return 1
     if trouble == 'fail':

@@ -26,8 +26,8 @@ import struct
 import uuid
 from pathlib import Path
 
-from ironic_accel_emulator.images import BadPackage, parse_image
-from ironic_accel_emulator.inside.tools.state import Document, State, option
+from ironic_accel_emulator.inside.tools.state import Document, State
+from ironic_accel_emulator.inside.tools.state import image_of, option
 
 _BLOCK0 = 0xB6EAFD19
 _KINDS = {0: 'fim', 1: 'bmc'}
@@ -62,9 +62,8 @@ def fwupdmgr(state: State, argv: list[str], trouble: str | None) -> int:
         found = [_device(at, card) for at, card in cards.items()]
         print(json.dumps({'Devices': found}, indent=2))
         return 0
-    try:
-        image = parse_image(Path(argv[1]))
-    except (OSError, BadPackage):
+    image = image_of(argv[1])
+    if image is None:
         print(json.dumps({'Error': {'Message': 'failed to parse archive'}}))
         return 1
     fits = image.parts[0].fits
@@ -196,10 +195,7 @@ def hl_fw_loader(state: State, argv: list[str], trouble: str | None) -> int:
               f'{part["pending"] or part["running"]} '
               '(Dec 10 2024 - 14:18:12)')  # fmt: skip
         return 0
-    try:
-        image = parse_image(Path(option(argv, '-f') or ''))
-    except (OSError, BadPackage):
-        image = None
+    image = image_of(option(argv, '-f') or '')
     if image is None or trouble == 'fail' or (
         image.parts[0].fits.get('board') != card['facts']['name']
     ):

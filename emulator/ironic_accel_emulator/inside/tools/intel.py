@@ -21,11 +21,9 @@ and ``cli/src/exit_code.h``.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from ironic_accel_emulator.images import BadPackage, parse_image
 from ironic_accel_emulator.inside.tools.state import Document, State, after
-from ironic_accel_emulator.inside.tools.state import option
+from ironic_accel_emulator.inside.tools.state import image_of, option
 
 _TYPES = {'GFX': 'gpu', 'GFX_DATA': 'gfx-data'}
 _ECC = {0: 'disabled', 1: 'enabled'}
@@ -128,10 +126,7 @@ def _update(
     kind = option(argv, '-t', '--type') or ''
     path = option(argv, '-f', '--file') or ''
     part = _TYPES[kind]
-    try:
-        image = parse_image(Path(path))
-    except (OSError, BadPackage):
-        image = None
+    image = image_of(path)
     if image is None or image.parts[0].key != part or image.parts[0].fits.get(
         'board'
     ) != card['facts']['board']:

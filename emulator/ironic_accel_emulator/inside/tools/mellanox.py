@@ -30,10 +30,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ironic_accel_emulator.images import BadPackage, parse_image
 from ironic_accel_emulator.inside.tools.state import Document, State
 from ironic_accel_emulator.inside.tools.state import after as after_reset
-from ironic_accel_emulator.inside.tools.state import option
+from ironic_accel_emulator.inside.tools.state import image_of, option
 
 _BOOL = {0: 'False', 1: 'True'}
 _WORDS = {
@@ -128,11 +127,8 @@ def flint(state: State, argv: list[str], trouble: str | None) -> int:
 
 
 def _said(image: str) -> tuple[str, str] | None:
-    try:
-        found = parse_image(Path(image))
-    except (OSError, BadPackage):
-        return None
-    if found.kind != 'mlnx' or not found.parts:
+    found = image_of(image)
+    if found is None or found.kind != 'mlnx' or not found.parts:
         return None
     return found.version, str(found.parts[0].fits.get('psid', ''))
 

@@ -40,9 +40,11 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ironic_accel_emulator.parts import Activation
+if TYPE_CHECKING:
+    from ironic_accel_emulator.images import FirmwareImage
+    from ironic_accel_emulator.parts import Activation
 
 Document = dict[str, Any]
 
@@ -168,7 +170,7 @@ class State:
             found = document['cards'][address]['parts'][part]
             if not found.pop('flashing', False):
                 raise SystemExit(1)
-            if Activation.named(found['effect']) is Activation.NONE:
+            if not _activation(found['effect']):
                 found['running'] = version
             else:
                 found['pending'] = version
@@ -192,14 +194,14 @@ class State:
         with self.change() as document:
             for name, value in values.items():
                 found = document['cards'][address]['settings'][name]
-                if Activation.named(found['effect']) is Activation.NONE:
+                if not _activation(found['effect']):
                     found['current'] = value
                 else:
                     found['pending'] = value
 
     def reset(self, activation: str, address: str | None = None) -> None:
         """Apply a reset of one card, or of the host."""
-        level = Activation.named(activation)
+        level = _activation(activation)
         self.cut(activation, address)
         with self.change() as document:
             for at, card in document['cards'].items():
@@ -207,18 +209,37 @@ class State:
                     _reset(card, level)
 
 
+def _activation(text: str) -> Activation:
+    """An activation by its name; ``none`` is false."""
+    # A tool is started many times, and most calls read: they start in half
+    # the time without this import and the next.
+    from ironic_accel_emulator.parts import Activation
+
+    return Activation.named(text)
+
+
+def image_of(path: str | Path) -> FirmwareImage | None:
+    """A firmware image, or None where the file is none."""
+    from ironic_accel_emulator.images import BadPackage, parse_image
+
+    try:
+        return parse_image(Path(path))
+    except (OSError, BadPackage):
+        return None
+
+
 def _reset(card: Document, level: Activation) -> None:
     for part in card.get('parts', {}).values():
         waits = part.get('pending')
-        if waits is not None and level >= Activation.named(part['effect']):
+        if waits is not None and level >= _activation(part['effect']):
             part['running'], part['pending'] = waits, None
     for setting in card.get('settings', {}).values():
         lost = setting.get('lost_at')
         waits = setting.get('pending')
-        if lost is not None and level >= Activation.named(lost):
+        if lost is not None and level >= _activation(lost):
             setting['current'] = setting['default']
             setting['pending'] = None
-        elif waits is not None and level >= Activation.named(
+        elif waits is not None and level >= _activation(
             setting['effect']):
             setting['current'], setting['pending'] = waits, None
 
