@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Reads files from outside: opened once, regular files only, limited size."""
+"""Reads files from outside: opened once, regular files only, limited size.
+
+It also replaces our own files, as a whole.
+"""
 
 from __future__ import annotations
 
@@ -81,6 +84,40 @@ def read_text(path: str, limit: int) -> str:
     if len(data) > limit:
         raise NoFile(f'longer than {limit} bytes')
     return data.decode('utf-8')
+
+
+def replace(path: str, text: str) -> None:
+    """Replace a file as a whole, readable by its owner alone.
+
+    It is on disk when this returns. One process at a time may do this to a
+    file: what one that was killed has left beside it is removed.
+
+    :raises: OSError; the file is as before then.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    part = f'{path}.part'
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
+    # Nobody else's file, and no symbolic link, is written to.
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+                 0o600)
+    try:
+        with os.fdopen(fd, 'w', encoding='utf-8') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        # Also for KeyboardInterrupt: leave no partial file.
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def shared(path: str) -> str | None:

@@ -63,6 +63,25 @@ def test_a_saved_record_is_loaded_unchanged(state: pathlib.Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_what_a_killed_process_left_of_a_save_is_gone_after_the_next(
+        state: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    one = journal.of(NODE)
+    state.mkdir(parents=True)
+    part = pathlib.Path(one.path + '.part')
+    part.write_text('{"schema": ')
+    another = state / 'other.json.part'
+    another.write_text('{')
+    one.save(RECORD)
+    assert sorted(state.iterdir()) == sorted(
+        [pathlib.Path(one.path), another])
+    outside = tmp_path / 'outside'
+    outside.write_text('as it was')
+    part.symlink_to(outside)
+    one.save(RECORD)
+    assert outside.read_text() == 'as it was'
+    assert journal.of(NODE).load() == RECORD
+
+
 def test_without_a_file_there_is_no_record() -> None:
     assert journal.of(NODE).load() is None
 

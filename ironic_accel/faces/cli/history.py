@@ -21,11 +21,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
 import json
 import os
 import sys
-import tempfile
 from typing import Any
 
 from ironic_accel.bounded import files
@@ -64,21 +62,8 @@ def append(path: str, document: Mapping[str, Any]) -> bool:
     lines = [*lines, json.dumps(document, separators=(',', ':'))][-MOST:]
     while len(lines) > 1 and sum(map(len, lines)) > MOST_BYTES:
         del lines[0]
-    folder = os.path.dirname(os.path.abspath(path))
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        fd, part = tempfile.mkstemp(dir=folder, suffix='.part')
-        try:
-            with os.fdopen(fd, 'w', encoding='utf-8') as file:
-                file.write('\n'.join(lines) + '\n')
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:
-            # Also for KeyboardInterrupt: leave no partial file.
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-            raise
+        files.replace(path, '\n'.join(lines) + '\n')
     except OSError as exc:
         messages.say(f'warning: cannot write the history {path}: '
                      f'{exc.strerror}')

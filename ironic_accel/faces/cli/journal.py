@@ -25,7 +25,6 @@ import os
 import posixpath
 import re
 import shlex
-import tempfile
 from typing import Any
 
 from ironic_accel.bounded import files
@@ -219,22 +218,8 @@ class FileJournal:
             self.save(self._saved)
 
     def _write(self, document: dict[str, Any]) -> None:
-        folder = os.path.dirname(os.path.abspath(self.path))
         try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            fd, part = tempfile.mkstemp(dir=folder, suffix='.part')
-            try:
-                with os.fdopen(fd, 'w', encoding='utf-8') as file:
-                    json.dump(document, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, self.path)
-            except BaseException:
-                # Also for KeyboardInterrupt: leave no partial file.
-                with contextlib.suppress(OSError):
-                    os.unlink(part)
-                raise
-            _sync(folder)
+            files.replace(self.path, json.dumps(document))
         except OSError as exc:
             raise errors.AccelError(
                 f'cannot save the journal {self.path}: {exc.strerror}',
@@ -330,11 +315,3 @@ def _identity(raw: Mapping[str, Any]) -> BmcIdentity:
         else None for name in ('service', 'uuid', 'serial'))
     return BmcIdentity(str(raw.get('bmc')), str(raw.get('system')), service,
                        uuid, serial)
-
-
-def _sync(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -62,9 +62,7 @@ def save(durations: Mapping[str, float]) -> None:
             times = known.pop(step, [])
             known[step] = [*times, round(seconds, 1)][-_MOST_TIMES:]
         steps = dict([*known.items()][-_MOST_STEPS:])
-        with open(f'{path}.part', 'w', encoding='utf-8') as file:
-            json.dump({'schema': SCHEMA, 'steps': steps}, file)
-        os.replace(f'{path}.part', path)
+        files.replace(path, json.dumps({'schema': SCHEMA, 'steps': steps}))
 
 
 def _read(path: str) -> dict[str, list[float]]:
