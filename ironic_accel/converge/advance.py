@@ -46,6 +46,7 @@ from ironic_accel.converge.waits import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model import condition
 from ironic_accel.model.activity import Busy
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -76,7 +77,8 @@ def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
         started=now, deadline=now + 60 * profile.limits.minutes)
 
 
-def reset_performed(record: Record, now: float) -> Record:
+def reset_performed(record: Record, now: float,
+                    proved: Activation | None = None) -> Record:
     """Note that the requested host reset has been performed.
 
     It counts on every staged item from here on: one that failed has
@@ -86,13 +88,16 @@ def reset_performed(record: Record, now: float) -> Record:
 
     :param now: epoch seconds: from here on devices may take a while to
         appear.
+    :param proved: the weaker reset that was certainly performed, if that is
+        all that is known.
     """
     intent = record.intent
     if intent is None or intent.kind != 'reset':
         return record
     ticket = {**(intent.ticket or {}), reset_note.PERFORMED: True}
     record = intent_resolution.spend(
-        record, intent.activation, {x.item.ref for x in record.staged})
+        record, proved or intent.activation,
+        {x.item.ref for x in record.staged})
     return dataclasses.replace(
         write_watch.begun(record, now), booted=now, waiting=None, awaited='',
         spent={},

@@ -161,21 +161,34 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
     """The staged items for which no stronger reset is left.
 
     An item that was certainly written has then failed. One that was only
-    assumed to be written may be written once more.
+    assumed to be written may be written once more, also if an auxiliary power
+    cycle is next that the BMC does not offer: disconnecting the power of the
+    system would be in vain.
     """
     out = []
     for entry in record.staged:
         device = inventory.device(entry.item.device)
-        if entry.tried is None or device is None or not _selected(
+        if device is None or not _selected(
                 inventory, profile, entry.item.device) or (
                 matching.item_unread(device, entry.item)):
             continue
         up = stages.next_reset(entry)
         if up is not None:
             up = stages.real_activation(entry.item.device, up, transports)
-        if up is None or up.rank > profile.limits.reset.rank:
+        in_vain = (not entry.sure and up is Activation.AUX_CYCLE
+                   and record.attempts.get(entry.item, 0) < min(
+                       2, profile.limits.attempts)
+                   and _is_by_hand(transports))
+        if in_vain or (entry.tried is not None and (
+                up is None or up.rank > profile.limits.reset.rank)):
             out.append(entry)
     return out
+
+
+def _is_by_hand(transports: Sequence[Transport]) -> bool:
+    """Whether no BMC of the system offers an auxiliary power cycle."""
+    told = {transport.offers_aux_cycle() for transport in transports}
+    return False in told and True not in told
 
 
 def _not_applied(inventory: Inventory, entry: Staged) -> Detail:

@@ -23,7 +23,9 @@ What holds whatever is read, and whenever a process dies:
   that it is idle.
 - What may have been done, because its process died or no answer came, is not
   done again: the loop takes an inventory first (``StartOver``). Where it
-  cannot take one the BMC has to be idle.
+  cannot take one the BMC has to be idle. The devices of a host that is off
+  cannot be listed: after an auxiliary cycle that may not have been requested
+  the host is powered on, which is a power cycle, and the loop decides anew.
 - Each wait has an end: the reset is performed, or fails.
 - A host that this reset switched off is asked to power on, whatever became
   of the rest, unless it was off before the run. After a failure it is not
@@ -235,7 +237,10 @@ def _bmc(case: ResetCase) -> tuple[Act, ResetNote]:
                          'waiting for the BMC'), case.note
     if not case.has(ReadingKind.BMC):
         return Need(ReadingKind.BMC), case.note
-    return case.next_phase()
+    act, note = case.next_phase()
+    # A process may have died before it sent the request.
+    return act, dataclasses.replace(
+        note, unproved=not (case.note.answered or case.ours))
 
 
 def _on(case: ResetCase) -> tuple[Act, ResetNote]:

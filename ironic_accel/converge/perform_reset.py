@@ -40,6 +40,7 @@ from ironic_accel.converge.reset_terms import Restart
 from ironic_accel.converge.reset_terms import SetPower
 from ironic_accel.converge.reset_terms import StartOver
 from ironic_accel.converge.reset_terms import WaitUntil
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -258,10 +259,15 @@ class HostResetter:
         note = reset_note.load(intent.ticket or {})
         if note is not None and note.phase is ResetPhase.ON:
             self._is_on()
-        record = reset_performed(record, now)
+        unproved = note is not None and note.unproved
+        record = reset_performed(
+            record, now, Activation.POWER_CYCLE if unproved else None)
         self._save(record)
-        return ResetStep(record, now + self._rules.times.settle,
-                         f'{intent.activation} performed', performed=True)
+        return ResetStep(
+            record, now + self._rules.times.settle,
+            'power-cycle performed, verifying whether the auxiliary power was '
+            'cycled' if unproved else f'{intent.activation} performed',
+            performed=True)
 
 
 def _reset_of(record: Record) -> Intent:

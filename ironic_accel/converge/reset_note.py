@@ -102,6 +102,7 @@ class ResetNote:
     :ivar said: what the BMC said to the last request to power on, where it
         was a no.
     :ivar later: whether it asked for it to be sent again later.
+    :ivar unproved: whether nobody can tell if the auxiliary power was cycled.
     :ivar cut: whether an earlier attempt of this reset, which started over,
         had requested that the host goes off or restarts.
     """
@@ -117,6 +118,7 @@ class ResetNote:
     said: str = ''
     later: bool = False
     cut: bool = False
+    unproved: bool = False
 
     @property
     def may_be_off(self) -> bool:
@@ -126,9 +128,14 @@ class ResetNote:
 
     @property
     def durable(self) -> ResetNote:
-        """What has to be saved: the rest is of use to its process alone."""
+        """What has to be saved: the rest is of use to its process alone.
+
+        That an auxiliary cycle was answered tells another process that it
+        was performed.
+        """
         return dataclasses.replace(
-            self, answered=False, again=None, said='', later=False)
+            self, answered=self.answered and self.phase is ResetPhase.BMC,
+            again=None, said='', later=False)
 
     def to_ticket(self) -> dict[str, Any]:
         """As it is saved, without what says nothing."""
@@ -172,7 +179,7 @@ def load(ticket: Mapping[str, Any]) -> ResetNote | None:
             bool(ticket.get('answered')), ticket.get('again'),
             ticket.get('mark'), ticket.get('failed'),
             str(ticket.get('said') or ''), bool(ticket.get('later')),
-            is_cut(ticket))
+            is_cut(ticket), bool(ticket.get('unproved')))
     except (TypeError, ValueError) as exc:
         raise AccelError(
             'cannot read the stored state of the host reset: a later '

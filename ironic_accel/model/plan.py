@@ -18,6 +18,7 @@ and the transports. Its JSON form is the document ``plan/2``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import hashlib
@@ -120,6 +121,8 @@ class Transport:
         to only on request, each with the version in that slot, or None if it
         is not reported.
     :ivar bars: why components cannot be written by it, if that is known.
+    :ivar offers_aux_cycle: tells whether the BMC has an action that cycles
+        the auxiliary power of the system; None if that is not known.
     """
 
     name: str
@@ -130,6 +133,7 @@ class Transport:
     commits: Mapping[Ref, str | None] = dataclasses.field(
         default_factory=dict)
     bars: Mapping[Ref, str] = dataclasses.field(default_factory=dict)
+    offers_aux_cycle: Callable[[], bool | None] = lambda: None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

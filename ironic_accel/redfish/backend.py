@@ -214,7 +214,7 @@ class RedfishBackend(Backend):
                 device_reset.offered, self._reader, devices)),
             OnRequest(functools.partial(
                 firmware_update.commits, seen, devices)),
-            OnRequest(lambda: writes()[1])),)
+            OnRequest(lambda: writes()[1]), seen.scope.offers_aux_cycle),)
 
     def _updates(
         self, seen: SystemReading, devices: Mapping[str, Device],

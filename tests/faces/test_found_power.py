@@ -42,7 +42,9 @@ QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0', '--json',
 def compliant(tmp_path: pathlib.Path) -> pathlib.Path:
     """A profile that the simulated system complies with."""
     path = tmp_path / 'as-is.yaml'
-    path.write_text('profile: 1\nname: as-is\ndevices:\n  gpus:\n'
+    # The time of the system passes fast.
+    path.write_text('profile: 1\nname: as-is\nlimits: {minutes: 1440}\n'
+                    'devices:\n  gpus:\n'
                     '    match: {kind: gpu}\n    count: 8\n'
                     '    modes: {ecc: enabled}\n')
     return path

@@ -64,6 +64,17 @@ class Scope:
         return (self.system, *(b for b in self.baseboards
                                if b.uri != self.system.uri))
 
+    def offers_aux_cycle(self) -> bool | None:
+        """Whether the system or one of its chassis has an action that cycles
+        its auxiliary power; None if another chassis may have it."""
+        owners = {'system': [self.system], 'chassis': self.chassis.values()}
+        if any(owner.target(*quirks.aux.action, 'target')
+               for vendor in registry.vendors() for quirks in vendor.quirks
+               if quirks.aux is not None for owner in owners[quirks.aux.owner]
+               ):
+            return True
+        return False if self.alone and not self.lost_chassis else None
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recognised:

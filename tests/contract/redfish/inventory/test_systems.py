@@ -39,6 +39,7 @@ from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel_emulator.bmc import control
 from ironic_accel_emulator.box import Box
 from ironic_accel_emulator import images
+from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import lookup
 from tests.contract.redfish import plans
@@ -345,11 +346,18 @@ def test_a_missing_auxiliary_cycle_action_is_reported(rig: Start) -> None:
     assert host.aux_cycle_action() is None
     with pytest.raises(Rejected, match='auxiliary'):
         host.aux_cycle()
+    assert _offers_aux_cycle(at) is False
+
+
+def _offers_aux_cycle(at: Rig) -> bool | None:
+    (transport,) = at.backend.transports(at.backend.observe())
+    return transport.offers_aux_cycle()
 
 
 def test_a_forced_auxiliary_cycle(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     host = SystemPower(at.connector, at.backend.system_uri)
+    assert _offers_aux_cycle(at) is True
     action = host.aux_cycle_action()
     assert action is not None
     assert action.target.endswith('NvidiaChassis.AuxPowerReset')
