@@ -39,6 +39,7 @@ from unittest import mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from bench.measure import conductor
+from bench.measure import database
 from bench.measure import in_operation
 from bench.measure import results
 from ironic.conf import CONF
@@ -62,8 +63,10 @@ def main() -> int:
     """Measure."""
     options = _options()
     report = results.report(__file__, __doc__)
-    with tempfile.TemporaryDirectory() as folder:
-        context = conductor.begin(pathlib.Path(folder), options.database)
+    with tempfile.TemporaryDirectory() as name, database.opened(
+            options, pathlib.Path(name)) as url:
+        context = conductor.begin(pathlib.Path(name), url)
+        report.note(f'database: {url.partition(":")[0]}')
         with mock.patch.object(
                 bmc_session, 'backend', autospec=True,
                 return_value=conductor.bmc(complete=False)):
@@ -90,8 +93,7 @@ def _options() -> argparse.Namespace:
                         help=f'number of BMCs that take {SLOW:g} s')
     parser.add_argument('--workers', type=int,
                         help='[accelerator]max_workers')
-    parser.add_argument('--database',
-                        help="URL of an empty database (default: SQLite's)")
+    database.add_option(parser)
     made = parser.parse_args()
     made.nodes = sorted(made.nodes) or (QUICK if made.quick else SIZES)
     made.seconds = made.seconds or (QUICK_SECONDS if made.quick else SECONDS)

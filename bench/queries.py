@@ -30,10 +30,7 @@ and loading all nodes, which each question about a neighbour did before.
 from __future__ import annotations
 
 from collections.abc import Callable
-import datetime
 import functools
-import inspect
-import json
 import os
 import pathlib
 import sys
@@ -42,22 +39,17 @@ import time
 import types
 from typing import Any
 from unittest import mock
-import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from bench.measure import cloud
 from bench.measure import conductor
+from bench.measure import passes
 from bench.measure import results
-from ironic.common import driver_factory
-from ironic.conductor import periodics as conductor_periodics
-from ironic.db.sqlalchemy import models
 from ironic.drivers.modules.redfish import firmware
 from ironic import objects
-from oslo_db.sqlalchemy import enginefacade
-import sqlalchemy
 
 from ironic_accel.conductor.access import related_nodes
-from ironic_accel.conductor.config import options as options_
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import profile_agreement
@@ -68,10 +60,6 @@ from ironic_accel.conductor.upkeep import periodics
 
 SIZES, QUICK = (1000, 4000, 10000), (100, 200, 400)
 TIMES = 5
-#: Bytes of ``driver_internal_info``, about.
-INFO = 4096
-#: Lines of history for each node.
-HISTORY = 30
 #: How often a tick that writes asks (tests/unit/conductor/node/
 #: test_queries.py counts it).
 A_TICK = {'who writes through the BMC': 2, 'child nodes': 3,
@@ -97,9 +85,7 @@ ENABLED = {
     'deploy_interfaces': ['direct']}
 #: The periodics by the option that spaces them.
 OFTEN = 'periodics every 5 s'
-PASSES = {
-    OFTEN: ('poll_interval',),
-    '... and every 30 s': ('poll_interval', 'cleanup_interval')}
+PASSES = {OFTEN: passes.OFTEN, '... and every 30 s': passes.ALL}
 
 Question = Callable[[], object]
 
@@ -119,7 +105,7 @@ def main() -> int:
         context = conductor.begin(folder, enabled=ENABLED)
         for size in sorted(options.nodes) or (
                 QUICK if options.quick else SIZES):
-            _grow(made, size)
+            cloud.grow(made, size)
             made = size
             for what, cost in _measure(context, size, report).items():
                 costs.setdefault(what, {})[size] = cost
@@ -149,7 +135,7 @@ def _measure(context: Any, size: int, report: results.Report
     for what, names in PASSES.items():
         with mock.patch.object(workers.Queue, 'start', autospec=True):
             costs[what] = _cpu(functools.partial(
-                _pass, context, manager, names))
+                passes.run, context, manager, names))
         report.add(what, costs[what], 'CPU ms', results.ratio_at_most(
             ALLOWED_RATIO) if what == OFTEN else None,
             results.Peer("upstream's firmware periodics", theirs), size)
@@ -159,7 +145,7 @@ def _measure(context: Any, size: int, report: results.Report
 def _questions(context: Any, size: int) -> dict[str, Question]:
     """The public questions, by what they ask."""
     number = size // 2 + size // 2 % 2
-    uuid_ = _uuid(number)
+    uuid_ = cloud.uuid_of(number)
     node = objects.Node.get_by_uuid(context, uuid_)
     task = types.SimpleNamespace(context=context, node=node)
     manager = conductor.manager()
@@ -189,23 +175,6 @@ def _questions(context: Any, size: int) -> dict[str, Question]:
             1 for _ in queries.managed(manager))}
 
 
-def _pass(context: Any, manager: Any, options: tuple[str, ...]) -> None:
-    """Call the periodics of all vendor interfaces, as Ironic does."""
-    _age()
-    spacings = {getattr(options_.CONF.accelerator, o) for o in options}
-    for interface in driver_factory.interfaces('vendor').values():
-        for _name, method in inspect.getmembers(
-                interface, lambda m: hasattr(m, '_periodic_spacing')):
-            conductor_periodics.refresh_periodic_attributes(method)
-            if method._periodic_spacing in spacings:
-                method(manager, context)
-
-
-def _age() -> None:
-    """A scan is not shared between two passes."""
-    queries._scan._at = float('-inf')
-
-
 def _load_all(context: Any) -> None:
     """What each question about neighbours did before."""
     objects.Node.list(context, filters={'include_children': True}, fields=[
@@ -219,78 +188,11 @@ def _cpu(question: Question, times: int = TIMES) -> float:
         question()
     taken = []
     for _ in range(times):
-        _age()
+        passes.age()
         began = time.process_time()
         question()
         taken.append((time.process_time() - began) * 1000)
     return min(taken)
-
-
-def _uuid(number: int) -> str:
-    return str(uuid.UUID(int=number + 1))
-
-
-def _grow(made: int, size: int) -> None:
-    """Put nodes into the database, and their history."""
-    then = datetime.datetime(2026, 1, 1)
-    event = 'the accelerators of this node were found as declared: ' * 2
-    with enginefacade.writer.get_engine().begin() as connection:
-        connection.execute(sqlalchemy.insert(models.Node.__table__), [
-            _node(n, then) for n in range(made, size)])
-        for start in range(made, size, 1000):
-            connection.execute(sqlalchemy.insert(
-                models.NodeHistory.__table__), [
-                {'uuid': str(uuid.uuid4()), 'node_id': n + 1,
-                 'created_at': then, 'event': event,
-                 'event_type': 'accelerator', 'severity': 'INFO'}
-                for n in range(start, min(start + 1000, size))
-                for _ in range(HISTORY)])
-        copies = [
-            {'uuid': str(uuid.uuid4()), 'node_id': n + 1, 'created_at': then,
-             'event': json.dumps({'generation': 3, **_written_to()}),
-             'event_type': guard_copy.EVENT_TYPE, 'severity': 'INFO'}
-            for n in range(made, size) if n % 1000 == 1]
-        if copies:
-            connection.execute(sqlalchemy.insert(
-                models.NodeHistory.__table__), copies)
-
-
-def _written_to() -> dict[str, Any]:
-    """What a node has that is being written to."""
-    return {'accel_guard': {'what': 'gpu-0', 'kind': 'action', 'since': 1.0,
-                            'longest': 600.0, 'until': 0.0},
-            'accel_record': {'intent': {
-                'kind': 'action', 'transport': 'redfish',
-                'activation': 'none'}}}
-
-
-def _node(number: int, then: datetime.datetime) -> dict[str, Any]:
-    """A row of a node, as it is after some months."""
-    info = {
-        'accel_fence': '3:abcdef012345',
-        'accel_claims': {'at': 1.0, 'system': 's', 'of': [
-            f'{number * 16 + n:016x}' for n in range(16)]},
-        'accel_traits': {f'CUSTOM_ACCEL_TRAIT_{n}': 'is something'
-                         for n in range(20)},
-        **(_written_to() if number % 1000 == 1 else {})}
-    info['agent_cached_clean_steps'] = 'step ' * (
-        (INFO - len(json.dumps(info))) // 5)
-    return {
-        'id': number + 1, 'uuid': _uuid(number), 'driver': 'accel-redfish',
-        'version': objects.Node.VERSION,
-        'created_at': then, 'updated_at': then + datetime.timedelta(
-            seconds=number), 'conductor_group': '', 'maintenance': False,
-        'provision_state': 'available' if number % 3 else 'active',
-        'power_state': 'power on', 'vendor_interface': 'accelerator',
-        'properties': {'cpu_arch': 'x86_64', 'capabilities': 'c' * 300},
-        'instance_info': {'image_source': 'i' * 400},
-        'driver_internal_info': info,
-        'driver_info': {
-            'redfish_address': f'https://bmc-{number // 2}.rack.example.org',
-            'redfish_system_id': f'/redfish/v1/Systems/{number % 2}',
-            'redfish_username': 'admin', 'redfish_password': 'p' * 16,
-            'deploy_kernel': 'http://images.example.org/ipa.kernel',
-            'deploy_ramdisk': 'http://images.example.org/ipa.initramfs'}}
 
 
 def _add_ipmitool(folder: pathlib.Path) -> None:

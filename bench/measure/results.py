@@ -39,7 +39,7 @@ VERSION = 1
 #: Exit statuses: a bar was missed; argparse has 2 and Python has 1.
 MISSED = 3
 #: Units of time: a goal on such a figure is no bar.
-TIMES = frozenset({'s', 'ms', 'CPU s', 'CPU ms'})
+TIMES = frozenset({'s', 'ms', 'CPU s', 'CPU ms', 'an hour'})
 #: A slope over fewer sizes shows nothing.
 LEAST_SIZES = 3
 

@@ -1,0 +1,269 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""An hour of a large cloud: ticks, audits and periodics of one conductor.
+
+Ironic's objects and tables, and BMCs without HTTP that take 0.3 s for an
+inventory of eight GPUs, which are different ones in each node. One node in a
+hundred has an operation in progress, which is due each ``poll_interval``; all
+others are audited once an ``audit_interval``. The periodics run as Ironic
+calls them.
+
+For each number of nodes the conductor runs for a while. Measured are ticks,
+audits and passes (per hour), the part of one processor that they take, how
+late ticks are, and audits for each one that was due. From how this grows
+follows on paper how many nodes fill one processor, which is all that the
+threads of a conductor have, and what 100,000 nodes take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+from concurrent import futures
+import dataclasses
+import itertools
+import math
+import pathlib
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from bench.measure import cloud
+from bench.measure import conductor
+from bench.measure import database
+from bench.measure import in_operation
+from bench.measure import passes
+from bench.measure import results
+from bench.measure import silent_bmc
+from ironic.conf import CONF
+
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import workers
+from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.upkeep import audit
+from ironic_accel.conductor.upkeep import periodics
+
+SIZES, SECONDS = (1000, 3000, 10000), 45.0
+QUICK, QUICK_SECONDS = (100, 200, 300), 1.5
+#: Of so many nodes one has an operation in progress.
+SHARE = 100
+#: Each so many passes the periodics of ``cleanup_interval`` run too.
+EACH = 6
+#: Seconds of an inventory.
+INVENTORY = 0.3
+#: The longest time between two ticks of a node, in intervals; what is done of
+#: what is due.
+GOAL_LATE, GOAL_DONE = 2.0, 0.9
+#: The exponent of what grows with the nodes: linear, and some noise.
+LINEAR = 1.2
+#: What is computed from how the figures grow.
+ON_PAPER = 100_000
+HOUR = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What one conductor did for a while.
+
+    :ivar ticks: when each node in flight had its ticks, between the begin and
+        the end of the time.
+    :ivar audits: how many nodes were audited.
+    :ivar waiting: how many wait for an audit at the end.
+    :ivar cpu: the CPU seconds of everything.
+    :ivar pass_cpu: those of a pass with nothing to clean up, and of one with.
+    """
+
+    seconds: float
+    ticks: list[list[float]]
+    audits: int
+    waiting: int
+    passes: int
+    cpu: float
+    pass_cpu: tuple[float, float]
+
+    @property
+    def hour(self) -> float:
+        """How many of these times make an hour."""
+        return HOUR / self.seconds
+
+    @property
+    def late(self) -> float:
+        """The longest time between two ticks of a node, in intervals."""
+        return max(b - a for each in self.ticks
+                   for a, b in itertools.pairwise(each)
+                   ) / CONF.accelerator.poll_interval
+
+    @property
+    def part(self) -> float:
+        """The part of one processor."""
+        return self.cpu / self.seconds
+
+
+def main() -> int:
+    """Measure."""
+    options = _options()
+    report = results.report(__file__, __doc__)
+    loads: dict[int, Load] = {}
+    made = 0
+    with tempfile.TemporaryDirectory() as name, database.opened(
+            options, pathlib.Path(name)) as url:
+        context = conductor.begin(pathlib.Path(name), url)
+        if options.quick:
+            CONF.set_override('poll_interval', 1, 'accelerator')
+            CONF.set_override('audit_interval', 60, 'accelerator')
+        report.note(f'database: {url.partition(":")[0]}; one node in {SHARE} '
+                    'has an operation in progress')
+        for size in options.nodes:
+            cloud.grow(made, size)
+            flying = [cloud.uuid_of(n) for n in range(SHARE // 2, size,
+                                                      SHARE)]
+            for uuid in flying:
+                in_operation.begin(context, uuid)
+            made = size
+            _prepare(context, options.seconds)
+            with mock.patch.object(
+                    bmc_session, 'backend', autospec=True,
+                    side_effect=silent_bmc.backend(INVENTORY)):
+                loads[size] = _run(context, flying, options.seconds)
+            _register(report, size, len(flying), loads[size])
+    _on_paper(report, loads)
+    return report.end(options)
+
+
+def _options() -> argparse.Namespace:
+    parser = results.parser(__doc__)
+    parser.add_argument('nodes', nargs='*', type=int, metavar='NODES',
+                        help='numbers of nodes')
+    parser.add_argument('--seconds', type=float)
+    database.add_option(parser)
+    made = parser.parse_args()
+    made.nodes = sorted(made.nodes) or (QUICK if made.quick else SIZES)
+    made.seconds = made.seconds or (QUICK_SECONDS if made.quick else SECONDS)
+    if made.nodes[0] < SHARE:
+        parser.error(f'NODES: {made.nodes[0]}: expected at least {SHARE}')
+    return made
+
+
+def _prepare(context: Any, seconds: float) -> None:
+    """Audit the nodes that are due in a while: an hour ago they were too."""
+    # The nodes that are new are due within an interval, as after a start.
+    audit._due._listed = float('-inf')
+    with mock.patch.object(workers.Queue, 'start', autospec=True):
+        passes.run(context, conductor.manager(), passes.OFTEN)
+    with mock.patch.object(bmc_session, 'backend', autospec=True,
+                           side_effect=silent_bmc.backend(0.0)):
+        for uuid in audit._due.due(time.monotonic() + seconds):
+            audit.audit(context, uuid, periodics.Periodics, audit._due)
+
+
+def _run(context: Any, flying: list[str], seconds: float) -> Load:
+    """Run the conductor's part of it for a while."""
+    interval = float(CONF.accelerator.poll_interval)
+    workers.OPERATIONS = workers.Queue('operations', 'max_workers')
+    workers.AUDIT = workers.Queue('audit', 'audit_workers')
+    idle = conductor.manager()
+    with mock.patch.object(workers.Queue, 'start', autospec=True):
+        costs = [min(_cpu(lambda o=o: passes.run(context, idle, o))
+                     for _ in range(3)) for o in (passes.OFTEN, passes.ALL)]
+    begun: dict[str, list[float]] = collections.defaultdict(list)
+    audited: list[str] = []
+    tick, audit_ = runner.tick, audit.audit
+
+    def ticked(task: Any) -> None:
+        begun[task.node.uuid].append(time.monotonic())
+        tick(task)
+
+    def auditing(_context: Any, uuid: str, *args: Any) -> str:
+        audited.append(uuid)
+        return audit_(_context, uuid, *args)
+
+    with futures.ThreadPoolExecutor(
+            CONF.conductor.workers_pool_size) as pool, \
+            mock.patch.object(runner, 'tick', autospec=True,
+                              side_effect=ticked), \
+            mock.patch.object(audit, 'audit', autospec=True,
+                              side_effect=auditing):
+        manager = conductor.manager(pool.submit)
+        used, since = time.process_time(), time.monotonic()
+        end, number = since + seconds, 0
+        while (now := time.monotonic()) < end:
+            passes.run(context, manager,
+                       passes.OFTEN if number % EACH else passes.ALL)
+            number += 1
+            rest = interval - (time.monotonic() - now)
+            time.sleep(max(0.0, min(rest, end - time.monotonic())))
+        used = time.process_time() - used
+        waiting = len(audit._due.due(time.monotonic() - interval))
+        manager._shutdown.set()
+    return Load(seconds, [[since, *begun[u], end] for u in flying],
+                len(audited), waiting, number, used, (costs[0], costs[1]))
+
+
+def _cpu(work: Any) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _register(report: results.Report, size: int, flying: int, load: Load
+              ) -> None:
+    """The figures of one number of nodes."""
+    interval = CONF.accelerator.poll_interval
+    for name, number, expected in (
+            ('ticks', sum(len(each) - 2 for each in load.ticks),
+             flying * load.seconds / interval),
+            ('audits', load.audits, load.audits + load.waiting),
+            ('passes', load.passes, load.seconds / interval)):
+        report.add(name, number * load.hour, 'an hour', results.ratio_at_least(
+            GOAL_DONE), results.Peer('due', expected * load.hour), size)
+    report.add('longest time between two ticks of a node', load.late,
+               'intervals', results.at_most(GOAL_LATE), size=size)
+    report.add('part of one processor', load.part, 'of 1', size=size)
+    for name, cost in zip(('a pass', 'a pass that cleans up'), load.pass_cpu,
+                          strict=True):
+        report.add(name, cost * 1000, 'CPU ms', size=size)
+
+
+def _on_paper(report: results.Report, loads: dict[int, Load]) -> None:
+    """How it grows, where the first wall is, and what is beyond it."""
+    parts = {size: load.part for size, load in loads.items()}
+    report.growth('part of one processor', parts, 'of 1',
+                  results.at_most(LINEAR))
+    for n, name in enumerate(('a pass', 'a pass that cleans up')):
+        report.growth(name, {size: load.pass_cpu[n] * 1000
+                             for size, load in loads.items()}, 'CPU ms',
+                      results.at_most(LINEAR))
+    if len(parts) < results.LEAST_SIZES:
+        return
+    slope, base = statistics.linear_regression(
+        list(parts), list(parts.values()))
+    if slope <= 0:
+        report.note('on paper: no wall, because nothing grew')
+        return
+    wall = (1 - base) / slope
+    report.add('nodes until one processor is full, on paper', wall, 'nodes')
+    report.add(f'conductors for {ON_PAPER:,} nodes, on paper, each half full',
+               math.ceil(ON_PAPER / max(1, (0.5 - base) / slope)),
+               'conductors')
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    report.add('memory of the process at the end', memory, 'MiB',
+               size=max(loads))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
