@@ -79,24 +79,25 @@ def end() -> None:
 def read(url: str, system: str) -> Facts:
     """Cache the firmware and inspect, one after the other."""
     redfish_utils.SessionCache._sessions.clear()
-    with _task(url, system) as task:
+    with task(url, system) as acquired:
         notes = []
-        for what in (task.driver.firmware.cache_firmware_components,
-                     task.driver.inspect.inspect_hardware):
+        for what in (acquired.driver.firmware.cache_firmware_components,
+                     acquired.driver.inspect.inspect_hardware):
             try:
-                what(task)
+                what(acquired)
             except Exception as error:
                 # Whatever stops it on this box is part of the answer: the
                 # requests up to there are what it cost.
                 notes.append(f'{what.__name__}: {type(error).__name__}')
         found = objects.FirmwareComponentList.get_by_node_id(
-            task.context, task.node.id)
+            acquired.context, acquired.node.id)
     return Facts(devices=sum(c.component.startswith('nic') for c in found),
                  versions=len(found), note=', '.join(notes))
 
 
 @contextlib.contextmanager
-def _task(url: str, system: str) -> Iterator[Any]:
+def task(url: str, system: str) -> Iterator[Any]:
+    """A task of a new node, with the lock of a conductor."""
     context = ironic_context.get_admin_context()
     node = objects.Node(
         context, uuid=uuidutils.generate_uuid(), driver='redfish',
@@ -108,5 +109,5 @@ def _task(url: str, system: str) -> Iterator[Any]:
         **{f'{k}_interface': v for k, v in INTERFACES.items()})
     node.create()
     with task_manager.acquire(context, node.uuid, shared=False,
-                              purpose='bench') as task:
-        yield task
+                              purpose='bench') as acquired:
+        yield acquired

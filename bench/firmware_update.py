@@ -1,0 +1,198 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What it takes to update the firmware of equal cards, beside upstream.
+
+A simulated PCIe server with one, four and eight equal network adapters, and
+an image for all of them. Time is that of the simulation: an upload, an update
+and a restart of the host take what they take there. Ours is a whole run, from
+the first inventory to the versions that were read back. The peer is Ironic's
+own ``RedfishFirmware.update`` with one entry for each adapter, its periodic
+(once a minute) and the restarts of the host that it asks for. Images are
+already where the BMC reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import datetime
+import logging
+import pathlib
+import sys
+import tempfile
+from typing import Any
+from unittest import mock
+
+sys.path.insert(0, str(
+    pathlib.Path(__file__).resolve().parents[1] / 'emulator'))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from bench.measure import results
+from bench.measure import upstream
+from ironic.conf import CONF
+from ironic.drivers.modules.redfish import firmware
+from ironic_accel_emulator import images
+import yaml
+
+from ironic_accel.converge import outcome
+from tests.contract.machine import Machine
+from tests.contract.machine import machine
+
+SIZES, QUICK = (1, 4, 8), (1, 2, 3)
+BOX = 'pcie-a100'
+#: An adapter, its image, and where the box has it.
+ADAPTER, VERSION, PSID = 'NIC6', '28.43.1014', 'MT_0000000834'
+PROFILE = """
+profile: 1
+name: nics
+images:
+  nic: {url: 'file:///i/nic', sha256: %s, fits: {psid: %s}}
+devices:
+  nics:
+    match: {kind: nic}
+    count: %d
+    firmware: {nic: {version: %s, image: nic}}
+"""
+#: Polls of upstream's periodic, at most.
+POLLS = 600
+#: Uploads of ours, whatever the number is; its time, for each second of
+#: Ironic's.
+GOAL_UPLOADS, GOAL_TIME = 1, 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What an update took; seconds are simulated."""
+
+    uploads: int
+    seconds: float
+    resets: int
+    requests: int
+
+
+def main() -> int:
+    """Measure."""
+    parser = results.parser(__doc__)
+    parser.add_argument('adapters', nargs='*', type=int, metavar='ADAPTERS',
+                        help='numbers of adapters')
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    report = results.report(__file__, __doc__)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        upstream.begin(folder)
+        try:
+            for number in sorted(options.adapters) or (
+                    QUICK if options.quick else SIZES):
+                _measure(folder, number, report)
+        finally:
+            upstream.end()
+    return report.end(options)
+
+
+def _measure(folder: pathlib.Path, number: int, report: results.Report
+             ) -> None:
+    costs = {}
+    for update in (_ours, _theirs):
+        with _box(folder, number) as box:
+            began = box.clock.now()
+            update(box, number)
+            ledger = box.box.ledger
+            versions = {item: n for item, n in ledger.updates().items()}
+            costs[update] = Cost(
+                len(ledger.pushes), box.clock.now() - began,
+                len(ledger.resets), len(ledger.requests))
+            if len({item for item, _ in versions}) != number:
+                raise RuntimeError(f'{update.__name__}: expected {number} '
+                                   f'updated adapters, got {versions}')
+    ours, theirs = costs[_ours], costs[_theirs]
+    for name, unit, goal in (
+            ('uploads', 'uploads', results.at_most(GOAL_UPLOADS)),
+            ('seconds', 'simulated s', results.ratio_at_most(GOAL_TIME)
+             if number == max(SIZES) else None),
+            ('resets', 'resets of the host', None),
+            ('requests', 'requests', None)):
+        report.add(name, getattr(ours, name), unit, goal, results.Peer(
+            "Ironic's update", getattr(theirs, name)), number)
+
+
+@contextlib.contextmanager
+def _box(folder: pathlib.Path, number: int) -> Iterator[Machine]:
+    """A server with so many equal adapters, and their image."""
+    shipped = pathlib.Path(images.__file__).parent / 'boxes' / f'{BOX}.yaml'
+    described = yaml.safe_load(shipped.read_text('utf-8'))
+    # As the standard has it: Supermicro's and OpenBMC's uploads take one
+    # target each.
+    del described['service']['vendor']
+    described['service']['push'] = ['simple']
+    host = described['hosts'][0]
+    one = next(a for a in host['adapters'] if a['id'] == ADAPTER)
+    host['adapters'] = [{
+        **one, 'id': f'NIC{n}', 'serial': f'{one["serial"]}{n}',
+        'firmware': f'NIC{n}_ConnectX-7',
+        'macs': [f'a0:88:c2:00:{n:02x}:{m:02x}' for m in range(2)]}
+        for n in range(number)]
+    path = folder / f'{number}.yaml'
+    path.write_text(yaml.safe_dump(described), 'utf-8')
+    with machine(path, folder) as made:
+        yield made
+
+
+def _ours(box: Machine, number: int) -> None:
+    digest = images.mlnx_image(box.folder / 'nic', VERSION, PSID)
+    end = box.run(PROFILE % (digest, PSID, number, VERSION))
+    if not isinstance(end, outcome.Converged):
+        raise RuntimeError(f'the run did not converge: {end}')
+
+
+def _theirs(box: Machine, number: int) -> None:
+    """Ironic's own code, in the time of the simulation."""
+    images.mlnx_image(box.folder / 'nic', VERSION, PSID)
+    url = (box.folder / 'nic').as_uri()
+    interface = firmware.RedfishFirmware()
+    done = []
+
+    def restart(_task: Any, _state: str, _timeout: int = 0) -> None:
+        box.power('ForceRestart')
+
+    def now(with_timezone: bool = False) -> datetime.datetime:
+        found = datetime.datetime.fromtimestamp(box.clock.now(), datetime.UTC)
+        return found if with_timezone else found.replace(tzinfo=None)
+
+    clock = mock.Mock(spec_set=['time', 'sleep'])
+    clock.time.side_effect = box.clock.now
+    clock.sleep.side_effect = box.clock.advance
+    with upstream.task(box.url, box.system) as task, \
+            mock.patch.object(firmware, 'time', clock), \
+            mock.patch.object(firmware.timeutils, 'utcnow', autospec=True,
+                              side_effect=now), \
+            mock.patch.object(firmware.manager_utils, 'node_power_action',
+                              autospec=True, side_effect=restart), \
+            mock.patch.object(interface, '_stage_firmware_file',
+                              autospec=True, return_value=(url, None)), \
+            mock.patch.object(interface, '_resume_step', autospec=True,
+                              side_effect=done.append):
+        task.node.clean_step = {'step': 'update', 'interface': 'firmware'}
+        interface.update(task, [{'component': f'nic:NIC{n}', 'url': url}
+                                for n in range(number)])
+        for _ in range(POLLS):
+            if done:
+                break
+            box.clock.advance(CONF.redfish.firmware_update_status_interval)
+            interface._check_node_redfish_firmware_update(task)
+    if not done:
+        raise RuntimeError("Ironic's update does not end")
+
+
+if __name__ == '__main__':
+    sys.exit(main())
