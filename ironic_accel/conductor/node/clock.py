@@ -139,13 +139,17 @@ def mark(node: Any) -> float:
     :returns: it.
     :raises: an error of the database.
     """
-    there, shared = _mark_of(node), database()
+    there = _mark_of(node)
+    ours = there is not None and there['boot'] == boot()
+    # Of the database's time nothing is added where this machine counted last,
+    # so the one that it is known to have by now will do.
+    common = shared() if ours else database()
     at = elapsed(node)
-    if there is not None and there['boot'] != boot():
-        at += min(max(0.0, shared - there['database']), STEP)
+    if there is not None and not ours:
+        at += min(max(0.0, common - there['database']), STEP)
     keys.CLOCK.put(node, {
         'at': at, 'boot': boot(), 'steady': steady(),
-        'database': shared})
+        'database': common})
     return at
 
 

@@ -118,6 +118,19 @@ def save(node: Any, forget: bool = False, touch: bool = False,
         raise
 
 
+def claim(node: Any, read_with: str) -> None:
+    """Save a node, unless it was saved since it was read.
+
+    From then on a conductor that had it before can no longer save it, or
+    begin a write.
+
+    :param read_with: its token when it was read.
+    :raises: NotOurs.
+    """
+    if token(node) == read_with:
+        save(node)
+
+
 def _of_info_alone(node: Any, now: datetime.datetime, touch: bool
                    ) -> dict[str, Any] | None:
     """The columns to write where only ``driver_internal_info`` changed.

@@ -42,10 +42,13 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node.operation import REFRESH_WORK
 from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node import saving
 from ironic_accel.converge.composite import Both
 from ironic_accel.converge.composite import CountingBackend
 from ironic_accel.converge.composite import Delegating
+from ironic_accel.converge.composite import TRANSPORT
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import GO
@@ -97,6 +100,13 @@ def backend(task: Any, current: Operation) -> Backend:
         return ReadOnlyBackend(own, 'a child node can only be changed by '
                                     'steps of its '
                                     'parent', standing is not None)
+    return HostBackend(own, lambda: _with_children(task, current, own, agent,
+                                                   fence))
+
+
+def _with_children(task: Any, current: Operation, own: Backend,
+                   agent: Backend | None, fence: Callable[[], None]) -> Both:
+    """The backends of a host and of its child nodes."""
     transports: dict[str, Backend] = {NAME: own}
     for child in related_nodes.children(task):
         if child.maintenance or queries.bmc_address(child) is None:
@@ -119,6 +129,29 @@ def backend(task: Any, current: Operation) -> Backend:
 def transport_name(child: Any) -> str:
     """The name of the way through a child's BMC."""
     return f'{NAME}-{child.name or child.uuid[:8]}'
+
+
+class HostBackend(Delegating):
+    """The BMC of a host, with the others through which it is changed.
+
+    They are looked up when first needed: most ticks poll a write that the
+    BMC of the host itself makes.
+
+    :param own: its own BMC.
+    :param complete: gives all of them.
+    """
+
+    def __init__(self, own: Backend, complete: Callable[[], Backend]) -> None:
+        super().__init__(Both({NAME: own}))
+        self._complete = functools.cache(complete)
+
+    def _target(self) -> Backend:
+        return self._complete()
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; see ports.Backend."""
+        own = ticket.get(TRANSPORT, NAME) == NAME
+        return (self._backend if own else self._target()).poll(ticket)
 
 
 class ChildBackend(Delegating):
@@ -229,6 +262,8 @@ class GuardedBackend(CountingBackend):
     :param backend: the backend that does the work.
     :param updates: whether images may be written; without it no transport can,
         and a plan that needs it is refused before anything begins.
+    :param read_with: the token of the node, if the tick has not saved it
+        (``saving.claim``).
     :ivar updates: as given.
     :ivar last: the last inventory, or None.
     :ivar polled: the result of the last poll, or None if an inventory came
@@ -236,8 +271,9 @@ class GuardedBackend(CountingBackend):
     """
 
     def __init__(self, task: Any, current: Operation, backend: Backend,
-                 updates: bool = True) -> None:
+                 updates: bool = True, read_with: str | None = None) -> None:
         super().__init__(backend)
+        self._read_with = read_with
         self._task = task
         self._current = current
         self.changes = history.changes_of(task.node, current)
@@ -246,7 +282,17 @@ class GuardedBackend(CountingBackend):
         self.polled: Poll | None = None
 
     def observe(self, known: Known = NOBODY) -> Inventory:
-        """Read the inventory; see ports.Backend."""
+        """Read the inventory; see ports.Backend.
+
+        A conductor that had the node before begins no write any more, which
+        this inventory would miss. What is read to be published decides on no
+        write.
+
+        :raises: NotOurs.
+        """
+        if self._read_with is not None and (
+                self._current.work != REFRESH_WORK):
+            saving.claim(self._task.node, self._read_with)
         self.last, self.polled = None, None
         self.last = super().observe(known)
         return self.last

@@ -251,9 +251,11 @@ def pace(current: Operation) -> Pace:
                 reset=options.reset_timeout)
 
 
-def make(task: Any, current: Operation, now: float | None = None) -> Context:
+def make(task: Any, current: Operation, now: float | None = None,
+         read_with: str | None = None) -> Context:
     """The context of a tick.
 
+    :param read_with: see ``GuardedBackend``.
     :raises: Unreachable where the BMC does not answer.
     """
     updates = True
@@ -264,7 +266,8 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         current,
         clock.elapsed(task.node) if now is None else now,
         GuardedBackend(
-            task, current, backends.backend(task, current), updates),
+            task, current, backends.backend(task, current), updates,
+            read_with),
         NodeJournal(task, current),
         images.ON_DEMAND,
         catalogue.catalogue(),

@@ -48,6 +48,8 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge.ports import GO
+from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
@@ -77,16 +79,20 @@ def tick(task: Any) -> None:
     try:
         if saving.restore_overwritten(task.node):
             current = operation.load(task.node) or current
-        # From here on a conductor that had the node before can no longer save
-        # it.
         early = clock.is_uncounted(task.node)
         now = clock.mark(task.node)
-        saving.save(task.node)
+        polls = not early and _only_polls(task.node, current)
+        read_with = saving.token(task.node) if polls else None
+        if read_with is None:
+            # From here on a conductor that had the node before can no longer
+            # save it, or begin a write. A poll that finds a write in
+            # progress decides nothing: its end is the first save.
+            saving.save(task.node)
         if early and current.due > now \
                 and not ramdisk.has_returned(task.node, current):
             # It was due to have its time counted on, no more.
             return
-        _tick(task, current)
+        _tick(task, current, read_with)
     except saving.NotOurs as exc:
         LOG.warning('Stopping work on a node: %s', exc)
     except Exception as exc:
@@ -96,6 +102,25 @@ def tick(task: Any) -> None:
                       if task.node is None else task.node.uuid)
         if task.node is not None and not db_retry.is_transient(exc):
             _unexpected(task, current, exc)
+
+
+def _only_polls(node: Any, current: operation.Operation) -> bool:
+    """Whether a tick begins with requests that change nothing.
+
+    That is an inventory to publish, or the poll of a write. Whatever is
+    decided after the poll comes after an inventory, before which the node is
+    saved (``GuardedBackend.observe``).
+    """
+    if current.phase != 'run' or current.needs_agent:
+        return False
+    if current.work == operation.REFRESH_WORK:
+        return True
+    record = operation.load_record(node)
+    intent = record.intent if record else None
+    return bool(
+        current.work in ('apply', 'watch') and intent is not None
+        and intent.kind == 'action' and intent.ticket
+        and not intent.ticket.get(GO) and not write_watch.looked_for(intent))
 
 
 def _unexpected(task: Any, current: operation.Operation,
@@ -121,7 +146,8 @@ def _unexpected(task: Any, current: operation.Operation,
         LOG.exception('Failed to end operation %s; trying again', current.id)
 
 
-def _tick(task: Any, current: operation.Operation) -> None:
+def _tick(task: Any, current: operation.Operation,
+          read_with: str | None) -> None:
     try:
         if current.phase == 'restore':
             end: End | None = _restore(task, current)
@@ -130,7 +156,8 @@ def _tick(task: Any, current: operation.Operation) -> None:
         elif current.needs_agent and ramdisk.wait(task, current):
             return
         else:
-            ctx = context.make(task, operation.load(task.node) or current)
+            ctx = context.make(task, operation.load(task.node) or current,
+                               read_with=read_with)
             end = _work(ctx)
     except (flash_guard.Held, context.BmcBusy) as exc:
         retry.later(task, str(exc.detail.summary))

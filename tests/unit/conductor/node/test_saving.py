@@ -38,6 +38,7 @@ from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 
@@ -383,6 +384,89 @@ def test_taken_over_at_any_call_of_a_run(
     assert stage.box.writes == written
     assert not {'start', 'commit', 'evidence'} & set(asked)
     assert stage.resumed == []
+    give_up(stage.node)
+
+
+def until_polled(stage: Stage) -> None:
+    """Begin a run, and tick until its first write is in progress."""
+    stage.begin(profile='h100-new')
+    stage.seconds = 1.0
+    while not (stage.box.flashing() and stage.info[
+            keys.RECORD.name]['intent'].get('ticket')):
+        assert stage.tick() is not None
+
+
+def test_a_poll_of_a_write_in_progress_is_four_statements(
+        stage: Stage, statements: list[str]) -> None:
+    until_polled(stage)
+    task = stage.acquire(stage.node)
+    before = saving.generation(task.node)
+    with mock.patch.object(stage.box, 'sources', autospec=True) as read:
+        statements.clear()
+        runner.tick(task)
+    # The copy of the guard is read, compared again where the node is saved,
+    # and follows it.
+    assert [text.split()[0] for text in statements] == [
+        'SELECT', 'UPDATE', 'SELECT', 'UPDATE']
+    read.assert_not_called()
+    assert saving.generation(task.node) == before + 1
+    assert (stage.node.provision_updated_at
+            <= objects.Node.get_by_id(None, task.node.id)
+            .provision_updated_at)
+
+
+@pytest.mark.parametrize('watched', [False, True])
+def test_who_had_the_node_before_an_inventory_begins_no_write_after_it(
+        stage: Stage, watched: bool) -> None:
+    """Two processes of one host name hold a node by the same reservation."""
+    until_polled(stage)
+    if watched:
+        stage.node.set_driver_internal_info(keys.OPERATION.name, {
+            **stage.info[keys.OPERATION.name], 'work': 'watch'})
+        stage.node.provision_state = states.CLEANFAIL
+        stage.node.save()
+    stale: Any = None
+    read = 0
+    real = stage.box.sources
+
+    def sources() -> Any:
+        nonlocal read
+        read += 1
+        with pytest.raises(saving.NotOurs):
+            saving.check(stale)
+        return real()
+
+    stage.seconds = 40.0
+    with mock.patch.object(stage.box, 'sources', sources):
+        for _ in range(60):
+            task = stage.acquire(stage.node)
+            stale = objects.Node.get_by_id(None, stage.node.id)
+            runner.tick(task)
+            if task.node is None:
+                break
+            over = operation.load(task.node) is None
+            task.release_resources()
+            stage.node.refresh()
+            stage.box.now += stage.seconds
+            if over:
+                break
+    assert read >= 2
+    assert stage.box.sins == []
+
+
+def test_a_poll_by_who_lost_the_node_saves_nothing(stage: Stage) -> None:
+    until_polled(stage)
+    task = stage.acquire(stage.node)
+    after: dict[str, Any] = {}
+    real = stage.box.poll
+
+    def poll(ticket: Any) -> Any:
+        after.update(take_over(stage.node, False))
+        return real(ticket)
+
+    with mock.patch.object(stage.box, 'poll', poll):
+        runner.tick(task)
+    assert after and everything(stage.node) == after
     give_up(stage.node)
 
 
