@@ -289,18 +289,11 @@ def _watch(run: Advance, intent: Intent, inventory: Inventory
             return run.wait('verifying the result of the last write: '
                             + write_watch.names(intent.items), run.pace.look)
         return None
-    if (
-        intent.verb != 'update'
-        or write_watch.over(intent)
-        or write_watch.shown(intent)
-    ):
+    if (intent.verb != 'update' or write_watch.over(intent)
+            or write_watch.shown(intent)):
         return None
-    run.save(
-        intent=dataclasses.replace(
-            intent,
-            ticket=write_watch.noted(
-                intent, write_watch.GONE, write_watch.SHOWN))
-    )
+    run.save(intent=dataclasses.replace(intent, ticket=write_watch.noted(
+        intent, write_watch.GONE, write_watch.SHOWN)))
     return run.wait('the last write is visible, verifying it once more',
                     run.pace.look)
 

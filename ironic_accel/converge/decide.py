@@ -82,13 +82,9 @@ class Fail:
 Decision = Act | HostReset | Done | Refuse | Fail
 
 
-def decide(
-    inventory: Inventory,
-    profile: Profile,
-    record: Record,
-    transports: Sequence[Transport],
-    facts: Knowledge,
-) -> tuple[Decision, Record]:
+def decide(inventory: Inventory, profile: Profile, record: Record,
+           transports: Sequence[Transport], facts: Knowledge
+          ) -> tuple[Decision, Record]:
     """Decide what comes next.
 
     :param inventory: complete, with the device ids of the record.
@@ -264,11 +260,8 @@ def _host_reset(activation: Activation, staged: tuple[AwaitingReset, ...],
         expected=_text(first.wanted)))
 
 
-def _device_reset(
-    staged: tuple[AwaitingReset, ...],
-    transports: Sequence[Transport],
-    plan: Plan,
-) -> Act:
+def _device_reset(staged: tuple[AwaitingReset, ...],
+                  transports: Sequence[Transport], plan: Plan) -> Act:
     """Reset the devices with staged items, each by the first transport that
     can.
 

@@ -110,9 +110,8 @@ def _converged(run: Advance, plan: Plan, due: Sequence[Change],
     return Converged(plan.satisfied, plan, notes)
 
 
-def reset_host(
-    run: Advance, decision: HostReset, inventory: Inventory
-) -> Reset:
+def reset_host(run: Advance, decision: HostReset, inventory: Inventory
+              ) -> Reset:
     """Save a host reset; the caller performs it.
 
     It counts on the staged items once it is performed

@@ -54,15 +54,8 @@ def _land(record: Record, items: Iterable[Item], intent: Intent,
         activation = strongest([activation, Activation.WARM_REBOOT])
     new = [
         Staged(
-            i,
-            activation,
-            digest=intent.digest,
-            sure=sure,
-            at_reset=at_reset,
-            boot=intent.boot,
-            also=intent.also,
-            job=write_watch.job(intent),
-        )
+            i, activation, digest=intent.digest, sure=sure, at_reset=at_reset,
+            boot=intent.boot, also=intent.also, job=write_watch.job(intent))
         for i in items
     ]
     kept = record.without_staged(x.item.ref for x in new)

@@ -117,10 +117,8 @@ class Policy:
     def _check_redirect(parts: parse.SplitResult, before: str) -> None:
         if parse.urlsplit(before).scheme == 'https' != parts.scheme:
             raise ImageNotAllowed(
-                f'{shown(before)} redirects to a URL without TLS',
-                'https',
-                parts.scheme,
-            )
+                f'{shown(before)} redirects to a URL without TLS', 'https',
+                parts.scheme)
 
     def local_path(self, url: str) -> str:
         """The real path that a ``file`` URL names.

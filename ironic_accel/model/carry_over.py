@@ -134,8 +134,7 @@ def _only(transport: Transport, there: set[str]) -> Transport:
         updates={r: b for r, b in transport.updates.items() if r[0] in there},
         sets=frozenset(r for r in transport.sets if r[0] in there),
         resets={d: e for d, e in transport.resets.items() if d in there},
-        commits={r: v for r, v in transport.commits.items() if r[0] in there},
-    )
+        commits={r: v for r, v in transport.commits.items() if r[0] in there})
 
 
 def _detailed(device: Device,

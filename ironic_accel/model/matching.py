@@ -192,9 +192,8 @@ def mode_state(mode: Mode, item: Item) -> ItemState:
         mode.current, item.wanted, mode.unordered) else ItemState.DIFFERS)
 
 
-def item_state(
-    device: Device | None, item: Item, facts: Knowledge
-) -> ItemState:
+def item_state(device: Device | None, item: Item, facts: Knowledge
+              ) -> ItemState:
     """How a firmware or mode item stands against a device as seen.
 
     A value that could not be read may change it, whatever else is reported.

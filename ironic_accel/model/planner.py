@@ -229,12 +229,9 @@ def make_plan(inventory: Inventory, profile: Profile,
                 matching.applies(profile.groups, inventory.devices))
 
 
-def _fallback(
-    written: Sequence[Wanted],
-    profile: Profile,
-    transports: Sequence[Transport],
-    facts: Knowledge,
-) -> tuple[Change, ...]:
+def _fallback(written: Sequence[Wanted], profile: Profile,
+              transports: Sequence[Transport], facts: Knowledge
+             ) -> tuple[Change, ...]:
     """The updated components that have to be copied to their fallback slot.
 
     None is due if that slot has the wanted version already.
@@ -256,10 +253,8 @@ def _fallback(
             is ItemState.HOLDS
             and there is not None
             and version.same(
-                there,
-                str(runs),
-                matching.version_form(want.device, want.item.name, facts),
-            )
+                there, str(runs),
+                matching.version_form(want.device, want.item.name, facts))
         ):
             continue
         out.append(Change(want.item, there))

@@ -103,15 +103,10 @@ def change(item: Item, device: Device, image: Image | None,
     return _mode(item, device, profile, transports, facts)
 
 
-def _firmware(
-    item: Item,
-    device: Device,
-    image: Image | None,
-    profile: Profile,
-    transports: Sequence[Transport],
-    facts: Knowledge,
-    meant: Collection[Ref],
-) -> tuple[list[Refusal], stages.Todo | None]:
+def _firmware(item: Item, device: Device, image: Image | None,
+              profile: Profile, transports: Sequence[Transport],
+              facts: Knowledge, meant: Collection[Ref]
+             ) -> tuple[list[Refusal], stages.Todo | None]:
     part = device.component(item.name)
     wanted, seen = item.wanted, part.running if part else None
     if part is None or seen is None:
@@ -196,9 +191,8 @@ def _image_needs(item: Item, image: Image, target: UpdateTarget,
     return []
 
 
-def pushed(
-    transport: Transport, item: Item, image: Image
-) -> UpdateTarget | None:
+def pushed(transport: Transport, item: Item, image: Image
+          ) -> UpdateTarget | None:
     """How a component is written with an image that may want another push.
 
     :returns: with what else that push writes; None if the transport does not
@@ -255,13 +249,9 @@ def _direction(item: Item, part: Component, profile: Profile, form: str
     return []
 
 
-def _mode(
-    item: Item,
-    device: Device,
-    profile: Profile,
-    transports: Sequence[Transport],
-    facts: Knowledge,
-) -> tuple[list[Refusal], stages.Todo | None]:
+def _mode(item: Item, device: Device, profile: Profile,
+          transports: Sequence[Transport], facts: Knowledge
+         ) -> tuple[list[Refusal], stages.Todo | None]:
     mode = device.mode(item.name)
     if mode is None:
         return [_no_mode(item, device, transports, facts)], None

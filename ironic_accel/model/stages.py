@@ -96,9 +96,8 @@ def order_of(name: str, facts: ComponentKnowledge | None, profile: Profile
     return (1, facts.order if facts else _LAST)
 
 
-def real_activation(
-    device: str, activation: Activation, transports: Sequence[Transport]
-) -> Activation:
+def real_activation(device: str, activation: Activation,
+                    transports: Sequence[Transport]) -> Activation:
     """The reset that is possible: if no transport can reset a device, a warm
     reboot of its host does."""
     if activation is Activation.NONE or activation.is_host_reset:

@@ -68,10 +68,8 @@ def inventory(sources: Iterable[Source], known: Known = NOBODY,
 
 
 def _inventory(a: Inventory, b: Inventory, both: bool) -> Inventory:
-    transports = (
-        '/'.join(a.seen_via) or 'one',
-        '/'.join(b.seen_via) or 'other',
-    )
+    transports = ('/'.join(a.seen_via) or 'one',
+                  '/'.join(b.seen_via) or 'other')
     theirs = {d.id: d for d in b.devices}
     united = [devices(d, theirs.pop(d.id), transports if both else None)
               if d.id in theirs else d for d in a.devices]
@@ -143,9 +141,8 @@ def worse(one: str | None, other: str | None) -> str | None:
     return max(one, other, key=rank)
 
 
-def _told(
-    mine: Device, other: Device, transports: Transports
-) -> tuple[str, ...]:
+def _told(mine: Device, other: Device, transports: Transports
+          ) -> tuple[str, ...]:
     """The health by each transport, if both report one."""
     if transports is None or None in (mine.health, other.health):
         return mine.told + other.told
@@ -198,21 +195,15 @@ def _unread(mine: Device, other: Device) -> list[str]:
     return out
 
 
-def _component(
-    mine: Component, other: Component, transports: Transports
-) -> Component:
+def _component(mine: Component, other: Component, transports: Transports
+               ) -> Component:
     out = dataclasses.replace(
         device_marks.filled(mine, other),
         shows_pending=mine.shows_pending or other.shows_pending,
         standing=_standing(mine.standing, other.standing))
     conflicts = _differ(
-        mine.conflicts,
-        other.conflicts,
-        mine.running,
-        other.running,
-        transports,
-        lambda a, b: version.same(str(a), str(b), 'auto'),
-    )
+        mine.conflicts, other.conflicts, mine.running, other.running,
+        transports, lambda a, b: version.same(str(a), str(b), 'auto'))
     if not conflicts:
         return out
     return dataclasses.replace(out, running=None, conflicts=conflicts)
@@ -225,13 +216,8 @@ def _mode(mine: Mode, other: Mode, transports: Transports) -> Mode:
         read_only=mine.read_only or other.read_only,
         standing=_standing(mine.standing, other.standing))
     conflicts = _differ(
-        mine.conflicts,
-        other.conflicts,
-        mine.current,
-        other.current,
-        transports,
-        lambda a, b: matching.same_value(a, b, unordered),
-    )
+        mine.conflicts, other.conflicts, mine.current, other.current,
+        transports, lambda a, b: matching.same_value(a, b, unordered))
     if not conflicts:
         return out
     return dataclasses.replace(out, current=None, conflicts=conflicts)

@@ -175,12 +175,9 @@ def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:
     return unite.inventory((Source(inventory, stable=True),), known)
 
 
-def whole(
-    node: Any,
-    stored: Stored | None,
-    inventory: Inventory,
-    transports: Iterable[Transport] = (),
-) -> tuple[Inventory, tuple[Transport, ...]]:
+def whole(node: Any, stored: Stored | None, inventory: Inventory,
+          transports: Iterable[Transport] = ()
+         ) -> tuple[Inventory, tuple[Transport, ...]]:
     """A complete inventory, with data that only another transport has.
 
     Their state is kept only if no tenant can have changed it.

@@ -262,18 +262,11 @@ def make(task: Any, current: Operation, now: float | None = None,
     if current.kind == 'deploy' and current.work == 'apply':
         updates = 'burn_at_deploy' in profile_of(task.node, current).allow
     return Context(
-        task,
-        current,
-        clock.elapsed(task.node) if now is None else now,
-        GuardedBackend(
-            task, current, backends.backend(task, current), updates,
-            read_with),
-        NodeJournal(task, current),
-        images.ON_DEMAND,
-        catalogue.catalogue(),
-        pace(current),
-        clock.shared() if now is None else now,
-    )
+        task, current, clock.elapsed(task.node) if now is None else now,
+        GuardedBackend(task, current, backends.backend(task, current),
+                       updates, read_with),
+        NodeJournal(task, current), images.ON_DEMAND, catalogue.catalogue(),
+        pace(current), clock.shared() if now is None else now)
 
 
 def profile_of(node: Any, current: Operation) -> Profile:

@@ -138,14 +138,8 @@ def power_state(task: Any) -> str | None:
         return seen
 
 
-def perform(
-    task: Any,
-    journal: NodeJournal,
-    record: Record,
-    activation: Activation,
-    now: float,
-    soft: bool,
-) -> ResetStep:
+def perform(task: Any, journal: NodeJournal, record: Record,
+            activation: Activation, now: float, soft: bool) -> ResetStep:
     """Perform the next phase of a host reset.
 
     :param soft: whether an operating system is asked to shut down first.

@@ -55,15 +55,10 @@ def later(task: Any, why: str) -> None:
     current = operation.load(task.node)
     if current is None:
         return
-    operation.store(
-        task.node,
-        current.but(
-            due=clock.elapsed(task.node)
-            + RETRY * CONF.accelerator.poll_interval,
-            progress=why,
-            percent=None,
-        ),
-    )
+    due = (clock.elapsed(task.node)
+           + RETRY * CONF.accelerator.poll_interval)
+    operation.store(task.node, current.but(
+        due=due, progress=why, percent=None))
     saving.save(task.node, touch=True)
 
 

@@ -207,9 +207,8 @@ class InventoryReader:
         return tuple(dataclasses.replace(u, since=self._since[key])
                      for key, u in since.items())
 
-    def _keep_identity(
-        self, card: DeviceBuilder, told: dict[str, list[DeviceReading]]
-    ) -> None:
+    def _keep_identity(self, card: DeviceBuilder,
+                       told: dict[str, list[DeviceReading]]) -> None:
         """Keep the identity of a card that is being written, without what
         changes."""
         for function in card.functions:
@@ -324,9 +323,8 @@ def _questions(family: Family, cards: Sequence[DeviceBuilder]
     return [(card.address, (card,)) for card in cards]
 
 
-def _all_unread(
-    family: Family, cards: Sequence[DeviceBuilder], answer: str
-) -> ToolReading:
+def _all_unread(family: Family, cards: Sequence[DeviceBuilder], answer: str
+               ) -> ToolReading:
     """A reading in which everything about some cards is unread."""
     told = {}
     for card in cards:

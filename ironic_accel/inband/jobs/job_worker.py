@@ -119,9 +119,8 @@ class Work:
                 results += self._set(job, host, device, items)
         return tuple(results)
 
-    def _set(
-        self, job: StoredJob, host: Machine, device: Device, items: list[Item]
-    ) -> tuple[Result, ...]:
+    def _set(self, job: StoredJob, host: Machine, device: Device,
+             items: list[Item]) -> tuple[Result, ...]:
         """Set the modes of one device; a failure is its own.
 
         :raises: OutcomeUnknown if the job is about this device alone.
@@ -167,14 +166,8 @@ class Work:
             self._tell(job, got.summary, got.percent)
             time.sleep(_FETCH_POLL)
 
-    def _one(
-        self,
-        job: StoredJob,
-        host: Machine,
-        device: Device,
-        items: list[Item],
-        image: Ready | None,
-    ) -> tuple[Result, ...]:
+    def _one(self, job: StoredJob, host: Machine, device: Device,
+             items: list[Item], image: Ready | None) -> tuple[Result, ...]:
         """Write all items of one device, each by the first family that can."""
         def tell(summary: str, percent: int | None) -> None:
             self._tell(job, summary, percent)

@@ -78,9 +78,8 @@ class BaseFamily:
         """All facts: a family that reports fewer overrides it."""
         return FACTS
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """Nothing more than sysfs reports."""
         return ToolReading()
 

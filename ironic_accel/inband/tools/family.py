@@ -167,9 +167,8 @@ class Family(Protocol):
         unread if it does not answer at all."""
         ...
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """Ask the tool about functions that it claims: those of one card,
         or of all cards if it is asked ``together``.
 

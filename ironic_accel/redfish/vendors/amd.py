@@ -33,10 +33,8 @@ from ironic_accel.redfish.vendors.device_rows import ProductNames
 BASEBOARD = r'UBB(?:_\d+)?'
 
 QUIRKS = Quirks(
-    name='amd-ubb',
-    recognised_by=(('system.Id', BASEBOARD),),
-    baseboard=BASEBOARD,
-)
+    name='amd-ubb', recognised_by=(('system.Id', BASEBOARD),),
+    baseboard=BASEBOARD)
 
 VENDOR = Vendor(
     Layer.BOARD,

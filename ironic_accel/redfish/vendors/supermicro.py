@@ -52,10 +52,8 @@ QUIRKS = Quirks(
 )
 
 VENDOR = Vendor(
-    Layer.SERVER,
-    quirks=(QUIRKS,),
+    Layer.SERVER, quirks=(QUIRKS,),
     makers=(('Oem', 'Supermicro', 'GPUVendor'),),
     not_now=(NotNow(frozenset({'OemFirmwareAlreadyInUpdateMode'}), r'SMC'),),
     tasks=TaskRows(named_by=frozenset({'OemSimpleupdateAcceptedMessage'})),
-    message_holders=('Accepted', 'Success'),
-)
+    message_holders=('Accepted', 'Success'))

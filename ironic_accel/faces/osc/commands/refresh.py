@@ -99,9 +99,8 @@ class RefreshNodes(base.Lister):
         return COLUMNS, found
 
 
-def row(
-    run: parallel.NodeRun, old: VisibleNode, new: VisibleNode
-) -> tuple[Any, ...]:
+def row(run: parallel.NodeRun, old: VisibleNode, new: VisibleNode
+       ) -> tuple[Any, ...]:
     """The row of one node."""
     before, after = set(old.accel_traits), set(new.accel_traits)
     found = drifted(old, new)

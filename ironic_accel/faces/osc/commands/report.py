@@ -225,19 +225,13 @@ def device_row(node: Document, device: Document) -> tuple[Any, ...]:
                for i in one.get('differs') or ()
                if i['device'] == device['id']]
     return formatters.row(
-        node['name'] or node['uuid'],
-        node['state'],
-        device['id'],
-        device['status'],
-        device.get('kind', hidden),
-        device.get('product') or device.get('model'),
-        device.get('serial'),
+        node['name'] or node['uuid'], node['state'], device['id'],
+        device['status'], device.get('kind', hidden),
+        device.get('product') or device.get('model'), device.get('serial'),
         device.get('health', hidden),
         formatters.firmware(device['components']),
         formatters.modes(device['modes']) if 'modes' in device else hidden,
-        formatters.Cell(differs, '\n'.join(differs) or 'none'),
-        _age(node),
-    )
+        formatters.Cell(differs, '\n'.join(differs) or 'none'), _age(node))
 
 
 def _unseen(node: Document) -> str:

@@ -168,9 +168,8 @@ def _change(node: Document, on: compliance.Basis | None, site: FleetProfiles,
     return {'profile': profile, 'digest': None, **changed}
 
 
-def _seen(
-    ironic: api.Ironic, node: Document
-) -> tuple[VisibleNode, str | None]:
+def _seen(ironic: api.Ironic, node: Document
+         ) -> tuple[VisibleNode, str | None]:
     """Read a node; the node as far as it was read, and the error.
 
     An error of one node, for example because it was deleted meanwhile, does

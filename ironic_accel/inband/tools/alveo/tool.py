@@ -101,9 +101,8 @@ class Alveo(common.BaseFamily):
         """Identity and versions."""
         return ('identity', 'firmware')
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """One report per card, of its first (management) function."""
         if host.which(TOOL) is None:
             return ToolReading(warnings=(common.missing(TOOL),))

@@ -88,9 +88,8 @@ class AmdGpu(common.BaseFamily):
         return ('identity', 'health', 'firmware', *(
             f'mode:{m}' for m in _MODES))
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """One call for each GPU.
 
         A partitioned GPU shows as several, of which the first has the

@@ -100,9 +100,8 @@ class Fwupd(common.BaseFamily):
         name = _NAMES.get(product.kind) if product else None
         return (f'firmware:{name}',) if name else ()
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """One call for all devices; without the tool nothing is reported."""
         if host.which(TOOL) is None or not functions:
             return ToolReading()

@@ -111,9 +111,8 @@ class Gaudi(common.BaseFamily):
         """Identity, health and versions."""
         return ('identity', 'health', 'firmware')
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """The driver's files; names and serial numbers of the tool."""
         held = dict(folders(host))
         told: dict[str, DeviceReading] = {}

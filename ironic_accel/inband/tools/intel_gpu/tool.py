@@ -105,9 +105,8 @@ class IntelGpu(common.BaseFamily):
         """Identity, health, versions and ECC."""
         return ('identity', 'health', 'firmware', 'mode:ecc')
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """One discovery, one configuration and the health of each GPU."""
         if host.which(TOOL) is None:
             return ToolReading(warnings=(common.missing(TOOL),))

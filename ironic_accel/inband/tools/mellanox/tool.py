@@ -121,9 +121,8 @@ class Mellanox(common.BaseFamily):
             if product is None or m in product.modes),
             *(('mode:*',) if nv_parameters.names(product) else ()))
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """Firmware and PSID by mstflint, modes by mstconfig."""
         told: dict[str, DeviceReading] = {}
         for function in common.first_functions(functions):

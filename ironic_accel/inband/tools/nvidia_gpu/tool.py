@@ -98,9 +98,8 @@ class NvidiaGpu(common.BaseFamily):
         """Identity, health, versions and modes."""
         return ('identity', 'health', 'firmware', 'modes')
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """NVML for GPUs with the NVIDIA driver, gpu-admin-tools for others."""
         told: dict[str, DeviceReading] = {}
         warnings: dict[Warned, None] = {}

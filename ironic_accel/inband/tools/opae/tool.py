@@ -126,9 +126,8 @@ class Opae(common.BaseFamily):
         """Versions."""
         return ('firmware',)
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """One report per card."""
         if host.which(INFO) is None:
             return ToolReading(warnings=(common.missing(INFO),))

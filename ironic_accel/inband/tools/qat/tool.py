@@ -117,9 +117,8 @@ class Qat(common.BaseFamily):
         """One mode."""
         return ('mode:services',)
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """The services, if the kernel's driver is bound to the device."""
         return ToolReading({f.address: _reading(host, f) for f in functions})
 

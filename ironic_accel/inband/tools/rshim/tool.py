@@ -165,9 +165,8 @@ class Rshim(common.BaseFamily):
         """Nothing: rshim only shows that the card can be written."""
         return ()
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """The component, without a version; the card is not asked."""
         found = nodes(host)
         told: dict[str, DeviceReading] = {}

@@ -134,9 +134,8 @@ class Sriov(common.BaseFamily):
         """One mode."""
         return ('mode:vfs',)
 
-    def read(
-        self, host: Machine, functions: Sequence[Function]
-    ) -> ToolReading:
+    def read(self, host: Machine, functions: Sequence[Function]
+            ) -> ToolReading:
         """The current number of virtual functions of every port of a card.
 
         Ports with different numbers have no common value: a profile that asks
