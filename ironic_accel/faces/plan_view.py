@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from ironic_accel.faces import ranges
 from ironic_accel.faces import view
 from ironic_accel.model.device import Activation
+from ironic_accel.model.errors import comparison
 from ironic_accel.model.plan import NOT_APPLIED
 
 Document = Mapping[str, Any]
@@ -206,8 +207,7 @@ def _refused_row(item: Document) -> PlanRow:
     return PlanRow(
         None, 'refused', [item['device']], item['name'], None,
         item.get('wanted'),
-        note=f"{item['reason']} (expected {view.value(expected)}, seen "
-             f'{view.value(seen)})')
+        note=item['reason'] + comparison(expected, seen))
 
 
 def _merged(rows: Iterable[PlanRow]) -> list[PlanRow]:

@@ -19,6 +19,11 @@ import dataclasses
 import enum
 from typing import Any
 
+from ironic_accel.model.device import Activation
+
+#: The values of resets.
+_RESETS = frozenset(map(str, Activation))
+
 
 class ErrorClass(enum.StrEnum):
     """Who can do something about it."""
@@ -146,16 +151,27 @@ def word(detail: Detail) -> str:
         ('component', detail.component)) if value]
     text = f"{', '.join(where)}: " if where else ''
     text += detail.summary
-    facts = [f'{label} {value}' for label, value in (
-        ('expected', detail.expected), ('seen', detail.seen),
-        ('message', detail.message_id)) if value]
-    if facts:
-        text += f" ({', '.join(facts)})"
+    text += comparison(detail.expected, detail.seen, detail.message_id)
     if detail.running:
         text += f'; still running: {detail.running}'
     if detail.todo:
         text += f'; next: {detail.todo}'
     return f'{text} [{detail.error_class}]'
+
+
+def comparison(expected: str | None, seen: str | None,
+               message_id: str | None = None) -> str:
+    """What was expected and what is, in parentheses; empty if not known.
+
+    Of two resets the first one is the strongest that is allowed, and the
+    second one the one that is needed: neither was read.
+    """
+    names = ('allowed', 'needs') if {expected, seen} <= _RESETS else (
+        'expected', 'seen')
+    facts = [f'{label} {value}' for label, value in zip(
+        (*names, 'message'), (expected, seen, message_id), strict=True)
+        if value]
+    return f" ({', '.join(facts)})" if facts else ''
 
 
 def printable(text: str) -> str:

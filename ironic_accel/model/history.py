@@ -31,6 +31,7 @@ from typing import Any
 
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Value
+from ironic_accel.model.errors import comparison
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import printable
 from ironic_accel.model.errors import word
@@ -254,9 +255,7 @@ def _row(end: OperationEnd, detail: Detail, result: str,
     part = there.component(detail.component or '') if there else None
     mode = there.mode(detail.component or '') if there else None
     before = part.running if part else plain(mode.current) if mode else None
-    facts = ', '.join(f'{name} {value}' for name, value in (
-        ('expected', detail.expected), ('seen', detail.seen)) if value)
-    text = detail.summary + (f' ({facts})' if facts else '')
+    text = detail.summary + comparison(detail.expected, detail.seen)
     return {'device': detail.device or None,
             'serial': there.serial if there else None,
             'component': detail.component or None, 'kind': kind,

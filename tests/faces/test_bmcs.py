@@ -121,8 +121,8 @@ bmcs:
 
 @pytest.mark.parametrize('text, words', [
     ('', 'no BMC in this file'),
-    ('ftp://host', "line 1: --bmc: expected http://HOST"),
-    ('http://h\nhttp://u:secret@h', 'line 2: --bmc: expected'),
+    ('ftp://host', "line 1: url: expected http://HOST"),
+    ('http://h\nhttp://u:secret@h', 'line 2: url: expected'),
     ('http://h user', "'user': expected URL [KEY=VALUE...]"),
     ('http://h user=a user=b', "'user': expected"),
     ("http://h user='a", 'No closing quotation'),
@@ -135,8 +135,8 @@ bmcs:
                                            'true or false'),
     ('- {url: http://h, system: 1}', 'system: 1: expected a text'),
     ('- {url: http://h, insecure: true, ca: x}', 'cannot be combined'),
-    ('- {url: https://h, ca: none.pem}', 'none.pem is not a file'),
-    ('- {url: http://h, user: a}', 'http://h: --password-file: required'),
+    ('- {url: https://h, ca: none.pem}', 'entry 1: ca: '),
+    ('- {url: http://h, user: a}', 'http://h: password-file: required'),
     ('bmcs: 5', 'expected a list of BMCs'),
     ('- http://h\n- http://H:80/', 'is listed twice'),
     ('- {', 'hosts')])
@@ -147,6 +147,26 @@ def test_a_wrong_entry_is_named_before_any_bmc_is_contacted(
     assert '--bmc-file: ' in said.err or 'hosts' in said.err
     assert words in said.err
     assert 'secret' not in said.err
+
+
+@pytest.mark.parametrize(('in_file', 'named'), [
+    (True, 'system in --bmc-file'), (False, '--system')])
+def test_a_system_that_the_bmc_lacks_is_named_with_its_option(
+        boot: Boot, run: Run, tmp_path: pathlib.Path, in_file: bool,
+        named: str) -> None:
+    url = boot('plain').url
+    given = (('--bmc-file', hosts(tmp_path, f'{url} system=Nope'))
+             if in_file else ('--bmc', url, '--system', 'Nope'))
+    said = run('inventory', *given)
+    assert said.code == 2
+    assert f"{named}: 'Nope': expected one of the Systems" in said.err
+
+
+def test_an_error_of_a_bmc_in_a_file_names_the_keys_of_the_file(
+        run: Run, tmp_path: pathlib.Path) -> None:
+    said = run('inventory', '--bmc-file', hosts(tmp_path, NOBODY))
+    assert 'check host and port in its url in --bmc-file' in said.err
+    assert '--bmc ' not in said.err
 
 
 @pytest.mark.parametrize('words, expected', [

@@ -48,7 +48,8 @@ OPTIONS = OptionNames(
     trust='driver_info/redfish_verify_ca to the path of a CA bundle',
     skip='driver_info/redfish_verify_ca to false',
     credentials='driver_info/redfish_username and '
-                'driver_info/redfish_password')
+                'driver_info/redfish_password',
+    system='driver_info/redfish_system_id')
 
 
 def session(node: Any) -> tuple[Any, str]:

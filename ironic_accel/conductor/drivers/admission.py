@@ -41,6 +41,7 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import node_plan
 from ironic_accel.conductor.operation.node_plan import Request
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import comparison
 
 
 def check(task: Any) -> None:
@@ -97,7 +98,7 @@ def _check_plan(task: Any, request: Request, why: str) -> None:
     text = f'refused, nothing was changed: {one.item.device} {one.item.name}: '
     text += one.reason
     if one.expected is not None:
-        text += f' (expected {one.expected}, seen {one.seen})'
+        text += comparison(str(one.expected), str(one.seen))
     if why:
         text += f' ({why})'
     if more:

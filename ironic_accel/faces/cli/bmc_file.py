@@ -75,7 +75,7 @@ def read(args: argparse.Namespace) -> list[argparse.Namespace]:
                 passwords[key] = bmc_options.credentials(one)
             except errors.BadInput as exc:
                 raise errors.BadInput(f'--bmc-file: {path}: {one.bmc}: '
-                                      f'{exc.detail.summary}') from exc
+                                      f'{_with_keys(exc)}') from exc
         one.credentials = passwords[key]
     return found
 
@@ -164,8 +164,14 @@ def _checked(args: argparse.Namespace, entry: Mapping[str, Any], where: str
         one.bmc = bmc_options.url(one)
         bmc_options.verify(one)
     except errors.BadInput as exc:
-        raise errors.BadInput(f'{where}: {exc.detail.summary}') from exc
+        raise errors.BadInput(f'{where}: {_with_keys(exc)}') from exc
     return one
+
+
+def _with_keys(error: errors.BadInput) -> str:
+    """An error about options, with the keys of an entry instead of them."""
+    return re.sub(r'--(user|password-file|ca)\b', r'\1',
+                  error.detail.summary.replace('--bmc:', 'url:'))
 
 
 def _check_unique(found: list[argparse.Namespace], path: str) -> None:

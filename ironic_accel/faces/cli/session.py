@@ -63,7 +63,14 @@ from ironic_accel.redfish.inventory import system_state
 #: The options of the access to a BMC, for errors.
 OPTIONS = OptionNames(
     address='--bmc', bundle='--ca', trust='--ca FILE, or --insecure',
-    skip='--insecure', credentials='--user and --password-file')
+    skip='--insecure', credentials='--user and --password-file',
+    system='--system')
+#: Those of a BMC in a file, whose keys override the options.
+OF_FILE = OptionNames(
+    address='its url in --bmc-file', bundle='ca in --bmc-file',
+    trust='ca, or insecure, in --bmc-file', skip='insecure in --bmc-file',
+    credentials='user and password-file in --bmc-file',
+    system='system in --bmc-file')
 
 
 def _agreed() -> None:
@@ -213,7 +220,8 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(messages.status(log.text))
         connector = connect(bmc, user, password, verify, observer=log,
-                            options=OPTIONS)
+                            options=OPTIONS if getattr(
+                                args, 'bmc_file', None) is None else OF_FILE)
         stack.callback(disconnect, connector)
         backend = RedfishBackend(connector, args.system, catalog=catalog,
                                  settings=BmcSettings(

@@ -48,6 +48,7 @@ class OptionNames:
     :ivar trust: what to set so that another issuer is trusted.
     :ivar skip: what to set so that the certificate is not verified.
     :ivar credentials: have the user and the password.
+    :ivar system: has the Id or path of the System.
     """
 
     address: str = 'the URL of the BMC'
@@ -55,6 +56,7 @@ class OptionNames:
     trust: str = 'a CA bundle that contains its issuer'
     skip: str = 'that its certificate is not verified'
     credentials: str = 'the user and the password'
+    system: str = 'system'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class ResourceReader:
 
     :param connector: a sushy connector.
     :param settings: the limits.
+    :ivar names: what the options of the access to the BMC are called.
     :ivar failures: the failure of each resource that was not read.
     :ivar open: what these failures leave unknown, by resource.
     :ivar read_well: resources with such a declaration that were read.
@@ -51,6 +52,7 @@ class ResourceReader:
         self._getter = Getter(connector, settings)
         self._settings = settings
         self.address = session.address(connector)
+        self.names = session.options(connector)
         self._docs = Readings(settings.history.now)
         self._expanded: set[str] = set()
         self._reset()

@@ -192,8 +192,8 @@ def _own_system(reader: Reader, root: Fields, systems: list[Fields],
         if len(hosts) == 1:
             return hosts[0]
         known = ', '.join(sorted(s.uri for s in systems)) or 'none'
-        raise BadInput('system: not given: expected one of the Systems of '
-                       f'the BMC: {known}')
+        raise BadInput(f'{reader.names.system}: not given: expected one of '
+                       f'the Systems of the BMC: {known}')
     for system in systems:
         if wanted in (system.uri, last(system.uri), system.doc.get('Id')):
             return system
@@ -205,8 +205,8 @@ def _own_system(reader: Reader, root: Fields, systems: list[Fields],
         for uri in reader.failures:
             if wanted in (uri, last(uri)) or normal(wanted) == uri:
                 _raise_if_unread(reader, root, uri)
-        raise BadInput(f'system: {wanted!r}: expected one of the Systems of '
-                       f'the BMC: {known}')
+        raise BadInput(f'{reader.names.system}: {wanted!r}: expected one of '
+                       f'the Systems of the BMC: {known}')
     return found
 
 

@@ -185,7 +185,7 @@ def test_a_reset_that_is_not_allowed_is_no_value_of_the_item() -> None:
         'warm-reboot'),)).to_dict()
     assert rows(doc) == [
         ('-', 'refused', 'gpu-0', 'ecc', '-', 'disabled', '-',
-         'not allowed (expected none, seen warm-reboot)')]
+         'not allowed (allowed none, needs warm-reboot)')]
 
 
 def test_a_refused_list_is_shown() -> None:

@@ -164,7 +164,7 @@ def test_refused_items_have_their_reason_and_present_value() -> None:
     assert (row['device'], row['serial'], row['from'], row['to']) == (
         'gpu-0', 'S0', 'enabled', 'disabled')
     assert row['message'] == (
-        'needs a reset (expected none, seen warm-reboot)')
+        'needs a reset (allowed none, needs warm-reboot)')
     assert (row['outcome'], row['result']) == ('refused', 'refused')
     assert history.is_bad(doc)
 

@@ -41,6 +41,7 @@ from ironic_accel.faces.osc import waiting
 from ironic_accel.faces import plan_view
 from ironic_accel.faces import ranges
 from ironic_accel.faces import view
+from ironic_accel.model.errors import comparison
 
 COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
            'Verified', 'Note')
@@ -271,8 +272,8 @@ def row_refused(job: ApplyJob, command: str) -> tuple[Any, ...]:
     first, *more = job.refused or ()
     text = f"{first['device']} {first['name']}: {first['reason']}"
     if first['expected'] is not None or first['seen'] is not None:
-        text += (f" (expected {view.value(first['expected'])}, seen "
-                 f"{view.value(first['seen'])})")
+        text += comparison(view.value(first['expected']),
+                           view.value(first['seen']))
     if more:
         text += f'; {len(more)} more, see: {command}'
     if job.outdated:
