@@ -264,6 +264,34 @@ def test_an_auxiliary_cycle_that_was_not_requested_is_requested(
     assert 'verifying whether the auxiliary power was cycled' in said.err
 
 
+@pytest.mark.parametrize(('trouble', 'code'), [
+    ('foreign-task=20000', 4), ('foreign-job', 3)])
+def test_a_host_that_a_reset_left_off_stays_one_that_was_on(
+        profile: MakeProfile, run: Run, tmp_path: pathlib.Path, trouble: str,
+        code: int) -> None:
+    """The next run has another profile and must not power the host on."""
+    with booted('hgx-h100') as machine:
+        asked = words(machine, profile())
+        other = words(machine, profile(ecc='enabled'))
+        assert killed.killed(asked, ('POST sent', 3), tmp_path / 'output')
+        machine.box.misbehave(trouble)
+        with in_time_of(machine):
+            said = run(*other)
+        assert said.code == code, said.err
+        assert 'the host may be off because of its reset: power it on' in (
+            said.err)
+        assert machine.resets() == ['ForceOff']
+        machine.box.advance(20000)
+        for task in machine.box.tasks.all.values():
+            if task.foreign and not task.ended:
+                task.foreign = False
+                machine.box.tasks.end(task, 'Cancelled')
+        said = run(*asked)
+        assert said.code == 0, said.err
+        assert {*machine.box.as_dict()['hosts'].values()} == {'On'}
+        assert machine.resets()[-1] == 'On'
+
+
 @pytest.mark.parametrize(('moment', 'outcomes', 'result'), [
     ('history begun', ['stopped', 'converged'], 'not verified'),
     ('history done', ['converged', 'converged'], 'verified')])

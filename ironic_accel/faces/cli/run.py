@@ -92,7 +92,9 @@ def apply(args: argparse.Namespace, profile: Profile) -> dict[str, Any]:
         ends = RunHistory.begin(opened, journal, earlier, record)
         run = CommandRun(
             opened, journal, store, allowed, record, pace, _rules(args),
-            agreed, limited=allowed is not profile)
+            agreed, limited=allowed is not profile,
+            is_left_off=earlier is not None and (
+                reset_note.may_be_off(earlier)))
         document = run.to_the_end()
         ends.end(document, run.record, run.is_interrupted)
         serving.keep = bool((document['error'] or {}).get('running'))
@@ -112,7 +114,12 @@ def _rules(args: argparse.Namespace) -> ResetRules:
 
 @dataclasses.dataclass
 class CommandRun:
-    """One run, from its record to its document."""
+    """One run, from its record to its document.
+
+    :ivar is_left_off: whether a reset of an earlier run may have left the
+        host off, and no inventory has shown that it is on since. This run may
+        not continue that reset: it has another profile, or a new time limit.
+    """
 
     opened: session.Opened
     journal: journal_mod.FileJournal
@@ -123,6 +130,7 @@ class CommandRun:
     rules: ResetRules
     agreed: consent.Consent
     limited: bool = False
+    is_left_off: bool = False
     plan: Plan | None = None
     performed: int = 0
     is_interrupted: bool = False
@@ -167,12 +175,16 @@ class CommandRun:
     def _with_power(self, detail: Detail) -> Detail:
         """An error that may end the run anywhere, with the host's power."""
         todo = detail.todo or ''
-        if not reset_note.may_be_off(self.record) or 'power it on' in todo:
+        if not self._may_be_off() or 'power it on' in todo:
             return detail
         return dataclasses.replace(detail, todo=(
             f'{todo}; ' if todo else '') + (
             'the host may be off because of its reset: power it on, or run '
             'the same command again, which does'))
+
+    def _may_be_off(self) -> bool:
+        """Whether the host may be off because of a reset."""
+        return self.is_left_off or reset_note.may_be_off(self.record)
 
     def _agree(self) -> None:
         """Ask for consent to the resets of the plan before the first write.
@@ -213,6 +225,7 @@ class CommandRun:
         journal = self.journal
         known = journal.found, journal.boot
         journal.found = journal.found or seen.host
+        self.is_left_off &= seen.host != 'on'
         if journal.found == 'off' and seen.host == 'on':
             journal.boot = seen.boot
         elif seen.host == 'off':
@@ -291,8 +304,12 @@ class CommandRun:
         if isinstance(outcome, Refused):
             self.plan = (consent.explained(outcome.plan) if self.limited
                          else outcome.plan)
+            if self._may_be_off():
+                messages.error(word(self._with_power(Detail(
+                    'refused after a reset that was interrupted',
+                    ErrorClass.NEEDS_OPERATOR))))
             return self._document('refused')
-        error = self._with_history(outcome.error)
+        error = self._with_history(self._with_power(outcome.error))
         messages.error(word(error))
         return self._document('failed', error)
 
@@ -312,8 +329,7 @@ class CommandRun:
 
     def _restore_power(self) -> None:
         """Power off a host that was off before the run."""
-        if reset_note.may_be_off(self.record) and (
-                self.journal.found != 'off'):
+        if self._may_be_off() and self.journal.found != 'off':
             # The next run powers it on, and must not take it for one that
             # was off before.
             return
