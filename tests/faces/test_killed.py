@@ -46,9 +46,9 @@ QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0',
          '--allow-disruption', '--yes', '--json')
 #: Whether runs are killed at all of their moments.
 EVERY = bool(os.environ.get('KILLED_AT_EVERY_MOMENT'))
-#: Moments of each kind that are drawn; ``make kills`` takes all.
-DRAWN = {'GET sent': 1, 'GET answered': 0, 'POST sent': 2, 'save done': 2,
-         'history done': 0}
+#: Moments of each kind that are drawn, of each system; ``make kills`` takes
+#: all of every kind.
+DRAWN = {'POST sent': 1, 'POST answered': 1, 'PATCH sent': 1, 'save done': 2}
 
 #: The smallest system with a card that is updated and one with modes: the
 #: PCIe server of the emulator has more of them.
@@ -194,7 +194,7 @@ def drawn(moments: Mapping[str, int], seed: str) -> Iterator[Moment]:
     """The moments at which a run is killed."""
     draw = random.Random(seed)  # noqa: S311
     for kind, count in sorted(moments.items()):
-        most = count if EVERY else min(count, DRAWN.get(kind, 1))
+        most = count if EVERY else min(count, DRAWN.get(kind, 0))
         for number in sorted(draw.sample(range(1, count + 1), most)):
             yield kind, number
 
