@@ -76,9 +76,7 @@ class Ending:
     def restored(cls, current: Operation) -> Ending:
         """The end of an operation whose restore is over."""
         result = dict(current.outcome or {})
-        raw = result.get('error')
-        return cls(current, Detail.from_dict(raw) if raw else None,
-                   result=result)
+        return cls(current, _error_of(result), result=result)
 
     def finish(self, task: Any) -> None:
         """Restore the power, write the result, hand back to Ironic.
@@ -155,17 +153,11 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
     profile = profile_of(ctx.node, ctx.operation)
     seen = ctx.backend.last
     facts: dict[str, Any] = {
-        'profile': profile.name,
-        'digest': profile.digest,
+        'profile': profile.name, 'digest': profile.digest,
         'proved': len(outcome.proofs),
-        'volatile': sorted(
-            {
-                f'{p.item.device}/{p.item.name}'
-                for p in outcome.proofs
-                if not p.persistent
-            }
-        )[:SHOWN],
-    }
+        'volatile': sorted({f'{p.item.device}/{p.item.name}'
+                            for p in outcome.proofs if not p.persistent}
+                           )[:SHOWN]}
     if seen is not None:
         facts.update(publish.publish(
             ctx.task, seen, ctx.backend.all_transports, ctx.wall,
@@ -293,7 +285,8 @@ def _close(task: Any, current: Operation,
            result: Mapping[str, Any]) -> None:
     """Forget the operation, keep its result and what the next inherits."""
     node = task.node
-    keys.RESULT.put(node, dict(result))
+    told = {} if current.kind == 'idle' else {'told': clock.shared()}
+    keys.RESULT.put(node, {**result, **told})
     keys.OPERATION.drop(node)
     keys.PROFILE.drop(node)
     if flash_guard.lock_of(node) is None:
@@ -306,6 +299,29 @@ def _close(task: Any, current: Operation,
         else:
             operation.store_record(node, record)
     saving.save(node)
+
+
+def tell_again(task: Any) -> None:
+    """Tell Ironic once more that a step has ended; it releases the task.
+
+    Nobody did where the process died, or the database failed, after the
+    result was saved.
+    """
+    node = task.node
+    result = dict(keys.RESULT.of(node) or {})
+    current = Operation(kind=result['operation'], **{
+        name: result[name] for name in ('step', 'writes', 'device_resets',
+                                        'resets', 'changed_before')})
+    LOG.warning('Node %(node)s: %(step)s has ended, and Ironic still waits '
+                'for it: handing the node back again',
+                {'node': node.uuid, 'step': current.step})
+    keys.RESULT.put(node, {**result, 'told': clock.shared()})
+    saving.save(node)
+    error = _error_of(result)
+    if error is None:
+        _resume(task, current)
+    else:
+        _give_up(task, current, error, step_end.untouched(node, current))
 
 
 def _resume(task: Any, current: Operation) -> None:

@@ -20,6 +20,7 @@ next clean would be mistaken for the old one, and succeed without running.
 from __future__ import annotations
 
 from collections.abc import Collection
+import math
 from typing import Any
 
 from ironic.common import async_steps
@@ -54,7 +55,11 @@ SETTLED = frozenset({
 
 #: The columns that ``wanted`` reads.
 _COLUMNS = ('uuid', 'driver_internal_info', 'provision_state',
-            'instance_uuid', *operation.STEP_FIELDS.values())
+            'instance_uuid', 'maintenance', *operation.STEP_FIELDS.values())
+
+#: Seconds after which Ironic is told again that a step has ended: by then it
+#: has gone on, if it was told.
+TELL_AGAIN = 300.0
 
 #: Until when nothing is to be cleared away on a node, as long as the node
 #: does not change.
@@ -75,7 +80,8 @@ def found(provision_states: Collection[str]) -> list[str]:
             if wanted(row):
                 wanting.append(row.uuid)
             else:
-                until[row.id] = verification.holds_until(row)
+                until[row.id] = min(verification.holds_until(row),
+                                    _told_again_at(row))
         return until
 
     there = queries.changed_at(
@@ -96,7 +102,8 @@ def wanted(node: Any) -> bool:
     """
     if operation.later_version(node) is not None:
         return False
-    if _stale_operation(node) or _unwatched(node):
+    if _stale_operation(node) or _unwatched(node) or (
+            clock.shared() > _told_again_at(node)):
         return True
     if node.provision_state not in SETTLED:
         return False
@@ -105,16 +112,18 @@ def wanted(node: Any) -> bool:
         return True
     if _differs(node) or _agrees_again(node):
         return True
-    if not verification.of(node) and not verification.had_tenant(node):
-        return False
-    return (verification.had_tenant(node)
-            or bool(verification.void(node, profiles.site_profiles().all())))
+    return verification.had_tenant(node) or bool(
+        verification.of(node)
+        and verification.void(node, profiles.site_profiles().all()))
 
 
 def reap(task: Any) -> None:
-    """Clear away; the node is locked."""
+    """Clear away; the node is locked. It may be released then."""
     node = task.node
     saving.restore_overwritten(node)
+    if clock.shared() > _told_again_at(node):
+        completion.tell_again(task)
+        return
     if _stale_operation(node):
         _drop_operation(node)
     if _unwatched(node):
@@ -148,11 +157,33 @@ def _unwatched(node: Any) -> bool:
     """Whether there is a power lock without an operation that could release
     it.
     """
-    return (
-        flash_guard.lock_of(node) is not None
-        and operation.load(node) is None
-        and operation.kind_of(node) in ('idle', None)
-    )
+    return (flash_guard.lock_of(node) is not None
+            and operation.load(node) is None
+            and operation.kind_of(node) in ('idle', None))
+
+
+def _told_again_at(node: Any) -> float:
+    """When Ironic is to be told again that a step has ended (epoch seconds).
+
+    Our operation ends before Ironic is told, and nothing would be in progress
+    any more on a node that waits. Each step drops the result of the one
+    before, and Ironic removes its polling flag when it goes on.
+
+    :returns: infinite for any other node.
+    """
+    result, kind = keys.RESULT.of(node) or {}, operation.kind_of(node)
+    told = result.get('told')
+    if kind not in operation.POLLING or not isinstance(told, int | float):
+        return math.inf
+    step = getattr(node, operation.STEP_FIELDS[kind]) or {}
+    waits = (node.provision_state == operation.WAIT_STATES[kind]
+             and node.driver_internal_info.get(operation.POLLING[kind])
+             and not node.maintenance
+             and not keys.OPERATION.is_there(node)
+             and _is_ours(step)
+             and (result.get('operation'), result.get('step'))
+             == (kind, step.get('step')))
+    return told + TELL_AGAIN if waits else math.inf
 
 
 def _is_ours(step: Any) -> bool:

@@ -36,6 +36,7 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.device import Activation
@@ -632,6 +633,77 @@ def test_leftovers_of_a_kill_are_removed_from_a_failed_node(
     record = operation.load_record(node)
     assert record is not None and record.intent is None
     assert {x.item.name for x in record.staged} == {'gpu'}
+
+
+def die_at_the_end(stage: Stage, call: Any, name: str) -> None:
+    """Let the process die where it is about to tell Ironic of the end."""
+    class Died(BaseException):
+        """The process is gone."""
+
+    with mock.patch.object(call, name, autospec=True, side_effect=Died), \
+            pytest.raises(Died):
+        stage.run()
+    objects.Node.release(None, 'this-conductor', stage.node.id)
+    stage.node.refresh()
+    assert operation.load(stage.node) is None
+    assert stage.node.provision_state == states.CLEANWAIT
+
+
+def clear(stage: Stage, seconds: float) -> bool:
+    """What the periodic does after some seconds, and whether it was due."""
+    stage.box.now += seconds
+    found = stage.node.uuid in cleanup.found(periodics.OTHER_STATES)
+    if found:
+        task = stage.acquire(stage.node)
+        cleanup.reap(task)
+        task.release_resources()
+    stage.node.refresh()
+    return found
+
+
+def test_ironic_is_told_again_of_a_step_that_ended(stage: Stage) -> None:
+    """Nothing of ours is in progress any more, and the node waits."""
+    stage.begin(profile='h100-new')
+    die_at_the_end(stage, step_end, 'resume')
+    assert not clear(stage, 0)
+    assert not clear(stage, cleanup.TELL_AGAIN / 2)
+    assert stage.resumed == []
+    assert clear(stage, cleanup.TELL_AGAIN)
+    assert stage.resumed == ['clean']
+    assert stage.result['outcome'] == 'converged'
+    # Ironic has as long to go on, and does not wait any more then.
+    assert not clear(stage, cleanup.TELL_AGAIN / 2)
+    stage.node.del_driver_internal_info('cleaning_polling')
+    stage.node.save()
+    assert not clear(stage, 2 * cleanup.TELL_AGAIN)
+
+
+def test_a_step_fails_whose_process_died_at_its_failure(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(context, 'make', autospec=True,
+                           side_effect=Unreachable('no session')):
+        die_at_the_end(stage, step_end, 'fail')
+    assert clear(stage, 2 * cleanup.TELL_AGAIN)
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert 'no session' in stage.node.last_error
+    assert stage.resumed == []
+
+
+@pytest.mark.parametrize('step', [
+    {'step': 'update', 'interface': 'firmware'},
+    {'step': 'reset_devices', 'interface': 'vendor'}])
+def test_ironic_is_not_told_of_the_end_of_another_step(
+        stage: Stage, step: dict[str, str]) -> None:
+    """A later step of the same clean waits, and uses the same flag."""
+    stage.begin(profile='h100-new')
+    die_at_the_end(stage, step_end, 'resume')
+    stage.node.clean_step = step
+    stage.node.save()
+    assert not clear(stage, 2 * cleanup.TELL_AGAIN)
+    stage.node.clean_step = {'step': 'apply_profile', 'interface': 'vendor'}
+    stage.node.maintenance = True
+    stage.node.save()
+    assert not clear(stage, 2 * cleanup.TELL_AGAIN)
 
 
 def test_a_write_that_outlives_its_step_is_watched_to_its_end(
