@@ -211,11 +211,9 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
     restarted in between verifies it instead of sending it again.
     """
     words = f'{intent.verb}: the upload was verified, starting it'
-    run.save(
-        intent=dataclasses.replace(
-            intent, ticket=write_watch.noted(intent, write_watch.GONE)),
-        progress=words,
-    )
+    run.save(intent=dataclasses.replace(
+        intent, ticket=write_watch.noted(intent, write_watch.GONE)),
+             progress=words)
     try:
         after = run.backend.poll(dict(told.ticket))
     except OutcomeUnknown as exc:

@@ -132,17 +132,12 @@ class Advance:
                    and not write_watch.over(intent))
         begun = write_watch.may_run(self.record, self.now, self.pace.gone)
         if detail.running is None:
-            detail = dataclasses.replace(
-                detail,
-                running='; '.join(f'{b.kind} {b.words}' for b in self.busy)
-                or (
+            detail = dataclasses.replace(detail, running='; '.join(
+                f'{b.kind} {b.words}' for b in self.busy) or (
                     write_watch.running_words(intent, self.pace)
                     if running and intent is not None
                     else f'possibly an update of {write_watch.names(begun)}'
-                    if begun
-                    else None
-                ),
-            )
+                    if begun else None))
         staged = write_watch.staged_words(self.record)
         if staged is not None:
             detail = dataclasses.replace(

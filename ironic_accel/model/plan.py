@@ -386,14 +386,7 @@ def action_key(action: Action) -> str:
     update has the verb of the release that gave the first.
     """
     verb = 'burn' if action.verb == 'update' else action.verb
-    text = json.dumps(
-        [
-            verb,
-            action.transport,
-            action.image,
-            action.lane,
-            [item_to_dict(i) for i in action.items],
-        ],
-        sort_keys=True,
-    )
+    text = json.dumps([verb, action.transport, action.image, action.lane,
+                       [item_to_dict(i) for i in action.items]],
+                      sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -135,15 +135,10 @@ def _firmware(item: Item, device: Device, image: Image | None,
         return no, None
     target = pushed(transport, item, image)
     if target is None:
-        return [
-            Refusal(
-                item,
-                f'image {image.name}: {transport.name} does not support '
-                f'push style {image.push.style if image.push else None}',
-                wanted,
-                seen,
-            )
-        ], None
+        return [Refusal(
+            item, f'image {image.name}: {transport.name} does not support '
+            f'push style {image.push.style if image.push else None}',
+            wanted, seen)], None
     no = _image_needs(item, image, target, profile)
     if no:
         return no, None
@@ -263,14 +258,9 @@ def _mode(item: Item, device: Device, profile: Profile,
     transport = next((w for w in transports if item.ref in w.sets), None)
     if transport is None:
         no.append(
-            Refusal(
-                item,
-                'no transport can set it, of: ' + _names(transports)
-                + _elsewhere(transports),
-                item.wanted,
-                mode.current,
-            )
-        )
+            Refusal(item, 'no transport can set it, of: '
+                    + _names(transports) + _elsewhere(transports),
+                    item.wanted, mode.current))
     if no or transport is None or mode.activation is None:
         return no, None
     real = stages.real_activation(device.id, mode.activation, transports)

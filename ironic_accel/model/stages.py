@@ -143,14 +143,8 @@ def _shared(x: Todo) -> tuple[object, ...]:
     """What the changes of one action have in common."""
     if x.target:
         return ('update', x.transport, x.target.lane, x.image)
-    return (
-        'set',
-        x.transport,
-        x.item.name,
-        x.item.wanted,
-        x.activation,
-        x.real,
-    )
+    return ('set', x.transport, x.item.name, x.item.wanted, x.activation,
+            x.real)
 
 
 def _has_room(actions: Sequence[Sequence[Todo]], at: int, x: Todo) -> bool:

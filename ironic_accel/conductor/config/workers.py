@@ -156,17 +156,16 @@ class Queue(_Lane):
                 uuid := self._take()) is not None:
             try:
                 manager._spawn_worker(self._run, manager, uuid, work)
-            except exception.NoFreeConductorWorker:
+            except BaseException as exc:
                 self._put_back(uuid)
+                if not isinstance(exc, exception.NoFreeConductorWorker):
+                    raise
                 LOG.warning(
                     'Lane %(lane)s: node %(node)s and others wait for the '
                     'next pass, all [conductor]workers_pool_size workers of '
                     'this conductor are in use',
                     {'lane': self.name, 'node': uuid})
                 return
-            except BaseException:
-                self._put_back(uuid)
-                raise
 
     def _run(self, manager: Any, uuid: str | None,
              work: Callable[[str], None]) -> None:

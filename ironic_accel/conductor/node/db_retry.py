@@ -167,7 +167,6 @@ def visit(context: Any, uuid: str, purpose: str,
     :param options: of ``acquire``.
     :returns: what ``work`` does; None where it was not called, or has failed.
     """
-    words = {'node': uuid, 'purpose': purpose}
     # Ironic runs workers and periodics in the same threads. This one may have
     # served a user's request before, whom it would name in the history of the
     # node.
@@ -177,23 +176,16 @@ def visit(context: Any, uuid: str, purpose: str,
                      **options) as task:
             if isinstance(getattr(task.driver, 'vendor', None), interface):
                 return work(task)
-    except (exception.NodeLocked, exception.NodeNotFound) as exc:
-        LOG.info('Node %(node)s: skipped while %(purpose)s: %(why)s',
-                 {**words, 'why': exc})
     except Exception as exc:
         # What the node has in the database is what the next attempt goes on
-        # with. The text of an unknown exception may contain secrets: only its
-        # traceback has it.
-        if is_transient(exc):
-            LOG.warning('Node %(node)s: the database failed while '
-                        '%(purpose)s, trying again later: %(why)s',
-                        {**words, 'why': type(exc).__name__})
-        elif isinstance(exc, AccelError | exception.IronicException):
-            LOG.warning('Node %(node)s: error while %(purpose)s, trying again '
-                        'later: %(why)s', {**words, 'why': exc})
-        else:
-            LOG.exception('Node %(node)s: unexpected error while %(purpose)s, '
-                          'trying again later', words)
+        # with. The text of any other exception may contain secrets.
+        known = isinstance(exc, AccelError | exception.IronicException)
+        tell = (LOG.info if isinstance(
+            exc, exception.NodeLocked | exception.NodeNotFound) else
+            LOG.warning if known or is_transient(exc) else LOG.exception)
+        tell('Node %(node)s: skipped while %(purpose)s: %(why)s', {
+            'node': uuid, 'purpose': purpose,
+            'why': exc if known else type(exc).__name__})
     return None
 
 

@@ -76,8 +76,8 @@ class Agreement:
         self._asked = float('-inf')
         self._others: tuple[Beacon, ...] = ()
         self._told: dict[str, str] = {}
-        #: What Ironic calls this conductor.
-        self.host: str = CONF.host
+        #: What Ironic calls this conductor, once that is known.
+        self.host: str | None = None
 
     def differing(self) -> Mapping[str, str]:
         """The site profiles that differ from those of another conductor.
@@ -90,7 +90,7 @@ class Agreement:
         now = clock.steady()
         with self._lock:
             if not 0 <= now - self._asked < FRESH:
-                self._others = others(self.host)
+                self._others = others(self.host or CONF.host)
                 self._asked = now
             ours = own()
             found = {}
@@ -118,17 +118,12 @@ class Agreement:
         self._told = found
 
 
-_instance: Agreement | None = None
-_instance_lock = threading.Lock()
+_instance = Agreement()
 
 
 def agreement() -> Agreement:
     """What this conductor knows of the others' profiles."""
-    global _instance
-    with _instance_lock:
-        if _instance is None:
-            _instance = Agreement()
-        return _instance
+    return _instance
 
 
 def differing() -> Mapping[str, str]:

@@ -256,12 +256,8 @@ def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
             not nv_parameters.is_name(mode.name)):
         allowed = facts.values
     return dataclasses.replace(
-        mode,
-        allowed=allowed,
-        unordered=mode.unordered or facts.unordered,
-        activation=facts.activation
-        if mode.activation is None
-        else mode.activation,
+        mode, allowed=allowed, unordered=mode.unordered or facts.unordered,
+        activation=(facts.activation if mode.activation is None
+                    else mode.activation),
         persistent=(facts.persistent if mode.persistent is None
-                    else mode.persistent),
-    )
+                    else mode.persistent))

@@ -155,15 +155,3 @@ def message_ids(doc: Mapping[str, Any]) -> list[str]:
     found = [m.get('MessageId') for m in messages(doc)]
     found.append(error.get('code') if isinstance(error, Mapping) else None)
     return [i for i in found if isinstance(i, str)]
-
-
-def is_error(doc: Mapping[str, Any]) -> bool:
-    """Whether a body is an error, whatever the HTTP status.
-
-    Success messages in ``error`` are not errors (Base, Success).
-    """
-    if 'error' not in doc:
-        return False
-    told = [str(m.get('MessageSeverity') or m.get('Severity')).upper()
-            for m in messages(doc)]
-    return not told or any(s != 'OK' for s in told)

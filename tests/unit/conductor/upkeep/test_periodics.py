@@ -401,8 +401,8 @@ def test_verify_does_not_wait_for_a_slow_bmc(
     ({'console_interface': 'no-longer-enabled'}, None, 'no-longer-enabled'),
     ({}, saving.NotOurs('this conductor no longer holds the node'),
      'no longer holds'),
-    ({}, db_exc.DBDataError('too long'), 'unexpected error'),
-    ({}, ValueError('secret'), 'unexpected error')])
+    ({}, db_exc.DBDataError('secret'), 'DBDataError'),
+    ({}, ValueError('secret'), 'ValueError')])
 def test_void_traits_go_although_another_node_fails(
         make_node: Make, acquire: Make, manager: Any, context: Any,
         profiles: pathlib.Path, caplog: pytest.LogCaptureFixture,

@@ -176,14 +176,6 @@ def test_a_retry_after_date_is_relative_to_the_bmc_clock() -> None:
                            'Mon, 01 Jan 2001 00:00:00 GMT') == 600
 
 
-@pytest.mark.parametrize(('doc', 'expected'), [
-    ({}, False), ({'error': {}}, True), ({'error': 'busy'}, True),
-    (told('A', severity='OK'), False), (told('A', severity='Ok'), False),
-    (told('A'), True), (told('A', at='top'), False)])
-def test_bodies_that_are_errors(doc: dict[str, Any], expected: bool) -> None:
-    assert responses.is_error(doc) is expected
-
-
 #: Texts of messages that mean "not now" in the registries of vendors.
 _WAIT = re.compile(
     r'in progress|is (already )?running|not ready|busy|temporar|inhibited|'
