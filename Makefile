@@ -9,8 +9,8 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test soak campaign kills fuzz lint docs bench clean constraints \
-    programs accessibility screenshots
+.PHONY: install demo test test-conductors soak campaign kills fuzz lint \
+    docs bench clean constraints programs accessibility screenshots
 
 install: $(STAMP)
 
@@ -38,6 +38,12 @@ programs:
 
 test: install programs
 	@$(BIN)/python -m tools.run_tests
+
+# Two conductors with many nodes in flight, on MariaDB and over RabbitMQ where
+# Debian's packages are there; some minutes.
+NODES ?= 60
+test-conductors: install programs
+	@NODES=$(NODES) $(BIN)/python -m pytest -q tests/conductors
 
 # make soak TESTS=tests/functional/test_kill.py ROUNDS=20: the functional tier
 # ten times by default.

@@ -31,9 +31,9 @@ from typing import Any
 import pytest
 
 from tests.functional import stage
-from tests.functional.harness import ironic as ironic_service
 from tests.functional.harness import Lab
 from tests.functional.harness import mariadb
+from tests.functional.harness.conductors import Conductor
 from tests.functional.harness.lab import INTERFACES
 from tests.functional.harness.machines import Machine
 
@@ -41,34 +41,6 @@ from tests.functional.harness.machines import Machine
 #: which the BMC does not answer: long enough to be stopped meanwhile.
 HEARTBEAT, HANG = 6, 60
 STOPPED = 'Stopping work on a node'
-
-
-class Conductor(ironic_service.Ironic):
-    """One of two, on a database that has its tables.
-
-    :param address: of the loopback net; it is the conductor's name too, as
-        JSON RPC finds it by that.
-    """
-
-    def __init__(self, lab: Lab, database: str, name: str, address: str,
-                 port: int, create: bool) -> None:
-        super().__init__(lab.site, {
-            **lab._accelerator(), 'DEFAULT': {
-                'rpc_transport': 'json-rpc', 'host': address},
-            'json_rpc': {'auth_strategy': 'noauth', 'host_ip': address,
-                         'port': port},
-            'conductor': {'heartbeat_interval': 1,
-                          'heartbeat_timeout': HEARTBEAT}}, database, name)
-        self.address = address
-        self._create = create
-
-    def start(self) -> None:
-        """Start it; the first one makes the tables."""
-        super().start()
-        if not self._create:
-            # What the command line of the first has besides.
-            self.running().stop()
-            self.running().start()
 
 
 @pytest.fixture(scope='module')
@@ -82,11 +54,11 @@ def two(lab: Lab) -> Iterator[tuple[Conductor, Conductor]]:
     url = database.create('two')
     made = []
     try:
-        # 8089 is the port that conductors are known by without naming it.
         for number, create in ((1, True), (2, False)):
             made.append(lab.add(Conductor(
                 lab, url, f'two-{number}',
-                f'127.{os.getpid() % 250 + 1}.{number}.1', 8089, create)))
+                f'127.{os.getpid() % 250 + 1}.{number}.1', create, {
+                    'conductor': {'heartbeat_timeout': HEARTBEAT}})))
             made[-1].wait_ready()
         yield made[0], made[1]
     finally:

@@ -1,0 +1,64 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Ironic's processes of which a cloud has several, on one database."""
+
+from __future__ import annotations
+
+from tests.functional.harness import ironic
+from tests.functional.harness import lab as labs
+from tests.functional.harness import services
+
+#: The port that conductors are known by without naming it.
+PORT = 8089
+
+
+class Conductor(ironic.Ironic):
+    """One of several, on a database that has its tables; with an API.
+
+    :param address: of the loopback net; it is the conductor's name too, as
+        JSON RPC finds it by that.
+    :param create: whether it is the first one, which makes the tables.
+    :param settings: laid over its own.
+    :param transport: oslo.messaging's URL of a broker; JSON RPC without one.
+    """
+
+    def __init__(self, lab: labs.Lab, database: str, name: str, address: str,
+                 create: bool, settings: services.Settings | None = None,
+                 transport: str | None = None) -> None:
+        rpc: dict[str, object] = {'rpc_transport': 'json-rpc'} if (
+            transport is None) else {'rpc_transport': 'oslo',
+                                     'transport_url': transport}
+        super().__init__(lab.site, labs.layered(lab._accelerator(), {
+            'DEFAULT': {**rpc, 'host': address},
+            'json_rpc': {'auth_strategy': 'noauth', 'host_ip': address,
+                         'port': PORT},
+            'conductor': {'heartbeat_interval': 1}}, settings or {}),
+            database, name)
+        self.address = address
+        self._create = create
+
+    def start(self) -> None:
+        """Start it; the first one makes the tables."""
+        super().start()
+        if not self._create:
+            # What the command line of the first has besides.
+            self.running().stop()
+            self.running().start()
+
+    def reconfigure(self, settings: services.Settings) -> None:
+        """Start it again with other settings.
+
+        :param settings: laid over those that it has.
+        """
+        self._settings = labs.layered(self._settings, settings)
+        self.configure()
+        self.restart()
