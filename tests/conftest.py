@@ -14,8 +14,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import hashlib
 import logging
 import pathlib
+from typing import Any
 
 import hypothesis
 import pytest
@@ -27,6 +30,25 @@ SHARED = pathlib.Path(__file__).resolve().parent.parent.parent / "shared"
 hypothesis.settings.register_profile(
     "project", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_round() -> Iterator[None]:
+    """Hash in one round what Ironic hashes in 600,000.
+
+    It keys its sessions with the BMC's password so, a third of a second of a
+    core for each address (ironic/drivers/modules/redfish/utils.py,
+    SessionCache): another password or address still has another key.
+    """
+    hashed = hashlib.pbkdf2_hmac
+
+    def once(name: str, password: bytes, salt: bytes, iterations: int,
+             **options: Any) -> bytes:
+        return hashed(name, password, salt, 1, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashlib, "pbkdf2_hmac", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

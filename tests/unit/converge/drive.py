@@ -97,7 +97,8 @@ End = outcome.Converged | outcome.Refused | outcome.Failed
 
 
 def run(box: Box, profile: profile_mod.Profile, disk: Disk,
-        facts: Catalogue | None = None, steps: int = 5000) -> End:
+        facts: Catalogue | None = None, steps: int = 5000,
+        pace: Pace = PACE) -> End:
     """Run once to the end; a crash is survived as a new process would.
 
     :raises: AssertionError where it does not end.
@@ -111,7 +112,8 @@ def run(box: Box, profile: profile_mod.Profile, disk: Disk,
                 disk.save(first)
                 first = None
             out, record = loop.advance(
-                box, AllImages(), disk, profile, record, box.now, facts)
+                box, AllImages(), disk, profile, record, box.now, facts,
+                pace)
             if isinstance(out, outcome.Wait):
                 box.now = max(box.now + 0.5, out.until)
             elif isinstance(out, outcome.PowerOn):

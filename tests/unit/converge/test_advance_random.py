@@ -27,6 +27,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from ironic_accel.converge import outcome
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model.device import Activation
 from tests.unit.converge import drive
@@ -40,6 +41,9 @@ from tests.unit.converge.spoil import Spoil
 FAULTS = ['none', 'none', 'none', 'lost', 'cut', 'never-arrived', 'busy',
           'away', 'turned-down', 'one-fails', 'all-fail', 'no-op']
 ANY_FAULTS = st.lists(st.sampled_from(FAULTS), max_size=6)
+#: How often a caller looks, in seconds: at a moment of a write or never in it.
+PACES = st.sampled_from([
+    Pace(), Pace(poll=20, look=40), Pace(poll=60, look=120)])
 HOST = [Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE]
 
 
@@ -111,19 +115,19 @@ def check_bounds(box: Box) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(boxes(), st.integers(1, 3), st.integers(0, 6))
+@given(boxes(), st.integers(1, 3), st.integers(0, 6), PACES)
 def test_run_ends_within_its_limits_with_a_true_result(
-        box: Box, attempts: int, resets: int) -> None:
+        box: Box, attempts: int, resets: int, pace: Pace) -> None:
     asked = wanted(box, attempts, resets)
     disk = drive.Disk()
-    out = drive.run(box, asked, disk)
+    out = drive.run(box, asked, disk, pace=pace)
     event(type(out).__name__)
     check_bounds(box)
     assert len(box.resets) <= resets
     if isinstance(out, outcome.Converged):
         check_true(box)
         before = (box.writes, len(box.resets))
-        again = drive.run(box, asked, disk)
+        again = drive.run(box, asked, disk, pace=pace)
         assert isinstance(again, outcome.Converged)
         assert (box.writes, len(box.resets)) == before
     elif isinstance(out, outcome.Refused):
@@ -132,12 +136,12 @@ def test_run_ends_within_its_limits_with_a_true_result(
 
 @settings(max_examples=400, deadline=None)
 @given(boxes(), st.sets(st.integers(1, 30), max_size=3),
-       st.sets(st.integers(1, 30), max_size=3))
+       st.sets(st.integers(1, 30), max_size=3), PACES)
 def test_it_survives_death_at_any_save(
-        box: Box, before: set[int], after: set[int]) -> None:
+        box: Box, before: set[int], after: set[int], pace: Pace) -> None:
     disk = drive.Disk()
     disk.die_before, disk.die_after = before, after
-    out = drive.run(box, wanted(box, 3, 10), disk)
+    out = drive.run(box, wanted(box, 3, 10), disk, pace=pace)
     event(type(out).__name__)
     check_bounds(box)
     if isinstance(out, outcome.Converged):
@@ -157,10 +161,10 @@ def spoils(draw: st.DrawFn, box: Box) -> list[Spoil]:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), boxes(), st.sampled_from([60.0, 900.0, 2400.0]),
-       st.sets(st.integers(1, 30), max_size=2))
+       st.sets(st.integers(1, 30), max_size=2), PACES)
 def test_whatever_it_cannot_read_it_neither_lies_nor_writes(
         data: st.DataObject, box: Box, flash: float,
-        deaths: set[int]) -> None:
+        deaths: set[int], pace: Pace) -> None:
     """Anything may be left unread at any time, of any device, and a write
     may go on unseen for as long as the longest ones take."""
     box.spoils = data.draw(spoils(box))
@@ -168,7 +172,7 @@ def test_whatever_it_cannot_read_it_neither_lies_nor_writes(
     disk = drive.Disk()
     disk.die_after = deaths
     began = box.now
-    out = drive.run(box, wanted(box, 3, 6), disk, steps=20000)
+    out = drive.run(box, wanted(box, 3, 6), disk, steps=20000, pace=pace)
     event(type(out).__name__)
     check_bounds(box)
     assert box.now - began <= 60 * 1440 + 3600
@@ -182,17 +186,19 @@ def test_whatever_it_cannot_read_it_neither_lies_nor_writes(
 @given(boxes(faults=st.just([])))
 def test_without_faults_every_save_can_be_the_last(box: Box) -> None:
     """The same box, once for every save: each death is survived."""
+    pace = Pace(poll=60, look=120)
+
     def fresh() -> Box:
         return copy.deepcopy(box)
 
     calm = fresh()
     disk = drive.Disk()
-    expected = drive.run(calm, wanted(calm, 2, 10), disk)
+    expected = drive.run(calm, wanted(calm, 2, 10), disk, pace=pace)
     for save in range(1, disk.saves + 1):
         for where in ('die_before', 'die_after'):
             one, other = fresh(), drive.Disk()
             setattr(other, where, {save})
-            out = drive.run(one, wanted(one, 2, 10), other)
+            out = drive.run(one, wanted(one, 2, 10), other, pace=pace)
             assert type(out) is type(expected), (save, where, out)
             check_bounds(one)
             if isinstance(out, outcome.Converged):

@@ -228,6 +228,8 @@ def test_an_update_without_a_task_is_waited_for(
         box.box.faults.add(*answer)
         for task in ('task-purged', 'task-purged'):
             box.box.faults.add(task)
+        if minutes > 1:
+            box.look_rarely()
         out = box.run(profile(box.image({'gpu': NEW}),
                               'limits: {minutes: 600}'))
         assert isinstance(out, outcome.Converged), out
