@@ -289,7 +289,11 @@ def _job_name(ref: str) -> str:
 
 def _pending(inventory: Inventory, mine: Collection[Ref]
              ) -> Iterator[Waiting]:
-    """What devices show as waiting and is none of ours."""
+    """What devices show as waiting and is none of ours.
+
+    A change whose activation is not known, such as SecureBootEnable of a
+    BlueField, may be activated by any reset of the host.
+    """
     for device in inventory.devices:
         for part in device.components:
             if part.pending is not None and (
@@ -303,5 +307,7 @@ def _pending(inventory: Inventory, mine: Collection[Ref]
                     device.id, mode.name) not in mine:
                 yield Waiting(
                     'settings', f'{device.id}/{mode.name}',
-                    f'{mode.name} {plain(mode.pending)} of {device.id}',
+                    f'{mode.name} {plain(mode.pending)} of {device.id}' + (
+                        '' if mode.activation is not None
+                        else ', active after an unknown reset'),
                     mode.activation or Activation.WARM_REBOOT)

@@ -26,6 +26,7 @@ import pytest
 
 from ironic_accel.model import carry_over
 from ironic_accel.model import catalog
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
@@ -34,6 +35,7 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model import planner
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import stages
 from ironic_accel.model import unite
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
@@ -108,6 +110,11 @@ def test_secure_boot_of_a_dpu_is_what_its_last_boot_had(
         assert len(refused) == 1 and 'boot twice' in refused[0]
         (proof,) = _plan(at, seen, dpu, secure_boot=values[0]).satisfied
         assert proof.persistent
+    others = stages.by_others(seen, (), (), Activation.WARM_REBOOT)
+    assert [one.summary for one in others] == (
+        [] if values[1] is None else [
+            f'secure-boot {values[1]} of {dpu.id}, active after an unknown '
+            'reset'])
     assert not [r for r in at.box.ledger.requests
                 if r.method in ('PATCH', 'POST')]
 
