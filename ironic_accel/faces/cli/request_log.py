@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from ironic_accel.faces.cli import messages
@@ -38,17 +39,21 @@ class RequestLog:
         self._bmc = bmc
         self._last = ''
         self._began = time.monotonic()
+        # Some BMCs are read with several requests at a time.
+        self._lock = threading.Lock()
 
     def sent(self, method: str, path: str) -> None:
         """Count a request."""
-        self.count += 1
-        self._last = f'{method} {_short(path)}'
+        with self._lock:
+            self.count += 1
+            self._last = f'{method} {_short(path)}'
 
     def answered(self, method: str, path: str, answer: str, seconds: float
                  ) -> None:
         """Print a request and its response, with ``-v``."""
-        messages.detail(f'{method} {printable(_public(path))}: '
-                        f'{printable(answer)}, {seconds:.2f} s')
+        with self._lock:
+            messages.detail(f'{method} {printable(_public(path))}: '
+                            f'{printable(answer)}, {seconds:.2f} s')
 
     def text(self) -> str:
         """The requests so far, for the status line."""

@@ -273,12 +273,16 @@ def session_of(connector: Any, url: str, closing: bool = True
 
 
 def _authorize(session: web.Session, theirs: requests.Session) -> None:
-    """Give a session the credentials of another one, and no others."""
+    """Give a session the credentials of another one, and no others.
+
+    Those that it has remain untouched: other threads may be using them.
+    """
     session.auth = theirs.auth
-    session.headers.pop('X-Auth-Token', None)
     token = theirs.headers.get('X-Auth-Token')
-    if token:
+    if token and session.headers.get('X-Auth-Token') != token:
         session.headers['X-Auth-Token'] = token
+    elif not token:
+        session.headers.pop('X-Auth-Token', None)
 
 
 @functools.lru_cache(maxsize=16)

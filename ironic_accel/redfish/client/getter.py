@@ -12,18 +12,20 @@
 
 """One GET: bounded, counted, checked, and its failure described.
 
-``members`` reads a collection over all its pages (DSP0266: ``Members``,
-``Members@odata.count``, of the whole collection on each page, and
-``Members@odata.nextLink``).
+Several may be sent ahead at a time; they are taken up in their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import collections
+from collections.abc import Iterable
 from collections.abc import Mapping
 import contextlib
+import contextvars
 import dataclasses
 import http
+import logging
+import threading
 import time
 from typing import Any
 
@@ -35,13 +37,19 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
 from ironic_accel.redfish.client import access_failures
 from ironic_accel.redfish.client.connector import LoginRejected
+from ironic_accel.redfish.client.connector import PinnedConnector
 from ironic_accel.redfish.client.connector import RequestRefused
 from ironic_accel.redfish.client import documents
-from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client import session
 
+LOG = logging.getLogger(__name__)
+
+#: HTTP statuses after which a BMC gets one request at a time: of a session
+#: that was lost, and of a service or a proxy that has too much to do.
+_OVERLOADED = frozenset({401, 403, 408, 425, 429, 502, 503, 504})
+#: For how many seconds, and as what that is remembered.
+_ALONE_FOR, _ALONE = 3600.0, 'one request at a time'
 #: Failed connections in a row after which the BMC counts as gone.
 _GONE_AFTER = 3
 
@@ -92,6 +100,8 @@ class Getter:
         self._address = session.address(connector)
         self._settings = settings
         self._etags: dict[str, tuple[str, Doc]] = {}
+        # What was read ahead: a response or an error, by the request's path.
+        self._ahead: dict[str, Any] = {}
         self._progress = _Progress(
             time.monotonic() + settings.inventory_timeout)
 
@@ -102,6 +112,7 @@ class Getter:
 
     def begin(self) -> None:
         """Count anew: a new inventory starts."""
+        self._ahead.clear()
         self._progress = _Progress(
             time.monotonic() + self._settings.inventory_timeout)
 
@@ -133,14 +144,19 @@ class Getter:
                 f'{self.requests} requests',
                 error_class=ErrorClass.TRANSIENT,
                 todo='check why the BMC is slow; the inventory is repeated')
-        if self.requests >= self._settings.request_limit:
-            return Failure(0, 'not read: the inventory has already made '
-                           f'{self.requests} requests')
-        self._progress.requests += 1
+        if target not in self._ahead:
+            if self.requests >= self._settings.request_limit:
+                return Failure(0, 'not read: the inventory has already made '
+                               f'{self.requests} requests')
+            self._progress.requests += 1
         kept = self._etags.get(uri) if steady else None
         headers = {'If-None-Match': kept[0]} if kept else None
         try:
-            response = self._send(target, headers, left)
+            response = self._ahead.pop(target, None)
+            if isinstance(response, exceptions.SushyError):
+                raise response
+            if response is None:
+                response = self._send(target, headers, left)
         except exceptions.HTTPError as error:
             self._progress.failed = 0
             self._check_access(uri, error)
@@ -149,8 +165,67 @@ class Getter:
             return self._lost(uri, error)
         return self._take(uri, target, response, kept)
 
+    def read_ahead(self, targets: Iterable[str], at_once: int) -> None:
+        """Send the GETs that ``ask`` is about to send, several at a time.
+
+        ``ask`` takes the responses in its own order, so that the inventory
+        is the same. Where the BMC is overloaded or the session is lost,
+        ``ask`` sends them itself, and the BMC gets one request at a time for
+        an hour.
+
+        :param at_once: number of requests at a time.
+        """
+        history = self._settings.history
+        room = self._settings.request_limit - self.requests
+        waiting = collections.deque([*dict.fromkeys(targets)][:max(room, 0)])
+        if min(at_once, len(waiting)) < 2 or not isinstance(
+                self._connector, PinnedConnector) or history.recall(
+                    self._address, _ALONE, _ALONE_FOR):
+            return
+        sent: list[str] = []
+        trouble: list[str] = []
+
+        def work() -> None:
+            while waiting and not trouble:
+                with contextlib.suppress(IndexError):
+                    target = waiting.popleft()
+                    sent.append(target)
+                    self._read_one_ahead(target, trouble)
+
+        threads = [threading.Thread(
+            target=contextvars.copy_context().run, args=(work,), daemon=True)
+            for _ in range(min(at_once, len(waiting)) - 1)]
+        try:
+            for thread in threads:
+                thread.start()
+            work()
+            for thread in threads:
+                thread.join()
+        finally:
+            waiting.clear()
+            self._progress.requests += len(sent)
+        if trouble:
+            history.remember(self._address, _ALONE, True)
+            LOG.warning('The BMC at %s is read one request at a time for an '
+                        'hour: %s', self._address, trouble[0])
+
+    def _read_one_ahead(self, target: str, trouble: list[str]) -> None:
+        """Keep the response to one GET, unless it shows an overload."""
+        left = self._progress.until - time.monotonic()
+        try:
+            self._ahead[target] = self._send(
+                target, None, max(left, 0.0), allow_reauth=False)
+        except exceptions.HTTPError as error:
+            if error.status_code in _OVERLOADED:
+                trouble.append(_describe_status(error))
+            else:
+                self._ahead[target] = error
+        except exceptions.SushyError as error:
+            trouble.append(session.cause(
+                self._connector, error, self._settings.read_timeout).words)
+
     def _send(self, target: str, headers: Mapping[str, str] | None,
-              left: float) -> Any:
+              left: float, **options: Any) -> Any:
         """One GET, and a second one if a kept-alive connection was closed.
 
         After a timeout there is no second one, which would double the time.
@@ -159,7 +234,8 @@ class Getter:
             try:
                 return self._connector.get(
                     target, headers=headers,
-                    timeout=min(left, self._settings.request_timeout))
+                    timeout=min(left, self._settings.request_timeout),
+                    **options)
             except exceptions.ConnectionError as error:
                 if last_try or not self._is_closed(error.__context__):
                     raise
@@ -256,82 +332,3 @@ def _describe_status(error: exceptions.HTTPError) -> str:
     more = f' ({code[:120]})' if code and code != 'Base.1.0.GeneralError' \
         else ''
     return f'HTTP {status}{phrase}{more}'
-
-
-@dataclasses.dataclass(slots=True)
-class MemberList:
-    """The members of one collection.
-
-    :ivar links: their paths, each once, in the order of the pages.
-    :ivar failures: why the list may be incomplete: a page that was not read,
-        a member without a link, or another number of members than
-        ``Members@odata.count``. ``links`` has the other members.
-    :ivar warnings: other findings.
-    """
-
-    links: list[str]
-    failures: list[Failure]
-    warnings: list[str]
-
-
-def members(doc: Doc, ask: Callable[[str], Doc | Failure],
-            fields: Callable[[Doc], Fields], limit: int, counted: bool
-            ) -> MemberList:
-    """The members that a collection lists.
-
-    :param doc: its first page.
-    :param ask: reads another page by its link.
-    :param fields: gives typed access to a page.
-    :param limit: maximum number of members.
-    :param counted: whether their number must equal ``Members@odata.count``.
-    :raises: Unreachable if the BMC does not respond any more.
-    """
-    out = MemberList([], [], [])
-    seen: dict[str, None] = {}
-    pages: set[str] = set()
-    number, told = 0, None
-    page: Doc | None = doc
-    while page is not None:
-        wrong = documents.wrong_collection(page)
-        if wrong:
-            out.failures.append(Failure(200, f'HTTP 200 with {wrong}'))
-        links = fields(page).links('Members')
-        number += len(links)
-        seen.update(dict.fromkeys(links))
-        count = page.get('Members@odata.count')
-        told = count if type(count) is int else told
-        if len(seen) > limit:
-            out.failures.append(Failure(200, f'more than {limit} members: '
-                                        'the others are not read'))
-            out.links = list(seen)[:limit]
-            return out
-        page = _next_page(page, ask, pages, out)
-    if counted and told is not None and told != number and not out.failures:
-        out.failures.append(Failure(
-            200, f'{number} of {told} members (Members@odata.count)'))
-    out.links = list(seen)
-    return out
-
-
-def _next_page(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
-          out: MemberList) -> Doc | None:
-    """The next page; None if there is none, or if it cannot be read."""
-    following = page.get('Members@odata.nextLink')
-    if following is None:
-        return None
-    if not isinstance(following, str) or not following or (
-            following in pages):
-        out.failures.append(Failure(200, 'invalid Members@odata.nextLink: '
-                                    f'{str(following)[:120]}'))
-        return None
-    pages.add(following)
-    said = origin.warning(following)
-    if said is not None:
-        out.warnings.append(f'Members@odata.nextLink: {said}')
-    found = ask(following)
-    if isinstance(found, Failure):
-        out.failures.append(Failure(
-            found.status,
-            f'cannot read all pages of its members: {found.answer}'))
-        return None
-    return found

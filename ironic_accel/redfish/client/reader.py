@@ -12,20 +12,22 @@
 
 """The reads of one inventory: the service root and collections.
 
-Collections are read with ``$expand`` if the service supports it correctly,
-and member by member otherwise. Other resources in a response are kept, so
-that nothing is read twice for one inventory.
+Collections are read over all their pages (DSP0266: ``Members``,
+``Members@odata.count``, of the whole collection on each page, and
+``Members@odata.nextLink``); with ``$expand`` if the service supports it
+correctly, and member by member otherwise. Other resources in a response are
+kept, so that nothing is read twice for one inventory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import NoAccess
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import documents
-from ironic_accel.redfish.client import getter
 from ironic_accel.redfish.client.getter import Doc
 from ironic_accel.redfish.client.getter import Failure
 from ironic_accel.redfish.client.getter import ROOT
@@ -33,6 +35,7 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.limits import BmcSettings
+from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.resource_reader import ResourceReader
@@ -61,6 +64,8 @@ class Reader(ResourceReader):
 
     :param connector: a sushy connector.
     :param settings: the limits.
+    :ivar at_once: number of requests at a time that the BMC bears.
+    :ivar ahead_since: when the first ones were sent ahead, or None.
     """
 
     def __init__(self, connector: session.Connector,
@@ -69,11 +74,36 @@ class Reader(ResourceReader):
         self._expand_levels = 0
         self._expand_links = False
         self._expand_faults = 0
+        self.at_once = 1
+        self.ahead_since: float | None = None
 
     def begin(self, age: Callable[[str], float] | None = None) -> None:
         """Forget all readings; see ``ResourceReader``."""
         super().begin(age)
         self._expand_faults = 0
+        self.at_once = 1
+        self.ahead_since = None
+
+    def ahead(self, *wanted: tuple[Fields, str, int, bool]) -> None:
+        """Read what resources link to and is needed next, ``at_once`` at a
+        time.
+
+        :param wanted: the resource, the name of the link, the ``$expand``
+            levels (0 for none), and whether with what the members of a
+            collection link to.
+        """
+        if self.at_once < 2:
+            return
+        if self.ahead_since is None:
+            self.ahead_since = self._settings.history.now()
+        targets = []
+        for shown, name, levels, linked in wanted:
+            # A wrong link is reported where it is followed.
+            uri = Fields(shown.doc, lambda _uri, _message: None).link(name)
+            if uri and normal(uri) not in self._docs:
+                targets.append(normal(uri) + self._query(
+                    normal(uri), min(levels, self._expand_levels), linked))
+        self._getter.read_ahead(targets, self.at_once)
 
     def root(self) -> Fields:
         """The service root; also shows whether ``$expand`` is supported.
@@ -154,7 +184,7 @@ class Reader(ResourceReader):
         whole = self._docs.get(uri)
         if whole is None and min(levels, self._expand_levels):
             whole = self._expand(uri, min(levels, self._expand_levels),
-                                 linked and self._expand_links)
+                                 linked)
         if whole is None:
             whole = self.get(uri, steady)
         found, unread = [], []
@@ -181,7 +211,7 @@ class Reader(ResourceReader):
         """The members of a collection over all its pages, limited."""
         if doc is None:
             return []
-        listed = getter.members(
+        listed = _all_members(
             doc, lambda page: self._getter.ask(uri, page, False), self.fields,
             self._settings.member_limit,
             counted and uri not in self.failures)
@@ -200,18 +230,16 @@ class Reader(ResourceReader):
         """
         if self._expand_faults >= _EXPAND_FAULTS:
             return None
-        history, note = self._settings.history, f'$expand=* {uri}'
-        linked = linked and not history.recall(self.address, note, _NO_LINKS)
-        query = f'?$expand={"*" if linked else "."}'
-        if self._expand_levels > 1 or levels > 1:
-            query += f'($levels={levels})'
+        query = self._query(uri, levels, linked)
+        linked = '*' in query
         doc = self._getter.ask(uri, uri + query, False)
         wrong = (doc.answer if isinstance(doc, Failure)
                  else documents.wrong_expansion(uri, doc))
         status = doc.status if isinstance(doc, Failure) else 200
         if linked and wrong and status != 404:
             if status != 503:
-                history.remember(self.address, note, True)
+                self._settings.history.remember(
+                    self.address, f'$expand=* {uri}', True)
             self.warn(uri, f'$expand=*: {wrong}: reading the linked '
                       'resources one by one instead')
             return self._expand(uri, levels)
@@ -223,6 +251,18 @@ class Reader(ResourceReader):
             return None
         self._expanded.update(self._docs.add_all(doc))
         return doc
+
+    def _query(self, uri: str, levels: int, linked: bool) -> str:
+        """The query of a request with so many ``$expand`` levels."""
+        if not levels:
+            return ''
+        linked = linked and self._expand_links and not (
+            self._settings.history.recall(
+                self.address, f'$expand=* {uri}', _NO_LINKS))
+        query = f'?$expand={"*" if linked else "."}'
+        if self._expand_levels > 1 or levels > 1:
+            query += f'($levels={levels})'
+        return query
 
     def _distrust(self, uri: str, doc: Doc, links: list[str],
                   sufficient: Sufficient | None, one_kind: bool) -> None:
@@ -261,3 +301,81 @@ class Reader(ResourceReader):
         history.tried_expand(self.address, kind, shape, whole)
         return whole
 
+
+@dataclasses.dataclass(slots=True)
+class _MemberList:
+    """The members of one collection.
+
+    :ivar links: their paths, each once, in the order of the pages.
+    :ivar failures: why the list may be incomplete: a page that was not read,
+        a member without a link, or another number of members than
+        ``Members@odata.count``. ``links`` has the other members.
+    :ivar warnings: other findings.
+    """
+
+    links: list[str]
+    failures: list[Failure]
+    warnings: list[str]
+
+
+def _all_members(doc: Doc, ask: Callable[[str], Doc | Failure],
+                 fields: Callable[[Doc], Fields], limit: int, counted: bool
+                 ) -> _MemberList:
+    """The members that a collection lists.
+
+    :param doc: its first page.
+    :param ask: reads another page by its link.
+    :param fields: gives typed access to a page.
+    :param limit: maximum number of members.
+    :param counted: whether their number must equal ``Members@odata.count``.
+    :raises: Unreachable if the BMC does not respond any more.
+    """
+    out = _MemberList([], [], [])
+    seen: dict[str, None] = {}
+    pages: set[str] = set()
+    number, told = 0, None
+    page: Doc | None = doc
+    while page is not None:
+        wrong = documents.wrong_collection(page)
+        if wrong:
+            out.failures.append(Failure(200, f'HTTP 200 with {wrong}'))
+        links = fields(page).links('Members')
+        number += len(links)
+        seen.update(dict.fromkeys(links))
+        count = page.get('Members@odata.count')
+        told = count if type(count) is int else told
+        if len(seen) > limit:
+            out.failures.append(Failure(200, f'more than {limit} members: '
+                                        'the others are not read'))
+            out.links = list(seen)[:limit]
+            return out
+        page = _next_page(page, ask, pages, out)
+    if counted and told is not None and told != number and not out.failures:
+        out.failures.append(Failure(
+            200, f'{number} of {told} members (Members@odata.count)'))
+    out.links = list(seen)
+    return out
+
+
+def _next_page(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
+               out: _MemberList) -> Doc | None:
+    """The next page; None if there is none, or if it cannot be read."""
+    following = page.get('Members@odata.nextLink')
+    if following is None:
+        return None
+    if not isinstance(following, str) or not following or (
+            following in pages):
+        out.failures.append(Failure(200, 'invalid Members@odata.nextLink: '
+                                    f'{str(following)[:120]}'))
+        return None
+    pages.add(following)
+    said = origin.warning(following)
+    if said is not None:
+        out.warnings.append(f'Members@odata.nextLink: {said}')
+    found = ask(following)
+    if isinstance(found, Failure):
+        out.failures.append(Failure(
+            found.status,
+            f'cannot read all pages of its members: {found.answer}'))
+        return None
+    return found

@@ -115,8 +115,7 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
     shown, lost = reader.listing(listed_at, impact,
                                  scope.levels.get('Processors', 1),
                                  sufficient=processor_kinds.is_cpu,
-                                 linked=any('Processors' in q.linked
-                                            for q in scope.quirks))
+                                 linked=scope.reads_links('Processors'))
     found = []
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')

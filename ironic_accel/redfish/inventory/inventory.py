@@ -103,7 +103,9 @@ def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
     # Read before any version: if a task ends meanwhile, the inventory must
     # not have both the old version and an idle system.
     doing = activity.read(reader, scope)
-    began = settings.history.now()
+    began = settings.history.now() if reader.ahead_since is None else (
+        reader.ahead_since)
+    _read_ahead(reader, scope)
     found = devices_module.find(reader, scope, catalog)
     found += oem_devices.find(reader, scope, found, catalog)
     service = _service(reader, scope)
@@ -143,6 +145,17 @@ def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
     if not inventory.busy and not inventory.held:
         _note_idle(reader, system, settings)
     return SystemReading(scope, service, tuple(entries), inventory, simple)
+
+
+def _read_ahead(reader: Reader, scope: Scope) -> None:
+    """Read the collections of devices and of firmware together."""
+    levels = scope.levels
+    deep = levels.get('UpdateService', 1)
+    reader.ahead(
+        *((s, 'Processors', levels.get('Processors', 1),
+           scope.reads_links('Processors')) for s in scope.systems),
+        *((c, 'NetworkAdapters', 1, False) for c in scope.chassis.values()),
+        (scope.root, 'UpdateService', deep if deep > 1 else 0, False))
 
 
 def _complete(reader: Reader, scope: Scope, found: list[FoundDevice],

@@ -42,10 +42,13 @@ def add_health(reader: Reader, found: list[FoundDevice]) -> None:
     linked = {f.uri: f.shown.links('Links', 'Memory') for f in found
               if rows.get(f.uri)}
     if reader.expands:
-        # One request for all memory of a baseboard.
+        # One request for all memory of a baseboard, if it did not come with
+        # the GPUs.
         for collection in dict.fromkeys(
                 normal(uri).rpartition('/')[0]
-                for links in linked.values() for uri in links):
+                for links in linked.values() for uri in links
+                if (known := reader.known(uri)) is None
+                or not _shows_health(known.doc)):
             reader.members(collection, sufficient=_shows_health)
     for one in found:
         for uri in linked.get(one.uri, ()):

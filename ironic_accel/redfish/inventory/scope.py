@@ -75,6 +75,10 @@ class Scope:
             return True
         return False if self.alone and not self.lost_chassis else None
 
+    def reads_links(self, collection: str) -> bool:
+        """Whether a collection is read with what its members link to."""
+        return any(collection in q.linked for q in self.quirks)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recognised:
@@ -87,6 +91,11 @@ class Recognised:
 
     quirks: tuple[Quirks, ...]
     refused: tuple[str, ...] = ()
+
+    @property
+    def at_once(self) -> int:
+        """Number of reads at a time: of the first quirks that name one."""
+        return min(next((q.at_once for q in self.quirks if q.at_once), 1), 4)
 
     @property
     def levels(self) -> dict[str, int]:

@@ -65,12 +65,15 @@ def find(reader: Reader, system: str | None) -> Scope:
     dpus = [s for s in systems if is_dpu(s)]
     hosts = [s.uri for s in systems if s not in boards and s not in dpus]
     hosts += [u for u in lost if _is_another_host(u, own, quirks)]
+    alone = set(hosts) <= {own.uri} or own in dpus
+    theirs = [b for b in boards if b.uri != own.uri] if alone else []
+    reader.at_once = recognised.at_once
+    _read_ahead(reader, root, recognised.levels.get('TaskService', 1),
+                [own, *theirs, *dpus] if alone else [])
     chassis, unread = _with_contained(reader, *reader.listing(
         root.link('Chassis'), Impact(
             Role.COLLECTION, (*CARD_KINDS, 'baseboard'), holds=True,
             optional=False)))
-    alone = set(hosts) <= {own.uri} or own in dpus
-    theirs = [b for b in boards if b.uri != own.uri] if alone else []
     ours = _chassis(own, theirs, dpus, hosts, chassis, alone)
     if not alone:
         theirs = [b for b in boards if _is_in_chassis(b, ours)]
@@ -85,6 +88,23 @@ def find(reader: Reader, system: str | None) -> Scope:
     unread_members.systems(reader, scope, lost, _is_another_host)
     unread_members.chassis(reader, scope, chassis, unread)
     return scope
+
+
+def _read_ahead(reader: Reader, root: Fields, task_levels: int,
+                systems: list[Fields]) -> None:
+    """Read the Chassis together with what is read after them.
+
+    Nothing that has a version: tasks are read before versions.
+
+    :param systems: those of the node, or none if their Chassis show which
+        they are.
+    """
+    managers = {uri for s in systems for uri in s.links('Links', 'ManagedBy')}
+    reader.ahead(
+        (root, 'Chassis', 1, False),
+        (root, 'Tasks', task_levels if task_levels > 1 else 0, False),
+        *([(root, 'Managers', 1, False)]
+          if len(managers) > 1 and reader.expands else []))
 
 
 def without_chassis(reader: Reader, system: str | None) -> Scope:

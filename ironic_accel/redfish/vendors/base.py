@@ -92,6 +92,8 @@ class Quirks:
     :ivar linked: names of collections that ``$expand`` reads with the
         resources in the ``Links`` of their members, if the service offers
         ``ExpandAll``.
+    :ivar at_once: number of reads at a time that the BMC is known to bear, at
+        most 4; None if that is unknown, which means one.
     :ivar scan_pcie: whether PCIeDevices without another resource are read.
     :ivar firmware: rules that assign firmware entries to devices.
     :ivar oem_firmware: versions in other resources.
@@ -124,6 +126,7 @@ class Quirks:
     card_ids_are_slots: bool = False
     levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
     linked: frozenset[str] = frozenset()
+    at_once: int | None = None
     scan_pcie: bool = True
     firmware: tuple[FirmwareRule, ...] = ()
     oem_firmware: tuple[OemFirmware, ...] = ()

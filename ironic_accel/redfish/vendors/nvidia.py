@@ -143,6 +143,19 @@ QUIRKS = Quirks(
         {'ResetType': 'AuxPowerCycleForce'}),
 )
 
+#: NVIDIA's own BMCs. NVIDIA's hardware health service reads a BMC with 4
+#: requests at a time (infra-controller, issue 4751:
+#: ``bmc_request_concurrency``); bmcweb, the software of most of them, takes
+#: 200 connections and works on all of them in one event loop (openbmc/bmcweb,
+#: http_connection.hpp). The System of a board proves nothing: BMCs of other
+#: makers have it in their trees too.
+BMC = Quirks(
+    name='nvidia-bmc',
+    recognised_by=(('root.Vendor', r'NVIDIA'),
+                   ('root.Product', r'GB\d* NVL.*')),
+    at_once=4,
+)
+
 #: GB200/GB300: ``Targets`` must be empty, a named component is rejected with
 #: 400. Without ``ForceUpdate`` components that already have the version are
 #: rejected; it is sent only if the profile allows force.
@@ -175,7 +188,7 @@ _DPU_WORDS = {'DpuMode': 'dpu', 'NicMode': 'nic'}
 
 VENDOR = Vendor(
     Layer.BOARD,
-    quirks=(STATION, QUIRKS, BLUEFIELD),
+    quirks=(STATION, QUIRKS, BLUEFIELD, BMC),
     entries=_ENTRIES,
     styles=(
         Style('multipart-stage-only', 'multipart', 'named',

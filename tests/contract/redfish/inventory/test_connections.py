@@ -38,10 +38,16 @@ def connections(at: Rig) -> int:
     return at.box.ledger.connections
 
 
+def alone(at: Rig) -> None:
+    """Give the BMC a maker for which one request at a time is the rule."""
+    at.box.lay('/redfish/v1', lambda root: root.update(Vendor='Other'))
+
+
 @pytest.mark.parametrize('expand', [True, False])
 def test_an_observation_makes_one_connection_and_closes_it(
         rig: Start, expand: bool) -> None:
     at = rig('hgx-h100', 'System_0', 'u', 'p', expand=expand)
+    alone(at)
     for _ in range(2):
         before = connections(at)
         inventory = at.backend.observe()
@@ -54,6 +60,7 @@ def test_an_observation_makes_one_connection_and_closes_it(
 
 def test_each_observation_has_its_own_connection(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
+    alone(at)
     for _ in range(3):
         at.backend.observe()
     assert connections(at) == 3
@@ -65,6 +72,7 @@ def test_an_observation_that_fails_closes_its_connection(rig: Start) -> None:
     with pytest.raises(NoAccess):
         at.backend.observe()
     at.box.faults.clear()
+    alone(at)
     before = connections(at)
     at.backend.observe()
     assert connections(at) == before + 1
@@ -73,6 +81,7 @@ def test_an_observation_that_fails_closes_its_connection(rig: Start) -> None:
 def test_a_session_that_expires_is_renewed_on_the_same_connection(
         rig: Start) -> None:
     at = rig('hgx-h100', 'System_0', 'u', 'p', expand=False)
+    alone(at)
     whole = at.backend.observe()
     at.box.faults.add('expire-session', None, GPU3, count=1)
     before = connections(at)
@@ -85,6 +94,7 @@ def test_a_session_that_expires_is_renewed_on_the_same_connection(
 def test_a_connection_lost_before_a_byte_is_replaced_once(
         rig: Start, fault: str) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
+    alone(at)
     whole = at.backend.observe()
     before = connections(at)
     at.box.faults.add(fault, None, GPU3 + '$', 'GET', count=1)
@@ -95,6 +105,7 @@ def test_a_connection_lost_before_a_byte_is_replaced_once(
 
 def test_a_response_that_breaks_off_is_not_read_again(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
+    alone(at)
     whole = at.backend.observe()
     before = connections(at)
     at.box.faults.add('cut', None, GPU3 + '$', 'GET', count=1)
@@ -129,6 +140,7 @@ def test_a_bundle_that_changes_is_loaded_again(tmp_path: Path) -> None:
         bundle.write_bytes(server.certificate.read_bytes())
         connector = session.connect(server.url, verify=str(bundle))
         stack.callback(session.disconnect, connector)
+        box.lay('/redfish/v1', lambda root: root.update(Vendor='Other'))
         backend = RedfishBackend(connector, 'System_0', settings=BmcSettings(
             warm_up=0, history=ReadHistory(FakeClock().now)))
         assert backend.observe().complete

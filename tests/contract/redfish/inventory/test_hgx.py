@@ -203,14 +203,14 @@ def test_commit_names_the_entries_with_different_slots(rig: Start) -> None:
 LINKED = '/redfish/v1/Chassis/HGX_GPU_SXM_3/PCIeDevices/GPU_SXM_3'
 
 
-def test_a_second_inventory_takes_ten_requests(rig: Start) -> None:
+def test_a_second_inventory_takes_nine_requests(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     first = at.backend.observe()
     # Some members are also read directly, to compare.
-    assert first.requests <= 19
+    assert first.requests <= 18
     # Another process would do so again, another backend does not.
     second = at.again('System_0').observe()
-    assert (second.requests, second.devices) == (10, first.devices)
+    assert (second.requests, second.devices) == (9, first.devices)
     one_by_one = at.again('System_0', expand=False).observe()
     assert one_by_one.devices == first.devices
 
@@ -240,6 +240,8 @@ def test_a_bmc_that_does_not_expand_links_is_read_without(
         rig: Start, monkeypatch: pytest.MonkeyPatch, status: int, kept: bool
 ) -> None:
     at = rig('hgx-h100', 'System_0')
+    # One request at a time: what is refused is not asked for twice.
+    at.box.lay('/redfish/v1', lambda root: root.update(Vendor='Other'))
     whole = at.backend.observe()
     damage = mischief.damage
     refused: list[str] = []

@@ -170,7 +170,7 @@ def test_systems_match_their_quirks() -> None:
     assert names({'Vendor': 'Dell'}, {'Id': 'System.Embedded.1'}) == {'dell'}
     assert names({'Vendor': 'Supermicro', 'Product': 'GB NVL'},
                  {'Id': 'System_0'}, {'Id': 'HGX_Baseboard_0'}) == {
-        'nvidia-gb', 'nvidia-hgx', 'supermicro'}
+        'nvidia-bmc', 'nvidia-gb', 'nvidia-hgx', 'supermicro'}
     assert names({}, {'Id': '1', 'Manufacturer': 'Dell Inc.'},
                  {'Id': 'HGX_Baseboard_0'}) == {'dell', 'nvidia-hgx'}
     assert names({'Product': 'ProLiant DL380 Gen11'}, {'Id': '1'}) == {
