@@ -147,8 +147,7 @@ def _split(url: str) -> parse.SplitResult:
 
     :raises: Refused.
     """
-    if not url.isascii() or re.search(
-            r'[\x00-\x20\x7f\\#]', url):
+    if not url.isascii() or re.search(r'[\x00-\x20\x7f\\#]', url):
         raise ImageNotAllowed(
             'the image URL has characters that are not allowed in a URL')
     try:
@@ -160,12 +159,10 @@ def _split(url: str) -> parse.SplitResult:
         raise ImageNotAllowed(
             'the image URL has an invalid host or port'
         ) from None
-    if theirs is not None and (
-            parts.scheme, parts.hostname or None, port) != (
+    if theirs is not None and (parts.scheme, parts.hostname or None, port) != (
             theirs.scheme, (theirs.host or '').strip('[]').lower() or None,
             theirs.port):
-        raise ImageNotAllowed(
-            f'the host of {shown(url)} is ambiguous')
+        raise ImageNotAllowed(f'the host of {shown(url)} is ambiguous')
     return parts
 
 

@@ -98,15 +98,12 @@ def _open_file(url: str, policy: Policy) -> Generator[Stream, None, None]:
         # The path is resolved already: a link there came since.
         file = files.open_regular(path, follow=False)
     except OSError as exc:
-        raise ImageNotAllowed(
-            f'cannot read {path}: {exc.strerror}'
-        ) from exc
+        raise ImageNotAllowed(f'cannot read {path}: {exc.strerror}') from exc
     with file:
         # Which file it is, whatever became of the folders on the way to it.
         opened = os.path.realpath(f'/proc/self/fd/{file.fileno()}')
         if os.path.exists('/proc/self/fd') and opened != path:
-            raise ImageNotAllowed(
-                f'{path} is no longer in an allowed folder')
+            raise ImageNotAllowed(f'{path} is no longer in an allowed folder')
         yield Stream(_file_chunks(file), os.fstat(file.fileno()).st_size)
 
 

@@ -209,9 +209,8 @@ class LocalBackend(Backend):
             # A new process has not read the inventory yet.
             self.observe()
         ours = self._called
-        return self.begin(
-            device_match.renamed(action, ours), image, spec, force,
-            {v: k for k, v in ours.items()})
+        return self.begin(device_match.renamed(action, ours), image, spec,
+                          force, {v: k for k, v in ours.items()})
 
     def begin(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False,

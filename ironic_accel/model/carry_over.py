@@ -163,13 +163,12 @@ def _part(device: Device,
     for one in told:
         health = unite.worse(health, one.partition(': ')[2])
     mine = hidden(device)
-    return dataclasses.replace(
-        device, health=health, told=told,
-        state=device.state if mine else None,
-        unread=device.unread if mine else (),
-        absent=device.absent if mine else (),
-        components=_which(device.components, hidden),
-        modes=_which(device.modes, hidden))
+    return dataclasses.replace(device, health=health, told=told,
+                               state=device.state if mine else None,
+                               unread=device.unread if mine else (),
+                               absent=device.absent if mine else (),
+                               components=_which(device.components, hidden),
+                               modes=_which(device.modes, hidden))
 
 
 def _which(parts: tuple[_T, ...],

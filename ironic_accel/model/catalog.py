@@ -236,11 +236,10 @@ class Catalog:
         row: dict[str, Any] = {}
         for part in self._component_rows[kind, base]:
             self._lay(row, part, product, vendor)
-        return ComponentFacts(
-            name, kind, _activation(row.get('activation')),
-            row.get('shows_pending', False), row['order'],
-            row.get('alone', False), row.get('form', 'auto'), row['source'],
-            row.get('longest'))
+        return ComponentFacts(name, kind, _activation(row.get('activation')),
+                              row.get('shows_pending', False), row['order'],
+                              row.get('alone', False), row.get('form', 'auto'),
+                              row['source'], row.get('longest'))
 
     def mode(self, kind: str, name: str,
              product: Product | str | None = None,

@@ -102,8 +102,7 @@ def marked(inventory: Inventory) -> Inventory:
     facts: dict[str, tuple[str, ...]] = {}
     for unread in inventory.unread:
         if unread.about is not None and unread.facts:
-            facts[unread.about] = (
-                facts.get(unread.about, ()) + unread.facts)
+            facts[unread.about] = (facts.get(unread.about, ()) + unread.facts)
     if not facts:
         return inventory
     return dataclasses.replace(inventory, devices=tuple(

@@ -331,8 +331,7 @@ def _not_told_apart(there: Sequence[Device], shown: Sequence[ShownBySource]
     groups: dict[frozenset[int], list[int]] = {}
     of = []
     for n, dev in enumerate(there):
-        of.append(frozenset(
-            k for k, s in enumerate(shown) if dev.id in s.ids))
+        of.append(frozenset(k for k, s in enumerate(shown) if dev.id in s.ids))
         groups.setdefault(of[n], []).append(n)
     cards = frozenset(k for k, s in enumerate(shown) if not s.whole)
     apart = {mine: [members for other, members in groups.items()
@@ -354,8 +353,7 @@ def crossed(there: Sequence[Device], pairs: Pairs) -> set[str]:
 
     :param there: the devices of one moment that ``pairs`` joins with others.
     """
-    return {mine.kind for mine, other in pairs for place in (
-            location, address)
+    return {mine.kind for mine, other in pairs for place in (location, address)
             if _elsewhere(mine, other, place)
             and any(place(d) == place(other) and d is not mine
                     and same_kind(d, mine) for d in there)}
@@ -375,8 +373,7 @@ def _shares_a_mark(one: Device, other: Device) -> bool:
     """
     if 'baseboard' in (one.kind, other.kind):
         return False
-    if address(one) is not None and (
-            address(one) == address(other)):
+    if address(one) is not None and (address(one) == address(other)):
         return True
     return same_kind(one, other) and any(
         key(one) is not None and key(one) == key(other)

@@ -123,8 +123,7 @@ def plan(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
         return raw
     found: dict[str, Any] = dict(raw) if raw['schema'] == schema else _inside(
         raw, stages=lambda stages: _each(stages, _stage),
-        satisfied=lambda items: _each(
-            items, lambda i: _renamed(i, 'lasts')))
+        satisfied=lambda items: _each(items, lambda i: _renamed(i, 'lasts')))
     refused = found['refused']
     return {'applies': True, 'counts': _counts(found),
             'undecided': bool(refused) and all(
@@ -168,8 +167,7 @@ def inventory(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
         busy=lambda busy: _each(busy, lambda b: _inside(b, ticket=ticket)),
         waiting=lambda waiting: _each(
             waiting, lambda w: _renamed(w, 'effect')),
-        unread=lambda unread: _each(
-            unread, lambda u: _renamed(u, 'holds')))
+        unread=lambda unread: _each(unread, lambda u: _renamed(u, 'holds')))
     if raw['schema'] == INVENTORIES[0] and 'complete' in raw:
         found['settled'] = raw['complete']
         found['complete'] = dict.fromkeys(KINDS, raw['complete'])
@@ -177,10 +175,9 @@ def inventory(raw: Mapping[str, Any], schema: str) -> Mapping[str, Any]:
 
 
 def _device(raw: Any) -> Any:
-    return _inside(
-        _renamed(raw, 'told'),
-        components=lambda found: _each(found, _part),
-        modes=lambda found: _each(found, _part))
+    return _inside(_renamed(raw, 'told'),
+                   components=lambda found: _each(found, _part),
+                   modes=lambda found: _each(found, _part))
 
 
 def _part(raw: Any) -> Any:

@@ -198,13 +198,12 @@ def changed(changes: Changes, end: OperationEnd, facts: Knowledge
     out = []
     for change in changes:
         result, note = _result(change, end, facts)
-        out.append({
-            'device': change.device, 'serial': change.serial,
-            'component': change.name, 'kind': change.kind,
-            'from': plain(change.before), 'to': plain(change.wanted),
-            'image_sha256': change.sha256, 'result': result,
-            'message_id': change.message_id,
-            'message': change.message or note})
+        out.append({'device': change.device, 'serial': change.serial,
+                    'component': change.name, 'kind': change.kind,
+                    'from': plain(change.before), 'to': plain(change.wanted),
+                    'image_sha256': change.sha256, 'result': result,
+                    'message_id': change.message_id,
+                    'message': change.message or note})
     return out + _not_begun(changes, end)
 
 

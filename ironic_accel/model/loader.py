@@ -103,9 +103,8 @@ def _plain(data: Any, source: str) -> Any:
     :raises: BadInput for what is no such data, or too much of it.
     """
     try:
-        return strict_json.parse(
-            json.dumps(data, allow_nan=False).encode(), strict_yaml.MAX_LENGTH,
-            strict_yaml.MAX_DEPTH)
+        return strict_json.parse(json.dumps(data, allow_nan=False).encode(),
+                                 strict_yaml.MAX_LENGTH, strict_yaml.MAX_DEPTH)
     except (TypeError, ValueError, RecursionError) as exc:
         raise BadInput(f'{source}: expected JSON data: '
                        f'{str(exc)[:300]}') from exc

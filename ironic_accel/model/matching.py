@@ -242,12 +242,11 @@ def seen_value(device: Device | None, item: Item) -> Value | None:
 
 
 def _device_facts(device: Device) -> Mapping[str, str | None]:
-    return {
-        'kind': device.kind, 'vendor': device.vendor,
-        'product': device.product, 'model': device.model,
-        'part_number': device.part_number, 'psid': device.fit.psid,
-        'board': device.fit.board, 'location': device.location,
-        'pci': device.pci.pair if device.pci else None}
+    return {'kind': device.kind, 'vendor': device.vendor,
+            'product': device.product, 'model': device.model,
+            'part_number': device.part_number, 'psid': device.fit.psid,
+            'board': device.fit.board, 'location': device.location,
+            'pci': device.pci.pair if device.pci else None}
 
 
 def matches(group: Group, device: Device) -> bool:
@@ -308,9 +307,8 @@ def misfit(image: Image, device: Device, item: Item) -> Refusal | None:
         if seen[key] is None or seen[key] not in values:
             what = 'is not reported by the device' if seen[key] is None else (
                 'does not match the device')
-            return Refusal(
-                item, f'image {image.name}: its {key} {what}',
-                ' or '.join(values), seen[key])
+            return Refusal(item, f'image {image.name}: its {key} {what}',
+                           ' or '.join(values), seen[key])
     return None
 
 

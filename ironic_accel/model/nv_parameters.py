@@ -203,10 +203,9 @@ def facts(kind: str, name: str, product: Product | str | None
     family = None if product is None else _family(product)
     if found is None or family is None or _load().kinds[family] != kind:
         return None
-    return ModeFacts(
-        name, kind, 'word' if found.values else 'integer',
-        tuple(found.values), False, found.activation[family], True,
-        found.source, maximum=found.maximum)
+    return ModeFacts(name, kind, 'word' if found.values else 'integer',
+                     tuple(found.values), False, found.activation[family],
+                     True, found.source, maximum=found.maximum)
 
 
 def problem(name: str, kinds: Collection[str], products: Collection[str]

@@ -130,8 +130,7 @@ class Transport:
         default_factory=dict)
     sets: frozenset[Ref] = frozenset()
     resets: Mapping[str, Activation] = dataclasses.field(default_factory=dict)
-    commits: Mapping[Ref, str | None] = dataclasses.field(
-        default_factory=dict)
+    commits: Mapping[Ref, str | None] = dataclasses.field(default_factory=dict)
     bars: Mapping[Ref, str] = dataclasses.field(default_factory=dict)
     offers_aux_cycle: Callable[[], bool | None] = lambda: None
 
@@ -190,14 +189,11 @@ class Action:
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a stage's ``actions``."""
-        return {
-            'verb': self.verb,
-            'transport': self.transport,
-            'activation': self.activation,
-            'items': [c.to_dict() for c in self.changes],
-            'image': self.image,
-            'also_writes': [list(r) for r in self.also_writes],
-        }
+        return {'verb': self.verb, 'transport': self.transport,
+                'activation': self.activation,
+                'items': [c.to_dict() for c in self.changes],
+                'image': self.image,
+                'also_writes': [list(r) for r in self.also_writes]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -360,9 +356,8 @@ class Plan:
 
 def item_to_dict(item: Item) -> dict[str, Any]:
     """An item as the documents and the record have it."""
-    out: dict[str, Any] = {
-        'device': item.device, 'name': item.name, 'kind': item.kind,
-        'wanted': plain(item.wanted)}
+    out: dict[str, Any] = {'device': item.device, 'name': item.name,
+                           'kind': item.kind, 'wanted': plain(item.wanted)}
     if item.at_least:
         out['at_least'] = True
     return out

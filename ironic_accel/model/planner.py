@@ -105,9 +105,8 @@ def select(inventory: Inventory, profile: Profile
         unread = [d for d in inventory.devices if matching.may_match(group, d)]
         found = [d for d in inventory.devices
                  if matching.matches(group, d) and d not in unread]
-        refused += [no for d in found for no in (
-            *condition.health(group, d),
-            *condition.product(group, d))]
+        refused += [no for d in found for no in (*condition.health(group, d),
+                                                 *condition.product(group, d))]
         hidden = condition.uncounted(group, inventory, unread)
         told = [condition.counts(group, d) for d in found]
         refused += hidden or condition.count(

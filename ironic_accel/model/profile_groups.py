@@ -258,8 +258,7 @@ class GroupReader:
                  kinds: Collection[str]) -> Firmware:
         wanted = raw.get('version', '')
         if wanted and device_marks.clean_text(wanted) is None:
-            self._problems.expected(
-                (*path, 'version'), wanted, 'a version')
+            self._problems.expected((*path, 'version'), wanted, 'a version')
         facts = next((f for k in kinds
                       if (f := self._catalog.component(k, name))), None)
         if self._words.format > 1 and facts is not None:
@@ -304,8 +303,7 @@ class GroupReader:
                     products: Collection[str]) -> dict[str, Value]:
         """NV configuration parameters by their own names."""
         out: dict[str, Value] = {}
-        for name, at, written in self._names(
-                path, raw, nv_parameters.spelled):
+        for name, at, written in self._names(path, raw, nv_parameters.spelled):
             self.needed = 2
             why = nv_parameters.problem(name, kinds, products)
             known = nv_parameters.find(name)

@@ -88,15 +88,14 @@ def read(data: Any, problems: Problems, catalog: Catalog) -> Profile:
                    for name, raw in fine.get('devices', {}).items())
     if 'devices' in fine:
         reader.unused(images, reading.used)
-    return Profile(
-        name=fine.get('name', ''), groups=groups, images=images,
-        summary=fine.get('summary', ''),
-        offered=fine.get('offered', False),
-        order=reader.order(fine.get('order', [])),
-        allow=frozenset(fine.get('allow', ())),
-        limits=_limits(fine.get('limits', {})),
-        fallback=fine.get('fallback', 'update'), format=reading.needed,
-        notes=tuple(problems.notes))
+    return Profile(name=fine.get('name', ''), groups=groups, images=images,
+                   summary=fine.get('summary', ''),
+                   offered=fine.get('offered', False),
+                   order=reader.order(fine.get('order', [])),
+                   allow=frozenset(fine.get('allow', ())),
+                   limits=_limits(fine.get('limits', {})),
+                   fallback=fine.get('fallback', 'update'),
+                   format=reading.needed, notes=tuple(problems.notes))
 
 
 def url_problem(url: str) -> str | None:

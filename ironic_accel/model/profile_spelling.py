@@ -150,8 +150,7 @@ class Words:
         """``vendor:device`` in four lower-case hexadecimal digits each."""
         ids = [catalog_types.pci_id(part) for part in text.split(':')]
         if len(ids) != 2 or None in ids:
-            self._problems.expected(
-                path, text, 'PCI ids such as "10de:2330"')
+            self._problems.expected(path, text, 'PCI ids such as "10de:2330"')
             return ''
         found = ':'.join(i or '' for i in ids)
         if found != text:

@@ -77,9 +77,8 @@ def _mode_to_dict(mode: Mode) -> dict[str, Any]:
 def _standing(part: Component | Mode, value: Value | None
               ) -> dict[str, Any]:
     """The status of a value, and why it is missing."""
-    return {
-        'status': part.standing if value is None else Standing.REPORTED,
-        **({'conflicts': list(part.conflicts)} if part.conflicts else {})}
+    return {'status': part.standing if value is None else Standing.REPORTED,
+            **({'conflicts': list(part.conflicts)} if part.conflicts else {})}
 
 
 def _unread_to_dict(unread: Unread) -> dict[str, Any]:
@@ -100,20 +99,19 @@ def _unread_from_dict(raw: Mapping[str, Any]) -> Unread:
 
 def device_to_dict(dev: Device) -> dict[str, Any]:
     """One entry of an inventory document's ``devices``."""
-    return {
-        'id': dev.id, 'kind': dev.kind, 'vendor': dev.vendor,
-        'model': dev.model, 'product': dev.product, 'serial': dev.serial,
-        'part_number': dev.part_number, 'parent': dev.parent,
-        'fit': dataclasses.asdict(dev.fit),
-        'pci': dataclasses.asdict(dev.pci) if dev.pci else None,
-        'address': dev.address, 'numa_node': dev.numa_node,
-        'link': dataclasses.asdict(dev.link) if dev.link else None,
-        'macs': list(dev.macs), 'location': dev.location, 'uri': dev.uri,
-        'health': dev.health, 'state': dev.state,
-        'unread': list(dev.unread), 'absent': list(dev.absent),
-        **({'health_by': list(dev.told)} if dev.told else {}),
-        'components': [_component_to_dict(c) for c in dev.components],
-        'modes': {m.name: _mode_to_dict(m) for m in dev.modes}}
+    return {'id': dev.id, 'kind': dev.kind, 'vendor': dev.vendor,
+            'model': dev.model, 'product': dev.product, 'serial': dev.serial,
+            'part_number': dev.part_number, 'parent': dev.parent,
+            'fit': dataclasses.asdict(dev.fit),
+            'pci': dataclasses.asdict(dev.pci) if dev.pci else None,
+            'address': dev.address, 'numa_node': dev.numa_node,
+            'link': dataclasses.asdict(dev.link) if dev.link else None,
+            'macs': list(dev.macs), 'location': dev.location, 'uri': dev.uri,
+            'health': dev.health, 'state': dev.state,
+            'unread': list(dev.unread), 'absent': list(dev.absent),
+            **({'health_by': list(dev.told)} if dev.told else {}),
+            'components': [_component_to_dict(c) for c in dev.components],
+            'modes': {m.name: _mode_to_dict(m) for m in dev.modes}}
 
 
 def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
@@ -174,8 +172,7 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
         pci=PciIds(**raw['pci']) if raw.get('pci') else None,
         link=Link(**raw['link']) if raw.get('link') else None,
         macs=tuple(raw.get('macs') or ()),
-        components=tuple(
-            _component_from_dict(c) for c in raw['components']),
+        components=tuple(_component_from_dict(c) for c in raw['components']),
         modes=tuple(modes), unread=tuple(raw.get('unread') or ()),
         absent=tuple(raw.get('absent') or ()),
         told=tuple(raw.get('health_by') or ()))
@@ -212,8 +209,7 @@ def current(doc: Mapping[str, Any]) -> Mapping[str, Any]:
     :raises: ValueError for a schema that is not read.
     """
     if doc.get('schema') not in READ:
-        raise ValueError(
-            f"schema: {doc.get('schema')!r}, expected {SCHEMA!r}")
+        raise ValueError(f"schema: {doc.get('schema')!r}, expected {SCHEMA!r}")
     return earlier_documents.inventory(doc, SCHEMA)
 
 

@@ -296,15 +296,12 @@ def _pending(inventory: Inventory, mine: Collection[Ref]
     """
     for device in inventory.devices:
         for part in device.components:
-            if part.pending is not None and (
-                    device.id, part.name) not in mine:
-                yield Waiting(
-                    'firmware', f'{device.id}/{part.name}',
-                    f'{part.name} {part.pending} of {device.id}',
-                    part.activation or Activation.WARM_REBOOT)
+            if part.pending is not None and (device.id, part.name) not in mine:
+                yield Waiting('firmware', f'{device.id}/{part.name}',
+                              f'{part.name} {part.pending} of {device.id}',
+                              part.activation or Activation.WARM_REBOOT)
         for mode in device.modes:
-            if mode.pending is not None and (
-                    device.id, mode.name) not in mine:
+            if mode.pending is not None and (device.id, mode.name) not in mine:
                 yield Waiting(
                     'settings', f'{device.id}/{mode.name}',
                     f'{mode.name} {plain(mode.pending)} of {device.id}' + (

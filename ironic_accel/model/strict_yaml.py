@@ -76,8 +76,7 @@ class Document:
 
     def _fail(self, node: yaml.Node, path: Path, what: str) -> BadInput:
         line = node.start_mark.line + 1
-        return BadInput(
-            f'{self._source}, line {line}: {dotted(path)}: {what}')
+        return BadInput(f'{self._source}, line {line}: {dotted(path)}: {what}')
 
     def _build(self, node: yaml.Node, path: Path) -> Any:
         self.lines[path] = node.start_mark.line + 1

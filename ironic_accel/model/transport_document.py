@@ -37,12 +37,8 @@ def to_dict(transport: Transport) -> dict[str, Any]:
     return {
         'name': transport.name,
         'updates': [
-            [
-                *ref,
-                target.lane,
-                [list(r) for r in target.also_writes],
-                target.at_reset,
-            ]
+            [*ref, target.lane, [list(r) for r in target.also_writes],
+             target.at_reset]
             for ref, target in transport.updates.items()
         ],
         'sets': sorted(list(ref) for ref in transport.sets),
@@ -61,14 +57,12 @@ def to_dict(transport: Transport) -> dict[str, Any]:
 def _push_to_dict(push: Push, target: UpdateTarget) -> dict[str, Any]:
     """What a push does that a profile selects; ``also_writes`` is null if
     the service does not support it."""
-    also, needs = target.pushes[push], target.push_needs.get(
-        push, NO_NEEDS)
-    return {
-        'style': push.style,
-        'targets': None if push.targets is None else list(push.targets),
-        'also_writes': None if also is None else [list(r) for r in also],
-        'at_reset': push in target.reset_pushes,
-        'suffixes': list(needs.suffixes), 'force': needs.force}
+    also, needs = target.pushes[push], target.push_needs.get(push, NO_NEEDS)
+    return {'style': push.style,
+            'targets': None if push.targets is None else list(push.targets),
+            'also_writes': None if also is None else [list(r) for r in also],
+            'at_reset': push in target.reset_pushes,
+            'suffixes': list(needs.suffixes), 'force': needs.force}
 
 
 def from_dict(raw: Mapping[str, Any]) -> Transport:

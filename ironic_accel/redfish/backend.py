@@ -341,13 +341,8 @@ class RedfishBackend(Backend):
             return mode_setter.poll_modes(self._connector, self._reader, told,
                                       self._waits)
         if kind == 'reset':
-            return device_reset.poll(
-                self._connector,
-                self._reader,
-                self._writer,
-                told,
-                self._waits,
-            )
+            return device_reset.poll(self._connector, self._reader,
+                                     self._writer, told, self._waits)
         if kind == 'done':
             return Ended(tuple(Result((p[0], p[1]), True)
                                for p in told.get('parts', ())))

@@ -97,8 +97,7 @@ def _persistent(device: Device, name: str, catalog: Catalog
         return mode.persistent, True
     product = catalog.product(device.product)
     facts = catalog.mode(device.kind, name, product, device.vendor)
-    has = mode is not None or (
-        product is not None and name in product.modes)
+    has = mode is not None or (product is not None and name in product.modes)
     return facts.persistent if facts else None, has
 
 

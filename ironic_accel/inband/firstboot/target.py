@@ -29,12 +29,10 @@ from typing import Any, Literal
 from ironic_accel.bounded import files
 
 #: What blkid calls what cannot be written into.
-_SEALED = {
-    'crypto_LUKS': 'the disk is encrypted with LUKS',
-    'DM_verity_hash': 'the root file system is protected by dm-verity',
-    'squashfs': 'the root file system is read-only (squashfs)',
-    'erofs': 'the root file system is read-only (erofs)',
-}
+_SEALED = {'crypto_LUKS': 'the disk is encrypted with LUKS',
+           'DM_verity_hash': 'the root file system is protected by dm-verity',
+           'squashfs': 'the root file system is read-only (squashfs)',
+           'erofs': 'the root file system is read-only (erofs)'}
 #: Kernel parameters of a verity root (systemd-veritysetup-generator(8);
 #: Linux Documentation/admin-guide/device-mapper/dm-init.rst).
 _VERITY = re.compile(

@@ -117,13 +117,12 @@ def _device(given: Untrusted) -> Device:
     def text(name: str) -> str | None:
         return given[name].maybe(given[name].text)
 
-    return Device(
-        given['address'].text(), given['kind'].one_of(KINDS),
-        text('vendor'), text('model'), text('product'), text('serial'),
-        part_number=text('part_number'), pci=given['pci'].maybe(
-            lambda: _pci(given['pci'])),
-        address=given['address'].text(),
-        fit=Fit(text('psid'), text('board')))
+    return Device(given['address'].text(), given['kind'].one_of(KINDS),
+                  text('vendor'), text('model'), text('product'),
+                  text('serial'), part_number=text('part_number'),
+                  pci=given['pci'].maybe(lambda: _pci(given['pci'])),
+                  address=given['address'].text(),
+                  fit=Fit(text('psid'), text('board')))
 
 
 def _pci(given: Untrusted) -> PciIds:

@@ -251,9 +251,8 @@ class Jobs:
         if not job_id.isalnum():
             return None
         try:
-            with files.open_regular(
-                    str(self.folder(job_id) / 'job.json'),
-                    follow=False) as file:
+            with files.open_regular(str(self.folder(job_id) / 'job.json'),
+                                    follow=False) as file:
                 raw = strict_json.parse(file.read(_MOST + 1), _MOST)
         except (OSError, ValueError):
             return None

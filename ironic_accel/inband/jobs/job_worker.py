@@ -160,9 +160,8 @@ class Work:
             if isinstance(got, Ready):
                 return got
             if isinstance(got, Bad):
-                raise AccelError(
-                    f'image {self._spec.name}: {got.reason}',
-                    expected=got.expected, seen=got.seen)
+                raise AccelError(f'image {self._spec.name}: {got.reason}',
+                                 expected=got.expected, seen=got.seen)
             self._tell(job, got.summary, got.percent)
             time.sleep(_FETCH_POLL)
 

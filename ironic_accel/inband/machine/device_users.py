@@ -38,10 +38,9 @@ ANY = '*'
 #: Drivers that pass their device on: Linux Documentation/driver-api/
 #: vfio.rst and uio-howto.rst, drivers/pci/pci-stub.c, drivers/xen/
 #: xen-pciback, drivers/vfio/pci; igb_uio is DPDK's (its Linux drivers guide).
-GIVEN_AWAY = frozenset({
-    'vfio-pci', 'mlx5_vfio_pci', 'nvgrace_gpu_vfio_pci', 'xe-vfio-pci',
-    'qat_vfio_pci', 'hisi_acc_vfio_pci', 'uio_pci_generic', 'igb_uio',
-    'pci-stub', 'pciback'})
+GIVEN_AWAY = frozenset({'vfio-pci', 'mlx5_vfio_pci', 'nvgrace_gpu_vfio_pci',
+                        'xe-vfio-pci', 'qat_vfio_pci', 'hisi_acc_vfio_pci',
+                        'uio_pci_generic', 'igb_uio', 'pci-stub', 'pciback'})
 _VIRTUAL = re.compile(r'virtfn[0-9]+')
 
 
@@ -85,8 +84,7 @@ def holders(host: Machine, address: str) -> Iterator[tuple[str, str]]:
                          and (v := host.link(f'{path}/{link}')))]
         for part in parts:
             driver = host.link(f'{DEVICES}/{part}/driver')
-            if driver is not None and (
-                    part == name or driver in GIVEN_AWAY):
+            if driver is not None and (part == name or driver in GIVEN_AWAY):
                 yield part, driver
 
 

@@ -153,8 +153,7 @@ class Machine:
     def read(self, path: str) -> str | None:
         """The stripped text of a small file, or None."""
         raw = self.read_bytes(path)
-        return None if raw is None else raw.decode(
-            errors='replace').strip()
+        return None if raw is None else raw.decode(errors='replace').strip()
 
     def read_bytes(self, path: str, most: int = _MAX_FILE) -> bytes | None:
         """The first bytes of a file, or None if it cannot be read."""
@@ -185,10 +184,9 @@ class Machine:
             with open(fd, 'w', encoding='utf-8') as file:
                 file.write(text)
         except OSError as exc:
-            raise AccelError(
-                f'{path} does not accept {text.strip()!r}',
-                error_class=ErrorClass.PERMANENT,
-                seen=exc.strerror or str(exc)) from exc
+            raise AccelError(f'{path} does not accept {text.strip()!r}',
+                             error_class=ErrorClass.PERMANENT,
+                             seen=exc.strerror or str(exc)) from exc
 
     def names(self, path: str) -> tuple[str, ...]:
         """The sorted names in a folder; empty if it does not exist."""

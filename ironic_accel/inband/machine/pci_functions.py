@@ -165,13 +165,12 @@ def _plain(host: Machine, address: str, vendor: str, device: str,
            by_card: Mapping[str, str]) -> Function:
     path = f'{DEVICES}/{address}'
     code = (host.read(f'{path}/class') or '').lower().removeprefix('0x')
-    return Function(
-        address, vendor, device,
-        pci_id(host.read(f'{path}/subsystem_vendor')) or '',
-        pci_id(host.read(f'{path}/subsystem_device')) or '', code,
-        driver=host.link(f'{path}/driver'),
-        totalvfs=_number(host.read(f'{path}/sriov_totalvfs')),
-        slot=by_card.get(address.rpartition('.')[0]), path=path)
+    return Function(address, vendor, device,
+                    pci_id(host.read(f'{path}/subsystem_vendor')) or '',
+                    pci_id(host.read(f'{path}/subsystem_device')) or '', code,
+                    driver=host.link(f'{path}/driver'),
+                    totalvfs=_number(host.read(f'{path}/sriov_totalvfs')),
+                    slot=by_card.get(address.rpartition('.')[0]), path=path)
 
 
 def details(host: Machine, function: Function) -> Function:
@@ -202,8 +201,7 @@ def _without_vpd(host: Machine, path: str, raw: bytes | None) -> str | None:
     """
     if raw is None:
         return host.trouble(path)
-    return 'no vital product data' if raw and not vpd.is_any(
-        raw) else None
+    return 'no vital product data' if raw and not vpd.is_any(raw) else None
 
 
 def _number(text: str | None) -> int | None:

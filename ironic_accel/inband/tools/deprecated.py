@@ -33,13 +33,11 @@ from ironic_accel.inband.tools.family import Family
 LOG = logging.getLogger(__name__)
 
 #: Modules by their earlier paths.
-MODULES = {
-    'ironic_accel.inband.family': 'ironic_accel.inband.tools.family',
-    'ironic_accel.inband.host': 'ironic_accel.inband.machine.machine',
-    'ironic_accel.model.facts': 'ironic_accel.model.catalog_types',
-    'ironic_accel.model.join': 'ironic_accel.model.device_marks',
-    'ironic_accel.model.standing': 'ironic_accel.model.reading_status',
-}
+MODULES = {'ironic_accel.inband.family': 'ironic_accel.inband.tools.family',
+           'ironic_accel.inband.host': 'ironic_accel.inband.machine.machine',
+           'ironic_accel.model.facts': 'ironic_accel.model.catalog_types',
+           'ironic_accel.model.join': 'ironic_accel.model.device_marks',
+           'ironic_accel.model.standing': 'ironic_accel.model.reading_status'}
 #: Names in those modules by their earlier names.
 NAMES = {'Seen': 'ToolReading', 'Told': 'DeviceReading',
          'Besides': 'HasCollateral', 'Host': 'Machine'}

@@ -80,12 +80,8 @@ def lane(choice: MethodChoice, part: Component) -> str:
     return choice.lane(last(part.uri or ''))
 
 
-def request(
-    seen: SystemReading,
-    parts: Sequence[Component],
-    asked: Push | None,
-    settings: BmcSettings,
-) -> UpdateRequest:
+def request(seen: SystemReading, parts: Sequence[Component],
+            asked: Push | None, settings: BmcSettings) -> UpdateRequest:
     """The request that updates components of one lane with one push.
 
     :param asked: the push that the profile requires, if any.
@@ -139,30 +135,19 @@ def update_target(seen: SystemReading, devices: Mapping[str, Device],
         needs[asked] = _needs(made)
         if apply_time(seen, made) == AT_RESET:
             later.add(asked)
-    return UpdateTarget(
-        lane,
-        update_scope.collateral(seen, devices, own, meant),
-        also,
-        apply_time(seen, own) == AT_RESET,
-        frozenset(later),
-        _needs(own),
-        needs,
-    )
+    return UpdateTarget(lane,
+                        update_scope.collateral(seen, devices, own, meant),
+                        also, apply_time(seen, own) == AT_RESET,
+                        frozenset(later), _needs(own), needs)
 
 
 def _needs(made: UpdateRequest) -> PushNeeds:
     return PushNeeds(made.choice.row.suffixes, made.choice.style.force)
 
 
-def push(
-    seen: SystemReading,
-    writer: Writer,
-    settings: BmcSettings,
-    asked: UpdateRequest,
-    image: Ready,
-    spec: Image | None,
-    force: bool,
-) -> Answer:
+def push(seen: SystemReading, writer: Writer, settings: BmcSettings,
+         asked: UpdateRequest, image: Ready, spec: Image | None,
+         force: bool) -> Answer:
     """Push an image to the UpdateService, once.
 
     :param asked: the result of ``request``.

@@ -229,9 +229,8 @@ def _half_set(item: Item, sent: int, needed: int,
         device=item.device, component=item.name))
 
 
-def _apply_time(
-    shown: Fields, activation: Activation | None
-) -> dict[str, Any]:
+def _apply_time(shown: Fields,
+                activation: Activation | None) -> dict[str, Any]:
     """The apply time of a setting, for services that list apply times.
 
     A setting that a host reset activates must not be applied immediately,

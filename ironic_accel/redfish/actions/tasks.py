@@ -213,8 +213,7 @@ def _get(connector: session.Connector, uri: str
     if not response.content:
         return response.status_code, {}
     try:
-        return response.status_code, strict_json.parse_object(
-            response.content)
+        return response.status_code, strict_json.parse_object(response.content)
     except strict_json.NotJson:
         return response.status_code, {}
 

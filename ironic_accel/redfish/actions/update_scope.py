@@ -58,9 +58,8 @@ class UpdateRequest:
         return self.uris if self.targets is None else self.targets
 
 
-def written(
-    seen: SystemReading, devices: Mapping[str, Device], asked: UpdateRequest
-) -> frozenset[Ref]:
+def written(seen: SystemReading, devices: Mapping[str, Device],
+            asked: UpdateRequest) -> frozenset[Ref]:
     """All components that a request may write, if the image fits them.
 
     The named targets, if the service is known to respect them; all similar
@@ -136,11 +135,7 @@ def _id_form(entry_id: str) -> str:
     return re.sub(r'[0-9]+', '0', entry_id)
 
 
-def collateral(
-    seen: SystemReading,
-    devices: Mapping[str, Device],
-    asked: UpdateRequest,
-    meant: Ref,
-) -> tuple[Ref, ...]:
+def collateral(seen: SystemReading, devices: Mapping[str, Device],
+               asked: UpdateRequest, meant: Ref) -> tuple[Ref, ...]:
     """The collateral of a request: what else it writes if the image fits."""
     return tuple(sorted(written(seen, devices, asked) - {meant}))

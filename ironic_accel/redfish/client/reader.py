@@ -363,8 +363,7 @@ def _next_page(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
     following = page.get('Members@odata.nextLink')
     if following is None:
         return None
-    if not isinstance(following, str) or not following or (
-            following in pages):
+    if not isinstance(following, str) or not following or (following in pages):
         out.failures.append(Failure(200, 'invalid Members@odata.nextLink: '
                                     f'{str(following)[:120]}'))
         return None

@@ -89,9 +89,8 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
     ids = message_ids(doc)
     wait = retry_rules.wait(status, ids, after)
     summary = f'{method} {uri}: {text or response.reason or "rejected"}'
-    detail = Detail(
-        summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
-        message_id=retry_rules.matching(ids) or message_id)
+    detail = Detail(summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
+                    message_id=retry_rules.matching(ids) or message_id)
     if wait is not None:
         raise Rejected(detail, wait, error_class=ErrorClass.TRANSIENT)
     if status in (502, 504) or (status >= 500 and method == 'POST'

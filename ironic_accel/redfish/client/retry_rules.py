@@ -61,11 +61,10 @@ NOT_NOW: tuple[NotNow, ...] = (
     # again.
     NotNow(statuses=frozenset({401}), wait=2.0),
     # DMTF Base and Update.
-    NotNow(frozenset({
-        'ResourceInUse', 'ServiceTemporarilyUnavailable',
-        'ServiceShuttingDown', 'ServiceInUnknownState', 'ResourceInStandby',
-        'ResourceExhaustion',
-        'UpdateInProgress', 'SessionLimitExceeded'})),
+    NotNow(frozenset({'ResourceInUse', 'ServiceTemporarilyUnavailable',
+                      'ServiceShuttingDown', 'ServiceInUnknownState',
+                      'ResourceInStandby', 'ResourceExhaustion',
+                      'UpdateInProgress', 'SessionLimitExceeded'})),
 )
 
 

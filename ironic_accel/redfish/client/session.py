@@ -98,10 +98,9 @@ def connect(url: str, user: str | None = None, password: str | None = None,
         raise failure(connector, error, settings.read_timeout) from error
     except NOT_REDFISH as error:
         disconnect(connector)
-        raise Unreachable(
-            f'{base}: the response is not Redfish',
-            error_class=ErrorClass.TRANSIENT,
-            seen=f'{type(error).__name__}: {error}') from error
+        raise Unreachable(f'{base}: the response is not Redfish',
+                          error_class=ErrorClass.TRANSIENT,
+                          seen=f'{type(error).__name__}: {error}') from error
     return connector
 
 

@@ -137,8 +137,7 @@ class Writer:
                     raise
                 refused = error
             seen = self._tagged(uri)
-            if seen is None or _told(seen[2], body) != _told(
-                    before[2], body):
+            if seen is None or _told(seen[2], body) != _told(before[2], body):
                 raise OutcomeUnknown(
                     refused.detail, error_class=ErrorClass.TRANSIENT)
             now = seen
@@ -187,10 +186,9 @@ class Writer:
         """
         with _opened(path) as file:
             body = image_body.ImageBody(_checked(file, path, size, sha256))
-            return self._once(
-                'POST', uri, body,
-                {'Content-Type': 'application/octet-stream'},
-                self._settings.push_timeout, body)
+            return self._once('POST', uri, body,
+                              {'Content-Type': 'application/octet-stream'},
+                              self._settings.push_timeout, body)
 
     def _once(self, method: str, uri: str, data: Any,
               headers: dict[str, str], timeout: float,
@@ -232,8 +230,7 @@ class Writer:
         :raises: NoAccess; nothing was written.
         """
         token = session.headers.get('X-Auth-Token')
-        if token and getattr(
-                self._connector, 'rejected_token', None) != token:
+        if token and getattr(self._connector, 'rejected_token', None) != token:
             self._connector.rejected_token = token
             return
         raise access_failures.rejected(
@@ -288,10 +285,9 @@ def _checked(file: BinaryIO, path: str, size: int, sha256: str
     except OSError as error:
         raise _unreadable(path, error) from error
     if seen is not None:
-        raise Rejected(
-            f'{path}: the image has changed since it was checked',
-            error_class=ErrorClass.NEEDS_OPERATOR,
-            expected=f'{size} bytes, sha256 {sha256}', seen=seen)
+        raise Rejected(f'{path}: the image has changed since it was checked',
+                       error_class=ErrorClass.NEEDS_OPERATOR,
+                       expected=f'{size} bytes, sha256 {sha256}', seen=seen)
     return image
 
 

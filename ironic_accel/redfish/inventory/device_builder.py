@@ -42,11 +42,10 @@ CARD_KINDS = (*PROCESSOR_KINDS, *ADAPTER_KINDS)
 #: Processor.AdditionalFirmwareVersions (Processor v1.15) to component names.
 #: Its type is AdditionalVersions of SoftwareInventory: the first three are of
 #: v1.7, OSDistribution of v1.8, the last two of v1.11.
-ADDITIONAL = {
-    'Bootloader': 'bootloader', 'Kernel': 'kernel',
-    'Microcode': 'microcode', 'OSDistribution': 'os-distribution',
-    'BootParameters': 'boot-parameters',
-    'FactoryConfiguration': 'factory-configuration'}
+ADDITIONAL = {'Bootloader': 'bootloader', 'Kernel': 'kernel',
+              'Microcode': 'microcode', 'OSDistribution': 'os-distribution',
+              'BootParameters': 'boot-parameters',
+              'FactoryConfiguration': 'factory-configuration'}
 
 
 @dataclasses.dataclass(slots=True)

@@ -239,9 +239,8 @@ def _is_nameless(adapter: Fields) -> bool:
             for c in adapter.parts('Controllers'))
 
 
-def _place(
-    scope: Scope, chassis: Fields, card: FoundDevice, single: bool
-) -> None:
+def _place(scope: Scope, chassis: Fields, card: FoundDevice,
+           single: bool) -> None:
     """Set the location of an adapter, by its Chassis or its Id."""
     place = location(chassis)
     if card.location is None and place:
@@ -261,8 +260,7 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
     for controller in shown.parts('Controllers'):
         if not found.versions:
             found.add_version(shown, controller.text('FirmwarePackageVersion'))
-        found.link = found.link or pcie.link(
-            controller.part('PCIeInterface'))
+        found.link = found.link or pcie.link(controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
         found.own |= set(devices)
     pcie.add_pcie_facts(reader, found, devices, [], catalog,
@@ -273,9 +271,8 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
 def _offload(reader: Reader, adapter: FoundDevice, catalog: Catalog
              ) -> Iterator[FoundDevice]:
     """Processors on a network adapter (NetworkAdapter v1.8)."""
-    shown, lost = reader.listing(
-        adapter.shown.link('Processors'),
-        Impact(Role.COLLECTION, PROCESSOR_KINDS))
+    shown, lost = reader.listing(adapter.shown.link('Processors'),
+                                 Impact(Role.COLLECTION, PROCESSOR_KINDS))
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')
         hint = processor_kinds.hint(reader, one, shown, catalog)
@@ -293,9 +290,8 @@ def _offload(reader: Reader, adapter: FoundDevice, catalog: Catalog
             yield gone
 
 
-def _card(
-    scope: Scope, found: FoundDevice, everything: list[FoundDevice]
-) -> None:
+def _card(scope: Scope, found: FoundDevice,
+          everything: list[FoundDevice]) -> None:
     """Add the health and state of the Chassis that is this device.
 
     A Chassis that contains a host, or two devices, is not the device.

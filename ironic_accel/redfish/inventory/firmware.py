@@ -213,9 +213,8 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
     return there[0] if len(there) == 1 else None
 
 
-def _protected_adapter(
-    rot: str, scope: Scope, adapters: list[FoundDevice]
-) -> FoundDevice | None:
+def _protected_adapter(rot: str, scope: Scope,
+                       adapters: list[FoundDevice]) -> FoundDevice | None:
     """The adapter on the card that a root of trust protects.
 
     A card with several adapters has as many roots of trust, which belong to

@@ -67,9 +67,8 @@ def _shows_health(doc: Mapping[str, Any]) -> bool:
         for name in (*row.critical, *row.warning))
 
 
-def _count(
-    found: FoundDevice, memory: Fields, rows: list[MemoryFlags]
-) -> None:
+def _count(found: FoundDevice, memory: Fields,
+           rows: list[MemoryFlags]) -> None:
     shown = FoundDevice(memory.uri, None, memory)
     status(shown, memory)
     if 'health' in shown.unread:

@@ -131,13 +131,8 @@ def _mode(found: FoundDevice, row: SettableMode, shown: Fields, path: Path,
                 standing=_reading_status(found, row.name, now, shown, path))
 
 
-def _reading_status(
-    found: FoundDevice,
-    name: str,
-    value: Value | None,
-    shown: Fields,
-    path: Path,
-) -> Standing:
+def _reading_status(found: FoundDevice, name: str, value: Value | None,
+                    shown: Fields, path: Path) -> Standing:
     """Why a mode has no value: null is not reported, anything else unread."""
     if value is None and shown.has(*path):
         found.unread.add(f'mode:{name}')
@@ -182,9 +177,8 @@ def _word_path(row: LinkedMode | BiosMode) -> tuple[str, ...]:
             else ('Attributes', row.attribute))
 
 
-def _linked(
-    reader: Reader, found: FoundDevice, row: LinkedMode
-) -> Mode | None:
+def _linked(reader: Reader, found: FoundDevice,
+            row: LinkedMode) -> Mode | None:
     """A mode of a resource that the device links to."""
     shown = reader.read(found.shown.link(*row.link),
                         impact=part(found.uri, f'mode:{row.name}'))

@@ -87,13 +87,8 @@ def _card(reader: Reader, row: OemDevices, shown: Fields) -> FoundDevice:
     return card
 
 
-def _function(
-    reader: Reader,
-    row: OemDevices,
-    shown: Fields,
-    card: FoundDevice,
-    catalog: Catalog,
-) -> Fields | None:
+def _function(reader: Reader, row: OemDevices, shown: Fields,
+              card: FoundDevice, catalog: Catalog) -> Fields | None:
     """Add the ids and the address of the first PCI function of a card, which
     are numbers in a vendor's resource."""
     for uri in shown.links(row.functions)[:1]:

@@ -297,9 +297,8 @@ def _oem_maker(device: Fields) -> str | None:
                  if (m := device.text(*at)) is not None), None)
 
 
-def _kind(
-    function: Fields, shown: FoundDevice, catalog: Catalog
-) -> str | None:
+def _kind(function: Fields, shown: FoundDevice,
+          catalog: Catalog) -> str | None:
     """The kind of a card by its class; None if it is no accelerator."""
     code = str(function.doc.get('ClassCode') or '').lower()
     bare = code.removeprefix('0x')

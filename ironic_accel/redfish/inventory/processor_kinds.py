@@ -33,10 +33,9 @@ from ironic_accel.redfish.vendors import registry
 
 #: Processor.ProcessorType (v1.22) to the probable kind; None is not an
 #: accelerator.
-_PROCESSORS = {
-    'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'CPU': None,
-    'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
-    'OEM': None}
+_PROCESSORS = {'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'CPU': None,
+               'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
+               'OEM': None}
 
 #: Kinds by the Ids of Processors without a type that are in no vendor's
 #: table.

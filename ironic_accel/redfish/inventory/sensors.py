@@ -91,8 +91,7 @@ def _reading(reader: Reader, device: Device, own: Fields) -> Reading:
                            metrics.reading('TemperatureCelsius')),
         power=_first(air.part('PowerWatts').reading('Reading'),
                      metrics.reading('ConsumedPowerWatt')),
-        memory_corrected=memory.number(
-            'LifeTime', 'CorrectableECCErrorCount'),
+        memory_corrected=memory.number('LifeTime', 'CorrectableECCErrorCount'),
         memory_uncorrected=memory.number(
             'LifeTime', 'UncorrectableECCErrorCount'),
         cache_corrected=caches.number('CorrectableECCErrorCount'),

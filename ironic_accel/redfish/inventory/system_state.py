@@ -27,9 +27,8 @@ from ironic_accel.redfish.vendors import registry
 Power = Literal['on', 'off', 'unknown']
 
 #: Values of Resource.PowerState.
-_POWER: dict[str, Power] = {
-    'On': 'on', 'Off': 'off', 'Paused': 'on', 'PoweringOn': 'unknown',
-    'PoweringOff': 'unknown'}
+_POWER: dict[str, Power] = {'On': 'on', 'Off': 'off', 'Paused': 'on',
+                            'PoweringOn': 'unknown', 'PoweringOff': 'unknown'}
 
 #: Values of ComputerSystem.BootProgress.LastState before all devices exist.
 _EARLY = frozenset({
@@ -39,9 +38,8 @@ _EARLY = frozenset({
 
 #: Values after the host's firmware has enumerated its devices (BootProgress,
 #: long descriptions of ComputerSystem v1.22).
-_BOOTED = frozenset({
-    'SystemHardwareInitializationComplete', 'SetupEntered',
-    'OSBootStarted', 'OSRunning'})
+_BOOTED = frozenset({'SystemHardwareInitializationComplete', 'SetupEntered',
+                     'OSBootStarted', 'OSRunning'})
 
 #: Message while only a second inventory can show that the tree is complete.
 UNTOLD = ('the BMC does not report the last host reset: waiting for an '

@@ -114,8 +114,7 @@ def phase(doc: Mapping[str, Any]) -> Phase:
 def good(doc: Mapping[str, Any]) -> bool:
     """Whether an ended task or job reports success."""
     told = {s for s in (state_of(doc), own_state(doc)) if s is not None}
-    return bool(told) and all(
-        s in states() and states()[s].good for s in told)
+    return bool(told) and all(s in states() and states()[s].good for s in told)
 
 
 def _phase(doc: Mapping[str, Any], state: str | None) -> Phase:

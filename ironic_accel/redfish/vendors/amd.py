@@ -32,9 +32,8 @@ from ironic_accel.redfish.vendors.device_rows import ProductNames
 
 BASEBOARD = r'UBB(?:_\d+)?'
 
-QUIRKS = Quirks(
-    name='amd-ubb', recognised_by=(('system.Id', BASEBOARD),),
-    baseboard=BASEBOARD)
+QUIRKS = Quirks(name='amd-ubb', recognised_by=(('system.Id', BASEBOARD),),
+                baseboard=BASEBOARD)
 
 VENDOR = Vendor(
     Layer.BOARD,

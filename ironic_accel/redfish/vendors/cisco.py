@@ -37,9 +37,7 @@ QUIRKS = Quirks(
     recognised_by=(('root.Vendor', r'Cisco.*'),
                    ('system.Manufacturer', r'Cisco.*')),
     card_ids_are_slots=True,
-    firmware=(
-        FirmwareRule(r'.+-GPU-.+-slot-(\w+)', 'card', 'gpu', '{1}'),
-    ),
+    firmware=(FirmwareRule(r'.+-GPU-.+-slot-(\w+)', 'card', 'gpu', '{1}'),),
 )
 
 VENDOR = Vendor(

@@ -61,8 +61,7 @@ VENDOR = Vendor(
             'BMC003', 'CMM003', 'CMM004', 'FW001', 'FW002', 'FW003', 'FW004',
             'FW005', 'FW007', 'FW008', 'FW009', 'FW010', 'PCTL000',
             'PCTL001', 'PW001', 'PW002', 'PW003'}), r'CrayHMS'),
-        NotNow(frozenset({
-            'BMCInitializing', 'FirmwareInUpdateMode', 'NodeBusy',
-            'SDRInUpdateMode'}), r'IPC'),
+        NotNow(frozenset({'BMCInitializing', 'FirmwareInUpdateMode',
+                          'NodeBusy', 'SDRInUpdateMode'}), r'IPC'),
     ),
 )

@@ -106,9 +106,7 @@ _ENTRIES = (
 #: The target HGX_0 is the whole GPU tray (NVIDIA DGX H100 firmware update
 #: guide, GPU tray). Systems without that entry accept the entries of the
 #: components, which the same guide lists.
-_PUSHES = (
-    PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',), 'named'),
-)
+_PUSHES = (PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',), 'named'),)
 
 QUIRKS = Quirks(
     name='nvidia-hgx',
@@ -130,17 +128,15 @@ QUIRKS = Quirks(
     pushes=_PUSHES,
     # For a root of trust that does not copy the running image to its other
     # slot by itself (NVIDIA bmcweb, OemUpdateService CommitImage).
-    commit=Commit(
-        r'HGX_.+|Host.+',
-        ('Actions', 'Oem', '#NvidiaUpdateService.CommitImage'),
-        ('Oem', 'Nvidia', 'ActiveFirmwareSlot', 'Version'),
-        ('Oem', 'Nvidia', 'InactiveFirmwareSlot', 'Version')),
+    commit=Commit(r'HGX_.+|Host.+',
+                  ('Actions', 'Oem', '#NvidiaUpdateService.CommitImage'),
+                  ('Oem', 'Nvidia', 'ActiveFirmwareSlot', 'Version'),
+                  ('Oem', 'Nvidia', 'InactiveFirmwareSlot', 'Version')),
     # NVIDIA bmcweb and GB200/GB300 firmware update guides: an action of the
     # BMC's Chassis.
-    aux=AuxPower(
-        'chassis', ('Actions', 'Oem', '#NvidiaChassis.AuxPowerReset'),
-        {'ResetType': 'AuxPowerCycle'},
-        {'ResetType': 'AuxPowerCycleForce'}),
+    aux=AuxPower('chassis', ('Actions', 'Oem', '#NvidiaChassis.AuxPowerReset'),
+                 {'ResetType': 'AuxPowerCycle'},
+                 {'ResetType': 'AuxPowerCycleForce'}),
 )
 
 #: NVIDIA's own BMCs. NVIDIA's hardware health service reads a BMC with 4
@@ -238,10 +234,9 @@ VENDOR = Vendor(
         'FirmwareState', frozenset({'PendingActivation', 'Staged'}),
         frozenset({'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
                    'FailedAuthentication'}), Activation.AUX_CYCLE),),
-    copies=(BackgroundCopy(
-        ('Oem', 'Nvidia', 'BackgroundCopyStatus'),
-        frozenset({'Pending', 'InProgress'}),
-        frozenset({'Completed', 'Failed', 'Unknown'})),),
+    copies=(BackgroundCopy(('Oem', 'Nvidia', 'BackgroundCopyStatus'),
+                           frozenset({'Pending', 'InProgress'}),
+                           frozenset({'Completed', 'Failed', 'Unknown'})),),
     memory=(MemoryFlags(r'nvidia', ('Oem', 'Nvidia'),
                         ('RowRemappingFailed',), ('RowRemappingPending',)),),
     unsure=r'may\s*/?\s*may\s?not have (been )?applied',

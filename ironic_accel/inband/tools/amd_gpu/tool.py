@@ -113,8 +113,7 @@ class AmdGpu(common.BaseFamily):
         ran = host.run((TOOL, *_STATIC, '--gpu', address), common.ASK)
         gpus = _gpus(ran)
         for gpu in gpus:
-            if common.bdf(common.table(gpu.get('bus')).get(
-                    'bdf')) == address:
+            if common.bdf(common.table(gpu.get('bus')).get('bdf')) == address:
                 return _reading(gpu)
         return DeviceReading(unread=(common.unread(
             TOOL, 'the GPU is not in its report' if gpus
@@ -181,8 +180,7 @@ class AmdGpu(common.BaseFamily):
 
     def resets(self, host: Machine, device: Device) -> Activation:
         """A reload of the driver, which is bound to all GPUs of AMD."""
-        if host.which(TOOL) is None or device.mode(
-                'memory-partition') is None:
+        if host.which(TOOL) is None or device.mode('memory-partition') is None:
             return Activation.NONE
         return Activation.DRIVER_RELOAD
 
@@ -249,8 +247,7 @@ _HEALTH: tuple[tuple[tuple[str, ...], Callable[
 
 
 def _reading(gpu: Mapping[str, Any]) -> DeviceReading:
-    asic, board = common.table(gpu.get('asic')), common.table(
-        gpu.get('board'))
+    asic, board = common.table(gpu.get('asic')), common.table(gpu.get('board'))
     # From ROCm 7 on the VBIOS is called IFWI.
     bios = common.table(gpu.get('ifwi', gpu.get('vbios')))
     running = common.text_of(bios.get('version'))

@@ -175,11 +175,10 @@ class Fwupd(common.BaseFamily):
         waits = isinstance(flags, list) and any(f in flags for f in _WAITS)
         if after.get('Version') == item.wanted or (ran.ok and waits):
             return common.ok(device, items)
-        return common.failures(
-            device, items, common.said(TOOL, ran),
-            error_class=ErrorClass.NEEDS_OPERATOR,
-            expected=str(item.wanted),
-            seen=common.text_of(after.get('Version')))
+        return common.failures(device, items, common.said(TOOL, ran),
+                               error_class=ErrorClass.NEEDS_OPERATOR,
+                               expected=str(item.wanted),
+                               seen=common.text_of(after.get('Version')))
 
     def _by_id(self, host: Machine,
                device_id: str) -> Mapping[str, Any] | None:

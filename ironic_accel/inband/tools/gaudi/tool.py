@@ -160,11 +160,10 @@ class Gaudi(common.BaseFamily):
         now = [c.running for c in after.components]
         if ran.ok and _DONE in ran.out and now == [items[0].wanted]:
             return common.ok(device, items)
-        return common.failures(
-            device, items, common.said(LOADER, ran),
-            error_class=ErrorClass.NEEDS_OPERATOR,
-            expected=str(items[0].wanted),
-            seen=now[0] if now else after.unread[0].answer)
+        return common.failures(device, items, common.said(LOADER, ran),
+                               error_class=ErrorClass.NEEDS_OPERATOR,
+                               expected=str(items[0].wanted),
+                               seen=now[0] if now else after.unread[0].answer)
 
     def resets(self, host: Machine, device: Device) -> Activation:
         """A reset of one card, if the driver is bound to it."""
@@ -194,8 +193,7 @@ def _held(host: Machine, address: str, folder: str) -> DeviceReading:
     word = (host.read(f'{folder}/status') or '').lower()
     health = _HEALTH.get(word) or _PASSING.get(word)
     if word not in _HEALTH:
-        unread.append(common.unread(
-            DRIVER, f'status: {word!r}', 'health'))
+        unread.append(common.unread(DRIVER, f'status: {word!r}', 'health'))
     parts = _components(host, folder)
     if not parts:
         unread.append(common.unread(

@@ -90,9 +90,8 @@ class IntelGpu(common.BaseFamily):
     beside: Beside = (
         ('update', 'i915'), ('update', 'xe'), ('set', 'i915'), ('set', 'xe'))
     # Intel XPU Manager, ial/cmn/cmd_updatefw.cpp; xpumcli until 1.3
-    flashers: ClassVar[Flashers] = {
-        'xpu-smi': frozenset({'updatefw'}),
-        'xpumcli': frozenset({'updatefw'})}
+    flashers: ClassVar[Flashers] = {'xpu-smi': frozenset({'updatefw'}),
+                                    'xpumcli': frozenset({'updatefw'})}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Display controllers of Intel that the catalogue lists as data center

@@ -78,8 +78,7 @@ class Config:
 
     def is_read_only(self, name: str) -> bool:
         """Whether the card does not let this host write a parameter."""
-        return common.table(self.parameters.get(name)).get(
-            'read_only') is True
+        return common.table(self.parameters.get(name)).get('read_only') is True
 
 
 def joined(first: Config, others: Mapping[str, Config], names: Iterable[str]

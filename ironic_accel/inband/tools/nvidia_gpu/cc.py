@@ -148,9 +148,8 @@ def set_ppcie(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
                 'unbind it before the PPCIe mode is set')
     cc, unread = _cc(host, device.address or '')
     if word == 'on' and cc.current != 'off':
-        return common.failures(
-            device, [item], 'set the CC mode to off first', expected='off',
-            seen=_seen(cc, unread))
+        return common.failures(device, [item], 'set the CC mode to off first',
+                               expected='off', seen=_seen(cc, unread))
     for address in (device.address or '', *switches(host)):
         if _ppcie(host, address)[0].current == item.wanted:
             continue
@@ -158,10 +157,9 @@ def set_ppcie(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
                    '--reset-after-ppcie-mode-switch')
         after, unread = _ppcie(host, address)
         if after.current != item.wanted:
-            return common.failures(
-                device, [item], common.said(TOOL, ran),
-                expected=f'{item.wanted} of {address}',
-                seen=_seen(after, unread))
+            return common.failures(device, [item], common.said(TOOL, ran),
+                                   expected=f'{item.wanted} of {address}',
+                                   seen=_seen(after, unread))
     return common.ok(device, [item])
 
 

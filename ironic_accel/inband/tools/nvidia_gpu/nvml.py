@@ -85,11 +85,10 @@ _CC: Mapping[tuple[int, ...], str] = {
 _PPCIE = {0: 'disabled', 1: 'enabled'}
 
 #: By query, what a number or flag that is not 0 says.
-_HEALTH = {
-    'nvmlDeviceGetRetiredPagesPendingStatus': 'Warning',
-    'recovery': 'Warning', 'uncorrected': 'Warning', 'sram': 'Warning',
-    'nvmlDeviceGetRepairStatus': 'Warning',
-    'nvmlDeviceGetUnrepairableMemoryFlag_v1': 'Critical'}
+_HEALTH = {'nvmlDeviceGetRetiredPagesPendingStatus': 'Warning',
+           'recovery': 'Warning', 'uncorrected': 'Warning', 'sram': 'Warning',
+           'nvmlDeviceGetRepairStatus': 'Warning',
+           'nvmlDeviceGetUnrepairableMemoryFlag_v1': 'Critical'}
 #: How many users of a GPU are named.
 _USERS = 4
 

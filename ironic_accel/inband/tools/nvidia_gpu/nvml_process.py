@@ -118,8 +118,7 @@ def _multi_gpu(nvml: Any, handle: Any) -> Any:
 
 def _protected(nvml: Any, handle: Any) -> Any:
     """Bytes of this GPU's memory that confidential computing protects."""
-    return int(nvml.nvmlDeviceGetConfComputeProtectedMemoryUsage(
-        handle).total)
+    return int(nvml.nvmlDeviceGetConfComputeProtectedMemoryUsage(handle).total)
 
 
 def _processes(nvml: Any, handle: Any) -> Any:
@@ -147,8 +146,7 @@ def _handle(nvml: Any, address: str) -> Any:
 
 def _ask(nvml: Any, address: str) -> None:
     """All queries of a GPU; only an error if it has no handle."""
-    if not _say('handle', _told(
-            nvml, lambda: bool(_handle(nvml, address)))):
+    if not _say('handle', _told(nvml, lambda: bool(_handle(nvml, address)))):
         return
     handle = _handle(nvml, address)
     for name in QUERIES:

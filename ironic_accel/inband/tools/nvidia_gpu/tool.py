@@ -187,8 +187,7 @@ class NvidiaGpu(common.BaseFamily):
         if device.address is None or not nvml.is_installed(host) or (
                 not cc.driven(host, device.address)):
             return None
-        return nvml.users(host, nvml.ask(
-            host, device.address)[0])
+        return nvml.users(host, nvml.ask(host, device.address)[0])
 
     def _set(self, host: Machine, device: Device,
              item: Item) -> tuple[Result, ...]:
@@ -207,8 +206,7 @@ class NvidiaGpu(common.BaseFamily):
                             else nvml.ask(host, at)))
         mode = next((m for m in after.modes if m.name == item.name), None)
         status = found.get('set', found.get('init', {}))
-        in_use = nvml.IN_USE in (
-            status.get('error'), status.get('value'))
+        in_use = nvml.IN_USE in (status.get('error'), status.get('value'))
         if in_use:
             return _used(device, item, mode)
         if 'error' not in status and mode is not None and item.wanted == (
@@ -269,8 +267,7 @@ class NvidiaGpu(common.BaseFamily):
             return common.reset_failed(
                 device, _refused(ran) or common.said(SMI, ran),
                 todo=_STOP_USERS)
-        return _waits(device, nvml.told(
-            *nvml.ask(host, device.address)))
+        return _waits(device, nvml.told(*nvml.ask(host, device.address)))
 
 
 def _number(wanted: Value | None) -> str:

@@ -108,9 +108,8 @@ class Opae(common.BaseFamily):
     name = 'opae'
     # fpgasupdate and rsu work through these drivers (python/opae.admin,
     # fpga.py, PCI_DRIVER).
-    beside: Beside = (
-        ('update', 'dfl-pci'), ('update', 'intel-fpga-pci'),
-        ('reset', 'dfl-pci'), ('reset', 'intel-fpga-pci'))
+    beside: Beside = (('update', 'dfl-pci'), ('update', 'intel-fpga-pci'),
+                      ('reset', 'dfl-pci'), ('reset', 'intel-fpga-pci'))
     # OPAE SDK, python/opae.admin/setup.py; rsu loads what was written.
     flashers: ClassVar[Flashers] = {
         'fpgasupdate': frozenset(), 'fpgaflash': frozenset(),

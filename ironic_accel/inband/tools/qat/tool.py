@@ -163,9 +163,8 @@ class Qat(common.BaseFamily):
         if after is not None and set(after) == set(text.split(';')) \
                 and host.read(_file(at, 'state')) == 'up':
             return common.ok(device, [item])
-        return common.failures(
-            device, [item], said, expected=text,
-            seen=';'.join(after or ()) or None)
+        return common.failures(device, [item], said, expected=text,
+                               seen=';'.join(after or ()) or None)
 
     def resets(self, host: Machine, device: Device) -> Activation:
         """Down and up again: the driver resets the device."""

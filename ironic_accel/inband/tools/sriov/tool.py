@@ -54,8 +54,7 @@ _PAUSE = 0.2
 
 def _count(host: Machine, address: str, name: str) -> int | None:
     text = host.read(f'{_DEVICES}/{address}/{name}')
-    return int(text) if text is not None and _COUNT.fullmatch(
-        text) else None
+    return int(text) if text is not None and _COUNT.fullmatch(text) else None
 
 
 def ports(host: Machine, address: str) -> tuple[str, ...]:
