@@ -58,7 +58,9 @@ _RUN = [
     cfg.IntOpt(
         'poll_interval', default=5, min=1,
         help='Interval in seconds between checks for pending accelerator '
-             'operations.'),
+             'operations. A firmware update or a refresh that takes long is '
+             'polled each twentieth of the time that it has taken, but not '
+             'less often than every 30 s.'),
     cfg.IntOpt(
         'stable_timeout', default=900, min=1,
         help='Time in seconds to wait, after a host is powered on, until '

@@ -290,8 +290,7 @@ class GuardedBackend(CountingBackend):
 
         :raises: NotOurs.
         """
-        if self._read_with is not None and (
-                self._current.work != REFRESH_WORK):
+        if self._read_with is not None and self._current.work != REFRESH_WORK:
             saving.claim(self._task.node, self._read_with)
         self.last, self.polled = None, None
         self.last = super().observe(known)

@@ -236,11 +236,23 @@ class Context:
         operation.store(self.node, self.operation)
 
 
-def pace(current: Operation) -> Pace:
-    """The timeouts of an operation, from the options."""
+#: The longest pause between two polls of a write in seconds, and its part of
+#: the time that was waited: neither a conductor with many updates in progress
+#: nor their BMCs are polled each few seconds for minutes, and an update ends a
+#: twentieth later at most.
+LONGEST_POLL, SHARE = 30.0, 1 / 20
+
+
+def pace(current: Operation, waited: float = 0.0) -> Pace:
+    """The timeouts of an operation, from the options.
+
+    :param waited: seconds for which a write, or what is published, has been
+        waited for.
+    """
     options = CONF.accelerator
-    step = float(options.poll_interval)
-    return Pace(poll=step, look=step, fetch=step,
+    fetch = float(options.poll_interval)
+    step = max(fetch, min(LONGEST_POLL, waited * SHARE))
+    return Pace(poll=step, look=step, fetch=fetch,
                 incomplete=options.stable_timeout,
                 appear=options.appear_timeout,
                 unreachable=(options.agent_timeout if current.in_band
@@ -249,6 +261,14 @@ def pace(current: Operation) -> Pace:
                 gone=options.lost_update_timeout,
                 busy=options.busy_timeout, action=options.write_timeout,
                 reset=options.reset_timeout)
+
+
+def _waited(node: Any, current: Operation, now: float) -> float:
+    """Seconds since the write in progress, or the refresh, began."""
+    intent = (keys.RECORD.of(node) or {}).get('intent') or {}
+    since = (current.started if current.work == operation.REFRESH_WORK
+             else intent.get('since') if intent.get('kind') == 'action' else 0)
+    return now - since if since else 0.0
 
 
 def make(task: Any, current: Operation, now: float | None = None,
@@ -261,12 +281,14 @@ def make(task: Any, current: Operation, now: float | None = None,
     updates = True
     if current.kind == 'deploy' and current.work == 'apply':
         updates = 'burn_at_deploy' in profile_of(task.node, current).allow
+    elapsed = clock.elapsed(task.node) if now is None else now
     return Context(
-        task, current, clock.elapsed(task.node) if now is None else now,
+        task, current, elapsed,
         GuardedBackend(task, current, backends.backend(task, current),
                        updates, read_with),
         NodeJournal(task, current), images.ON_DEMAND, catalogue.catalogue(),
-        pace(current), clock.shared() if now is None else now)
+        pace(current, _waited(task.node, current, elapsed)),
+        clock.shared() if now is None else now)
 
 
 def profile_of(node: Any, current: Operation) -> Profile:

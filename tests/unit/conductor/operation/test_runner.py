@@ -706,6 +706,33 @@ def test_ironic_is_not_told_of_the_end_of_another_step(
     assert not clear(stage, 2 * cleanup.TELL_AGAIN)
 
 
+@pytest.mark.parametrize(('waited', 'pause'), [
+    (0.0, 5.0), (90.0, 5.0), (200.0, 10.0), (580.0, 29.0), (1000.0, 30.0)])
+def test_a_long_update_is_polled_less_often(
+        stage: Stage, waited: float, pause: float) -> None:
+    stage.begin(profile='h100-new')
+    stage.seconds = 1.0
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    for job in stage.box.jobs.values():
+        job.ends = stage.box.now + 10000
+    since = stage.info[keys.RECORD.name]['intent']['since']
+    stage.box.now = since + waited
+    current = stage.tick()
+    assert current is not None
+    assert current.due - (since + waited) == pytest.approx(pause)
+
+
+def test_an_interval_above_the_longest_pause_is_kept(stage: Stage) -> None:
+    CONF.set_override('poll_interval', 60, 'accelerator')
+    stage.begin(profile='h100-new')
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    now = stage.box.now
+    current = stage.tick()
+    assert current is not None and current.due == pytest.approx(now + 60)
+
+
 def test_a_write_that_outlives_its_step_is_watched_to_its_end(
         stage: Stage) -> None:
     stage.begin(profile=site_profile('brief', limits={'minutes': 1}))
