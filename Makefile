@@ -39,10 +39,11 @@ programs:
 test: install programs
 	@$(BIN)/python -m tools.run_tests
 
-# Two conductors with many nodes in flight, on MariaDB and over RabbitMQ where
-# Debian's packages are there; some minutes.
+# Two conductors with many nodes in flight, on MariaDB and over RabbitMQ, which
+# is for this alone; some minutes.
 NODES ?= 60
 test-conductors: install programs
+	@$(PYTHON) -m tools.debian_packages rabbitmq-server=rabbitmq-server
 	@NODES=$(NODES) $(BIN)/python -m pytest -q tests/conductors
 
 # make soak TESTS=tests/functional/test_kill.py ROUNDS=20: the functional tier

@@ -18,18 +18,20 @@ others are audited once an ``audit_interval``. The periodics run as Ironic
 calls them.
 
 For each number of nodes the conductor runs for a while. Measured are ticks,
-audits and passes (per hour), the part of one processor that they take, how
-late ticks are, and audits for each one that was due. From how this grows
-follows on paper how many nodes fill one processor, which is all that the
-threads of a conductor have, and what 100,000 nodes take.
+audits and passes (per hour) beside what is due, how late ticks are, and what
+each of them takes of a processor. From how this grows follows on paper how
+many nodes fill one processor, which is all that the threads of a conductor
+have, and what 100,000 nodes take.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+from collections.abc import Callable
 from concurrent import futures
 import dataclasses
+import functools
 import itertools
 import math
 import pathlib
@@ -71,6 +73,8 @@ INVENTORY = 0.3
 GOAL_LATE, GOAL_DONE = 2.0, 0.9
 #: The exponent of what grows with the nodes: linear, and some noise.
 LINEAR = 1.2
+#: That of what is for one node: some noise alone.
+CONSTANT = 0.3
 #: What is computed from how the figures grow.
 ON_PAPER = 100_000
 HOUR = 3600.0
@@ -86,6 +90,8 @@ class Load:
     :ivar waiting: how many wait for an audit at the end.
     :ivar cpu: the CPU seconds of everything.
     :ivar pass_cpu: those of a pass with nothing to clean up, and of one with.
+    :ivar tick_cpu: those of a tick, on the average.
+    :ivar audit_cpu: those of an audit, on the average.
     """
 
     seconds: float
@@ -95,6 +101,8 @@ class Load:
     passes: int
     cpu: float
     pass_cpu: tuple[float, float]
+    tick_cpu: float
+    audit_cpu: float
 
     @property
     def hour(self) -> float:
@@ -110,8 +118,19 @@ class Load:
 
     @property
     def part(self) -> float:
-        """The part of one processor."""
+        """The part of one processor that was used."""
         return self.cpu / self.seconds
+
+    def needed(self, size: int) -> float:
+        """The part of one processor that is needed for all that is due.
+
+        Other work on the machine adds little to it.
+        """
+        interval, options = CONF.accelerator.poll_interval, CONF.accelerator
+        often, both = self.pass_cpu
+        return (len(self.ticks) * self.tick_cpu / interval
+                + size * self.audit_cpu / options.audit_interval
+                + (often * (EACH - 1) + both) / EACH / interval)
 
 
 def main() -> int:
@@ -183,20 +202,32 @@ def _run(context: Any, flying: list[str], seconds: float) -> Load:
                      for _ in range(3)) for o in (passes.OFTEN, passes.ALL)]
     begun: dict[str, list[float]] = collections.defaultdict(list)
     audited: list[str] = []
-    tick, audit_ = runner.tick, audit.audit
+    costs_of: dict[str, list[float]] = {'tick': [0.0], 'audit': [0.0]}
+    tick, audit_ = periodics._tick, audit.audit
+    runner_tick = runner.tick
+
+    def spent(what: str, work: Callable[..., Any], *args: Any) -> Any:
+        began = time.thread_time()
+        try:
+            return work(*args)
+        finally:
+            costs_of[what].append(time.thread_time() - began)
 
     def ticked(task: Any) -> None:
         begun[task.node.uuid].append(time.monotonic())
-        tick(task)
+        runner_tick(task)
 
-    def auditing(_context: Any, uuid: str, *args: Any) -> str:
+    def auditing(_context: Any, uuid: str, *args: Any) -> Any:
         audited.append(uuid)
-        return audit_(_context, uuid, *args)
+        return spent('audit', audit_, _context, uuid, *args)
 
     with futures.ThreadPoolExecutor(
             CONF.conductor.workers_pool_size) as pool, \
             mock.patch.object(runner, 'tick', autospec=True,
                               side_effect=ticked), \
+            mock.patch.object(periodics, '_tick', autospec=True,
+                              side_effect=functools.partial(
+                                  spent, 'tick', tick)), \
             mock.patch.object(audit, 'audit', autospec=True,
                               side_effect=auditing):
         manager = conductor.manager(pool.submit)
@@ -212,7 +243,9 @@ def _run(context: Any, flying: list[str], seconds: float) -> Load:
         waiting = len(audit._due.due(time.monotonic() - interval))
         manager._shutdown.set()
     return Load(seconds, [[since, *begun[u], end] for u in flying],
-                len(audited), waiting, number, used, (costs[0], costs[1]))
+                len(audited), waiting, number, used, (costs[0], costs[1]),
+                *(sum(each) / max(1, len(each) - 1)
+                  for each in costs_of.values()))
 
 
 def _cpu(work: Any) -> float:
@@ -234,21 +267,29 @@ def _register(report: results.Report, size: int, flying: int, load: Load
             GOAL_DONE), results.Peer('due', expected * load.hour), size)
     report.add('longest time between two ticks of a node', load.late,
                'intervals', results.at_most(GOAL_LATE), size=size)
-    report.add('part of one processor', load.part, 'of 1', size=size)
-    for name, cost in zip(('a pass', 'a pass that cleans up'), load.pass_cpu,
-                          strict=True):
+    report.add('part of one processor that was used', load.part, 'of 1',
+               size=size)
+    report.add('part of one processor for all that is due',
+               load.needed(size), 'of 1', size=size)
+    for name, cost in zip(
+            ('a pass', 'a pass that cleans up', 'a tick', 'an audit'),
+            (*load.pass_cpu, load.tick_cpu, load.audit_cpu), strict=True):
         report.add(name, cost * 1000, 'CPU ms', size=size)
 
 
 def _on_paper(report: results.Report, loads: dict[int, Load]) -> None:
     """How it grows, where the first wall is, and what is beyond it."""
-    parts = {size: load.part for size, load in loads.items()}
-    report.growth('part of one processor', parts, 'of 1',
+    parts = {size: load.needed(size) for size, load in loads.items()}
+    report.growth('part of one processor for all that is due', parts, 'of 1',
                   results.at_most(LINEAR))
-    for n, name in enumerate(('a pass', 'a pass that cleans up')):
-        report.growth(name, {size: load.pass_cpu[n] * 1000
-                             for size, load in loads.items()}, 'CPU ms',
-                      results.at_most(LINEAR))
+    for name, costs, most in (
+            ('a pass', [v.pass_cpu[0] for v in loads.values()], LINEAR),
+            ('a pass that cleans up', [v.pass_cpu[1] for v in loads.values()],
+             LINEAR),
+            ('a tick', [v.tick_cpu for v in loads.values()], CONSTANT),
+            ('an audit', [v.audit_cpu for v in loads.values()], CONSTANT)):
+        report.growth(name, {size: cost * 1000 for size, cost in zip(
+            loads, costs, strict=True)}, 'CPU ms', results.at_most(most))
     if len(parts) < results.LEAST_SIZES:
         return
     slope, base = statistics.linear_regression(
