@@ -77,6 +77,8 @@ LINEAR = 1.2
 CONSTANT = 0.3
 #: What is computed from how the figures grow.
 ON_PAPER = 100_000
+#: The part of its processor that a conductor should need.
+HALF = 0.5
 HOUR = 3600.0
 
 
@@ -126,11 +128,17 @@ class Load:
 
         Other work on the machine adds little to it.
         """
-        interval, options = CONF.accelerator.poll_interval, CONF.accelerator
-        often, both = self.pass_cpu
-        return (len(self.ticks) * self.tick_cpu / interval
+        options = CONF.accelerator
+        return (len(self.ticks) * self.tick_cpu / options.poll_interval
                 + size * self.audit_cpu / options.audit_interval
-                + (often * (EACH - 1) + both) / EACH / interval)
+                + self.for_passes)
+
+    @property
+    def for_passes(self) -> float:
+        """The part of it that passes take, whoever has the nodes."""
+        often, both = self.pass_cpu
+        return (often * (EACH - 1) + both) / EACH / (
+            CONF.accelerator.poll_interval)
 
 
 def main() -> int:
@@ -292,16 +300,24 @@ def _on_paper(report: results.Report, loads: dict[int, Load]) -> None:
             loads, costs, strict=True)}, 'CPU ms', results.at_most(most))
     if len(parts) < results.LEAST_SIZES:
         return
+    # Passes go over the nodes of all conductors, the rest over their own.
+    largest = max(loads)
+    own = (parts[largest] - loads[largest].for_passes) / largest
     slope, base = statistics.linear_regression(
-        list(parts), list(parts.values()))
-    if slope <= 0:
-        report.note('on paper: no wall, because nothing grew')
-        return
-    wall = (1 - base) / slope
-    report.add('nodes until one processor is full, on paper', wall, 'nodes')
-    report.add(f'conductors for {ON_PAPER:,} nodes, on paper, each half full',
-               math.ceil(ON_PAPER / max(1, (0.5 - base) / slope)),
-               'conductors')
+        list(loads), [load.for_passes for load in loads.values()])
+    slope = max(0.0, slope)
+    report.add('nodes until the processor of one conductor is full, on paper',
+               (1 - base) / (own + slope), 'nodes')
+    passes_ = base + slope * ON_PAPER
+    report.add('part of each processor for the passes, on paper', passes_,
+               'of 1', size=ON_PAPER)
+    if passes_ < HALF:
+        report.add('conductors, each half full, on paper',
+                   math.ceil(own * ON_PAPER / (HALF - passes_)),
+                   'conductors', size=ON_PAPER)
+    else:
+        report.note(f'on paper: passes over {ON_PAPER:,} nodes take more '
+                    'than half a processor of each conductor')
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     report.add('memory of the process at the end', memory, 'MiB',
                size=max(loads))
