@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.functional.harness import process
@@ -25,6 +25,9 @@ Node = dict[str, Any]
 Step = Mapping[str, Any]
 
 POLL_SECONDS = 0.2
+#: A wait that lasts asks less often, as each answer costs a hundredth of a
+#: second of a core, and at most so many seconds apart.
+MOST_SECONDS, GROWTH = 0.6, 1.1
 #: What an error of Ironic's holds while SQLite is locked by another request.
 LOCKED = "database is locked"
 BUSY_TRIES = 20
@@ -40,6 +43,14 @@ class NodeStateError(process.LabError):
     def __init__(self, text: str, node: Node) -> None:
         super().__init__(text)
         self.node = node
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between two looks at a node that is waited for."""
+    seconds = POLL_SECONDS / 2
+    while True:
+        yield seconds
+        seconds = min(seconds * GROWTH, MOST_SECONDS)
 
 
 class IronicApi(rest.RestClient):
@@ -183,7 +194,7 @@ class IronicApi(rest.RestClient):
         goals = {wanted} if isinstance(wanted, str) else set(wanted)
         end = time.monotonic() + seconds
         seen: list[str] = []
-        while True:
+        for pause in pauses():
             node = self.node(ref)
             state = node["provision_state"]
             if not seen or seen[-1] != state:
@@ -191,20 +202,22 @@ class IronicApi(rest.RestClient):
             if state in goals:
                 return node
             if state in DEAD_ENDS or time.monotonic() > end:
-                raise self._lost(node, goals, seen)
-            time.sleep(POLL_SECONDS)
+                break
+            time.sleep(pause)
+        raise self._lost(node, goals, seen)
 
     def wait_node(self, ref: str, what: str, test: Any,
                   seconds: float = 60) -> Node:
         """Wait until ``test(node)`` is true; ``what`` words the failure."""
         end = time.monotonic() + seconds
-        while True:
+        for pause in pauses():
             node = self.node(ref)
             if test(node):
                 return node
             if time.monotonic() > end:
-                raise self._lost(node, {what}, [node["provision_state"]])
-            time.sleep(POLL_SECONDS)
+                break
+            time.sleep(pause)
+        raise self._lost(node, {what}, [node["provision_state"]])
 
     # Whole ways
 
