@@ -157,6 +157,7 @@ class Queue(_Lane):
             try:
                 manager._spawn_worker(self._run, manager, uuid, work)
             except BaseException as exc:
+                # Whatever it is, no worker has the node: it keeps its turn.
                 self._put_back(uuid)
                 if not isinstance(exc, exception.NoFreeConductorWorker):
                     raise
