@@ -95,7 +95,7 @@ class Recognised:
     @property
     def at_once(self) -> int:
         """Number of reads at a time: of the first quirks that name one."""
-        return min(next((q.at_once for q in self.quirks if q.at_once), 1), 4)
+        return next((q.at_once for q in self.quirks if q.at_once), 1)
 
     @property
     def levels(self) -> dict[str, int]:

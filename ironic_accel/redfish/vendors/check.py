@@ -34,6 +34,8 @@ from ironic_accel.redfish.vendors.task_rows import STANDARD
 #: Keys of ``Quirks.recognised_by``.
 KEYS = ('root.Vendor', 'root.Product', 'system.Id', 'system.Manufacturer',
         'system.Model')
+#: The most reads at a time that a plug-in may allow.
+MOST_AT_ONCE = 4
 
 
 def problems(made: object, others: Iterable[Vendor]) -> list[str]:
@@ -90,6 +92,9 @@ def _services(made: Vendor) -> Iterator[str]:
         if not rows:
             yield (f'quirks {quirks.name!r} match no service: recognised_by '
                    'and structure are empty')
+        if quirks.at_once not in (None, *range(1, MOST_AT_ONCE + 1)):
+            yield (f'at_once {quirks.at_once!r} of quirks {quirks.name!r}: '
+                   f'expected a number from 1 to {MOST_AT_ONCE}')
         for key, pattern in rows:
             if key not in KEYS:
                 yield f'{key!r}: expected one of {", ".join(KEYS)}'

@@ -54,6 +54,9 @@ def test_our_own_vendors_are_valid(name: str) -> None:
 @pytest.mark.parametrize(('made', 'said'), [
     ('VENDOR', 'is not a Vendor'),
     (quirks(recognised_by=()), 'match no service'),
+    (quirks(at_once=0), "at_once 0 of quirks 'acme': expected a number from"),
+    (quirks(at_once=5), 'at_once 5'),
+    (quirks(at_once='4'), "at_once '4'"),
     (quirks(recognised_by=(('root.vendor', 'Acme'),)), 'expected one of'),
     (quirks(recognised_by=(('root.Vendor', '.*'),)),
      'also matches a service without root.Vendor'),
