@@ -47,7 +47,7 @@ Moment = tuple[str, int]
 #: Where the state of the command is; a process of its own is told.
 _FOLDERS = ('XDG_STATE_HOME', 'XDG_CACHE_HOME')
 #: Seconds after which a process is taken for one that hangs.
-_PATIENCE = 60
+_PATIENCE = 120
 
 
 @contextlib.contextmanager
