@@ -320,9 +320,14 @@ def test_a_trait_that_lapses_before_the_deploy_makes_nova_reschedule(
 
 
 def hold_look(box: Machine) -> None:
-    """Begin a look at a box, and hold it before it has seen a GPU."""
+    """Begin a look at a box, and hold it before it has seen a GPU.
+
+    It reads several resources at a time: the first fault tells that one of
+    them is held, the second holds the others.
+    """
     stage.fault(box, 'hang', value='50', match='/Processors',
                 method='GET', count=1)
+    stage.fault(box, 'hang', value='50', match='/Processors', method='GET')
     box.ironic.api.passthru(box.uuid, 'accel_refresh', 'POST', {})
     stage.wait(box, 'the look to be held', lambda _told: (
         box.twin.control.get('/fault')[0]['count'] == 0))
