@@ -393,7 +393,7 @@ def test_a_conductor_may_be_upgraded(
         name: 0 for name in (
             'Release of Ironic', 'Enabled interfaces', 'Site profiles',
             'Records of the nodes', 'Permissions of the site profiles',
-            'No update in progress',
+            'No update in progress', 'Sessions with BMCs',
             'Redfish vendor plug-ins')}
 
 

@@ -25,6 +25,7 @@ from ironic.common import exception
 from ironic.drivers.modules.redfish import utils as redfish_utils
 
 from ironic_accel.conductor.access import images
+from ironic_accel.conductor.access.session_closing import SESSIONS
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
@@ -66,9 +67,11 @@ def session(node: Any) -> tuple[Any, str]:
     info = redfish_utils.parse_driver_info(node)
     errors = redfish_utils.sushy.exceptions
     try:
-        with _cache(tuple(sorted(info.items()))) as root:
+        cache = _cache(tuple(sorted(info.items())))
+        with cache as root:
             client_session.pin(root._conn)
             client_session.name_options(root._conn, OPTIONS)
+            cache.note_use(root, node)
             uri = info.get('system_id')
             if not uri:
                 uri = root.get_system(None).path
@@ -130,8 +133,10 @@ def pin(node: Any) -> None:
     errors = redfish_utils.sushy.exceptions
     for left in reversed(range(CONF.redfish.connection_attempts)):
         try:
-            with _cache(tuple(sorted(info.items()))) as root:
+            cache = _cache(tuple(sorted(info.items())))
+            with cache as root:
                 client_session.pin(root._conn)
+                cache.note_use(root, node)
             return
         except errors.ConnectionError as exc:
             if not left or no_access(node, exc) is not None:
@@ -169,8 +174,14 @@ class _Cache(redfish_utils.SessionCache):
                    if k in ('tls_min_version', 'tls_ciphers')})
         return super().__enter__()
 
+    def note_use(self, root: Any, node: Any) -> None:
+        """Note that a node's task uses a session of the cache."""
+        key = self._session_key
+        SESSIONS.use(root._conn, node,
+                     lambda: self._sessions.get(key) is root)
 
-@functools.lru_cache(maxsize=1024)
+
+@functools.lru_cache(maxsize=16384)
 def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
     """Ironic's session cache for one node, made once.
 
@@ -193,13 +204,15 @@ def backend(node: Any, name: str = NAME,
     connector, uri = session(node)
     options = CONF.accelerator
     serves = options.image_serve_url and options.image_serve_dir
-    return RedfishBackend(connector, uri, catalog=catalogue.catalogue(),
+    made = RedfishBackend(connector, uri, catalog=catalogue.catalogue(),
                           settings=BmcSettings(
                               push_timeout=options.push_timeout,
                               warm_up=options.warm_up,
                               accept_unread=accept_unread(node),
                               image_uri=images.serve if serves else None,
                               before_write=before_write), name=name)
+    SESSIONS.hold(connector, made)
+    return made
 
 
 def accept_unread(node: Any) -> frozenset[str]:

@@ -39,6 +39,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
 from ironic_accel.redfish import backend as redfish
@@ -142,6 +143,20 @@ class Checks(upgradecheck.UpgradeCommands):
             return Result(Code.WARNING, told)
         return Result(Code.SUCCESS)
 
+    def _check_sessions(self) -> Any:
+        """Ironic keeps a session for each BMC of a conductor."""
+        size = CONF.redfish.connection_cache_size
+        bmcs = queries.count_bmcs()
+        online = max(1, len(profile_agreement.online()))
+        if bmcs > size * online:
+            return Result(Code.WARNING, (
+                f'{bmcs} BMCs, {online} conductor{"s" * (online > 1)} online, '
+                f'[redfish]connection_cache_size is {size}: a conductor that '
+                'manages more BMCs than that logs in again for each reading '
+                'of a BMC: set it to the number of BMCs that one conductor '
+                'may have to manage'))
+        return Result(Code.SUCCESS, f'{bmcs} BMCs')
+
     def _check_records(self) -> Any:
         """No node has a record that the version installed cannot read."""
         found = [f'{r.uuid}: {why}' for r in _nodes(keys.RECORD.name)
@@ -172,6 +187,7 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Redfish vendor plug-ins', _check_vendors),
         ('Site profiles', _check_profiles),
         ('Permissions of the site profiles', _check_files),
+        ('Sessions with BMCs', _check_sessions),
         ('Records of the nodes', _check_records),
         ('No update in progress', _check_updates))
 

@@ -150,8 +150,8 @@ def others(host: str) -> tuple[Beacon, ...]:
     newest.pop(host, None)
     if not newest:
         return ()
-    online = _online()
-    return tuple(b for name, b in sorted(newest.items()) if name in online)
+    there = online()
+    return tuple(b for name, b in sorted(newest.items()) if name in there)
 
 
 def announce(manager: Any, context: Any, interface: type) -> None:
@@ -168,7 +168,7 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
     profiles = own()
     host = getattr(manager, 'host', None) or CONF.host
     agreement().host = host
-    if not _online() - {host}:
+    if not online() - {host}:
         # No other conductor reads it; the next pass stores it for one that
         # starts.
         return
@@ -203,7 +203,7 @@ def _put(context: Any, uuid: str, interface: type,
         interface=interface))
 
 
-def _online() -> set[str]:
+def online() -> set[str]:
     """The names of the conductors that Ironic counts as online."""
     return set(db_retry.call(
         objects.Conductor.dbapi.get_online_conductors))

@@ -118,6 +118,12 @@ def behind_bmc(addresses: Collection[str]) -> list[OtherNode]:
                       if bmc_address(row) in addresses).values())
 
 
+def count_bmcs() -> int:
+    """How many BMCs all nodes with Redfish have."""
+    rows = select([_nodes().c.uuid, _nodes().c.driver_info])
+    return len({bmc_address(row) for row in rows} - {None})
+
+
 def with_key(key: str, columns: Collection[str] = (), *,
              unreserved: bool = False,
              provision_states: Collection[str] = ()) -> list[Any]:

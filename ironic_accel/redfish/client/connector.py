@@ -131,13 +131,16 @@ class PinnedConnector(sushy_connector.Connector):  # type: ignore[misc]
         if response.status_code in (401, 403) and allow_reauth \
                 and self._log_in():
             if response.status_code == 403:
-                self._end(old)
+                self.end_session(old)
             response = self._exchange(method, path, data, headers, timeout)
         exceptions.raise_for_response(method, response.url, response)
         return response
 
-    def _end(self, session: str | None) -> None:
-        """Close a session that is still open: a BMC has few of them."""
+    def end_session(self, session: str | None) -> None:
+        """Close a session that is still open: a BMC has few of them.
+
+        :param session: its path; None for none.
+        """
         if session is not None:
             with contextlib.suppress(exceptions.SushyError):
                 self._exchange('DELETE', session, None, None, None)

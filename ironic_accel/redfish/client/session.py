@@ -48,6 +48,10 @@ LOG = logging.getLogger(__name__)
 #: A ``sushy.connector.Connector``; sushy has no type hints.
 Connector = Any
 
+#: For the end of a session, which expires by itself.
+CLOSING = BmcSettings(connect_timeout=5.0, read_timeout=15.0,
+                      request_timeout=15.0)
+
 #: Errors of sushy for a service root whose values have wrong types.
 NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
 
@@ -105,17 +109,31 @@ def connect(url: str, user: str | None = None, password: str | None = None,
 
 
 def disconnect(connector: Connector) -> None:
-    """Close the session at the BMC, if there is one, and the connection."""
-    auth: Any = getattr(connector, '_auth', None)
+    """Close the session at the BMC, if there is one, and the connection.
+
+    One request, with the token of the session: a BMC that was restarted may
+    have given its path to somebody else's session, which a new login could
+    close.
+    """
+    uri = getattr(getattr(connector, '_auth', None), '_session_resource_id',
+                  None)
     try:
-        if auth is not None:
-            auth.close()
-    except exceptions.SushyError:
-        # The BMC is unreachable, and the session expires by itself. Sushy
-        # would try again during garbage collection, in any thread.
-        auth.reset_session_attrs()
+        if uri is not None:
+            reading(connector, CLOSING).end_session(uri)
     finally:
+        forget(connector)
         connector.close()
+
+
+def forget(connector: Connector) -> None:
+    """Leave a session open at the BMC, if there is one: it expires.
+
+    Sushy would close it during garbage collection, in any thread, and try so
+    ten times.
+    """
+    auth: Any = getattr(connector, '_auth', None)
+    if getattr(auth, '_session_resource_id', None) is not None:
+        auth.reset_session_attrs()
 
 
 def reading(connector: Connector, settings: BmcSettings | None = None

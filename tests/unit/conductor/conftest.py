@@ -42,6 +42,7 @@ import pytest
 from sqlalchemy import event
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.access import session_closing
 from ironic_accel.conductor.config import profiles as site_profiles
 from ironic_accel.conductor.node import node_cache
 
@@ -95,6 +96,12 @@ def pinned_sessions() -> Iterator[None]:
     """
     with mock.patch.object(bmc_session, 'pin', autospec=True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def sessions_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No session of another test is closed meanwhile."""
+    monkeypatch.setattr(bmc_session, 'SESSIONS', session_closing.Sessions())
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ import pathlib
 from typing import Any
 
 from ironic.conf import CONF
+from ironic import objects
 from oslo_upgradecheck import upgradecheck
 import pytest
 
@@ -83,6 +84,46 @@ def test_upgrade_blockers_are_named(
     assert busy.uuid not in told['Records of the nodes'][1]
     assert told['No update in progress'][0] == Code.WARNING
     assert f'{busy.uuid}: gpu-0' in told['No update in progress'][1]
+
+
+@pytest.mark.parametrize(('size', 'code'), [
+    (0, Code.WARNING), (1, Code.WARNING), (2, Code.SUCCESS)])
+def test_more_bmcs_than_sessions_are_counted(
+        checked: Any, make_node: Make, size: int, code: Any) -> None:
+    for address in ('http://192.0.2.1', 'https://192.0.2.2/redfish/v1/',
+                    'HTTPS://192.0.2.2:443'):
+        make_node(driver_info={'redfish_address': address})
+    make_node(driver='accel-ipmi', driver_info={'ipmi_address': '192.0.2.3'})
+    CONF.set_override('connection_cache_size', size, group='redfish')
+    try:
+        told = checked()['Sessions with BMCs']
+    finally:
+        CONF.clear_override('connection_cache_size', group='redfish')
+    assert told[0] == code
+    assert told[1].startswith('2 BMCs')
+    assert (f'connection_cache_size is {size}:' in told[1]) == (
+        code == Code.WARNING)
+
+
+def test_each_conductor_that_is_online_has_a_cache(
+        checked: Any, make_node: Make) -> None:
+    for number in range(4):
+        make_node(driver_info={'redfish_address': f'192.0.2.{number + 1}'})
+    hosts = ['one', 'two']
+    for host in hosts:
+        objects.Conductor.dbapi.register_conductor(
+            {'hostname': host, 'drivers': []})
+    CONF.set_override('connection_cache_size', 2, group='redfish')
+    try:
+        assert checked()['Sessions with BMCs'] == (Code.SUCCESS, '4 BMCs')
+        objects.Conductor.dbapi.unregister_conductor(hosts.pop())
+        code, words = checked()['Sessions with BMCs']
+    finally:
+        CONF.clear_override('connection_cache_size', group='redfish')
+        for host in hosts:
+            objects.Conductor.dbapi.unregister_conductor(host)
+    assert code == Code.WARNING
+    assert words.startswith('4 BMCs, 1 conductor online, ')
 
 
 def test_a_vendor_plug_in_that_is_not_used_is_named(
