@@ -65,8 +65,7 @@ def _seen() -> dict[str, Any]:
     return {
         'inventory': serialization.inventory_to_dict(seen),
         'transports': [
-            agent_schema.transport_to_dict(w) for w in local.transports(seen)],
-    }
+            agent_schema.transport_to_dict(w) for w in local.transports(seen)]}
 
 
 def _nothing(host: Machine) -> dict[str, Any]:

@@ -47,8 +47,7 @@ OPTS = [
                     'If unset, the file system of the deployed disk is '
                     'mounted.'),
     cfg.StrOpt('nvml', default='pynvml',
-               help='Python module that provides NVML for NVIDIA GPUs.'),
-]
+               help='Python module that provides NVML for NVIDIA GPUs.')]
 
 
 def register(conf: Any = CONF) -> Any:

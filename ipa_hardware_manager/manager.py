@@ -49,8 +49,7 @@ _ARGSINFO = {
     'allow_disruption': {
         'description': 'Whether the instance on the node may be interrupted. '
                        'A service step requires true for any reset.',
-        'required': False},
-}
+        'required': False}}
 
 
 class AccelHardwareManager(hardware.HardwareManager):

@@ -19,7 +19,6 @@ profile declares it: the agent fetches the file and verifies its digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
@@ -39,7 +38,6 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import plain
-from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import item_from_dict
 from ironic_accel.model.plan import item_to_dict
@@ -74,49 +72,21 @@ def transport_to_dict(transport: Transport) -> dict[str, Any]:
         **({'commits': commits} if commits else {})}
 
 
-def transport_from_dict(raw: Mapping[str, Any]) -> Transport:
-    """Read a transport back."""
-    return Transport(
-        raw['name'],
-        {(b['device'], b['name']): UpdateTarget(
-            b['lane'], _refs(b['also_writes']), dict(map(
-                _pushed_from_dict, b.get('pushes', ()))))
-         for b in raw['updates']},
-        frozenset((d, n) for d, n in raw['sets']),
-        {k: Activation(v) for k, v in raw['resets'].items()},
-        {(d, n): there for d, n, there in raw.get('commits', ())})
-
-
-def _refs(raw: Iterable[Any]) -> tuple[Ref, ...]:
-    return tuple((d, n) for d, n in raw)
-
-
 def _pushed_to_dict(push: Push, also: tuple[Ref, ...] | None
                     ) -> dict[str, Any]:
     return {**push_to_dict(push), 'also_writes': (
         None if also is None else [list(r) for r in also])}
 
 
-def _pushed_from_dict(raw: Mapping[str, Any]
-                      ) -> tuple[Push, tuple[Ref, ...] | None]:
-    also = raw['also_writes']
-    return push_from_dict(raw), None if also is None else _refs(also)
-
-
 def action_to_dict(action: Action) -> dict[str, Any]:
     """An action as JSON, with all that ``action_from_dict`` needs."""
     return {
-        'verb': action.verb,
-        'transport': action.transport,
+        'verb': action.verb, 'transport': action.transport,
         'activation': action.activation,
-        'changes': [
-            {'item': item_to_dict(c.item), 'seen': plain(c.seen)}
-            for c in action.changes
-        ],
-        'image': action.image,
-        'lane': action.lane,
-        'also_writes': [list(r) for r in action.also_writes],
-    }
+        'changes': [{'item': item_to_dict(c.item), 'seen': plain(c.seen)}
+                    for c in action.changes],
+        'image': action.image, 'lane': action.lane,
+        'also_writes': [list(r) for r in action.also_writes]}
 
 
 def action_from_dict(raw: Mapping[str, Any]) -> Action:

@@ -75,8 +75,7 @@ def finish(run: Advance, plan: Plan) -> Outcome:
         return run.wait(
             'waiting for the fallback slots: '
             + write_watch.names(c.item for c in shown),
-            run.pace.look,
-        )
+            run.pace.look)
     if not shown:
         return _converged(run, plan, ())
     names = write_watch.names(c.item for c in shown)

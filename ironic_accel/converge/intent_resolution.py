@@ -56,8 +56,7 @@ def _land(record: Record, items: Iterable[Item], intent: Intent,
         Staged(
             i, activation, digest=intent.digest, sure=sure, at_reset=at_reset,
             boot=intent.boot, also=intent.also, job=write_watch.job(intent))
-        for i in items
-    ]
+        for i in items]
     kept = record.without_staged(x.item.ref for x in new)
     return dataclasses.replace(kept, staged=(*kept.staged, *new))
 
@@ -186,9 +185,7 @@ def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
 def _hides(device: Device | None, item: Item, state: ItemState) -> bool:
     """Whether firmware may be pending on a device without being shown."""
     if item.kind == 'firmware' and state in (
-        ItemState.UNREAD,
-        ItemState.CONFLICT,
-    ):
+        ItemState.UNREAD, ItemState.CONFLICT):
         return True
     part = device.component(item.name) if device else None
     return item.kind == 'firmware' and (

@@ -52,8 +52,7 @@ PHASES: Mapping[Activation, tuple[ResetPhase, ...]] = {
     Activation.WARM_REBOOT: (ResetPhase.REBOOT, ResetPhase.ON),
     Activation.POWER_CYCLE: (ResetPhase.OFF, ResetPhase.ON),
     Activation.AUX_CYCLE: (ResetPhase.OFF, ResetPhase.AUX, ResetPhase.BMC,
-                       ResetPhase.ON),
-}
+                       ResetPhase.ON)}
 
 #: Phases in which a BMC may restart because its auxiliary power was cut.
 _CYCLED = frozenset({ResetPhase.BMC, ResetPhase.ON})

@@ -141,8 +141,7 @@ def unfolding(record: Record, inventory: Inventory, facts: Knowledge,
             []
             if matching.item_state(inventory.device(item.device), item, facts)
             is ItemState.HOLDS
-            else [item]
-        )
+            else [item])
         for one in (*going, *beside([item], entry.also, inventory, facts,
                                     active=True)):
             if now < since + _longest(*one.ref, inventory, facts, pace):

@@ -199,8 +199,7 @@ class ImageStore:
                     'its SHA-256 digest differs from the digest in the '
                     'profile',
                     image.sha256,
-                    digest.hexdigest(),
-                )
+                    digest.hexdigest())
             self._cache.make_room(0)
             return part.keep(image.sha256)
 

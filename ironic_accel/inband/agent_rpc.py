@@ -78,9 +78,7 @@ def observe(backend: LocalBackend) -> dict[str, Any]:
             'inventory': serialization.inventory_to_dict(seen),
             'transports': [
                 agent_schema.transport_to_dict(w)
-                for w in backend.transports(seen)
-            ],
-        }
+                for w in backend.transports(seen)]}
 
     return told(work)
 

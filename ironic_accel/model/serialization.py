@@ -222,21 +222,12 @@ def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
     """
     data = current(data)
     return Inventory(
-        system=data['system'],
-        host=data['host'],
-        complete=data['settled'],
+        system=data['system'], host=data['host'], complete=data['settled'],
         boot=data.get('boot'),
         busy=tuple(
-            Busy(
-                **{
-                    **b,
-                    'targets': tuple(
-                        (t[0], t[1]) for t in b.get('targets', ())
-                    ),
-                }
-            )
-            for b in data.get('busy', ())
-        ),
+            Busy(**{**b, 'targets': tuple(
+                (t[0], t[1]) for t in b.get('targets', ()))})
+            for b in data.get('busy', ())),
         seen_via=tuple(data.get('seen_via', ())),
         requests=data.get('requests', 0),
         warnings=tuple(Warned(**w) for w in data.get('warnings', ())),
@@ -244,5 +235,4 @@ def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
         uncounted=tuple(data.get('uncounted', ())),
         unread=tuple(map(_unread_from_dict, data.get('unread') or ())),
         waiting=tuple(
-            _waiting_from_dict(w) for w in data.get('waiting') or ()),
-    )
+            _waiting_from_dict(w) for w in data.get('waiting') or ()))

@@ -231,8 +231,7 @@ def _differ(mine: tuple[str, ...], other: tuple[str, ...],
         return mine if a is None else ()
     said = [
         *(mine or (() if a is None else (f'{transports[0]}: {_text(a)}',))),
-        *(other or (() if b is None else (f'{transports[1]}: {_text(b)}',))),
-    ]
+        *(other or (() if b is None else (f'{transports[1]}: {_text(b)}',)))]
     if mine or other or (a is not None and b is not None
                          and not same(a, b)):
         return tuple(dict.fromkeys(said))

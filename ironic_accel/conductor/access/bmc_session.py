@@ -25,7 +25,6 @@ from ironic.common import exception
 from ironic.drivers.modules.redfish import utils as redfish_utils
 
 from ironic_accel.conductor.access import images
-from ironic_accel.conductor.access.session_closing import SESSIONS
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
@@ -177,8 +176,8 @@ class _Cache(redfish_utils.SessionCache):
     def note_use(self, root: Any, node: Any) -> None:
         """Note that a node's task uses a session of the cache."""
         key = self._session_key
-        SESSIONS.use(root._conn, node,
-                     lambda: self._sessions.get(key) is root)
+        client_session.SESSIONS.use(
+            root._conn, node, lambda: self._sessions.get(key) is root)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -211,7 +210,7 @@ def backend(node: Any, name: str = NAME,
                               accept_unread=accept_unread(node),
                               image_uri=images.serve if serves else None,
                               before_write=before_write), name=name)
-    SESSIONS.hold(connector, made)
+    client_session.SESSIONS.hold(connector, made)
     return made
 
 

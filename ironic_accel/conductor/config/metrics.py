@@ -98,8 +98,7 @@ TABLE = (
               'Reads that waited because all verify_workers were in use.'),
     MetricRow('workers.images.busy', 'gauge', 'Images being downloaded.'),
     MetricRow('workers.images.full', 'counter',
-              'Downloads that waited because all image_workers were in use.'),
-)
+              'Downloads that waited because all image_workers were in use.'))
 
 
 #: Counters that are also published under the name of earlier versions.

@@ -122,8 +122,7 @@ def written(stored: Stored) -> dict[str, Any]:
         'transports': [transport_document.to_dict(t)
                        for t in stored.transports],
         'plan': dict(stored.plan) if stored.plan else None,
-        'looks': dict(stored.looks),
-    }
+        'looks': dict(stored.looks)}
 
 
 def save(task: Any, inventory: Inventory, transports: Iterable[Transport] = (),

@@ -63,17 +63,14 @@ OPERATIONS = {
     states.DEPLOYING: 'deploy', states.DEPLOYWAIT: 'deploy',
     states.SERVICING: 'service', states.SERVICEWAIT: 'service',
     states.ENROLL: 'idle', states.MANAGEABLE: 'idle',
-    states.AVAILABLE: 'idle', states.ACTIVE: 'idle',
-}
+    states.AVAILABLE: 'idle', states.ACTIVE: 'idle'}
 WAIT_STATES = {
     'clean': states.CLEANWAIT, 'deploy': states.DEPLOYWAIT,
-    'service': states.SERVICEWAIT,
-}
+    'service': states.SERVICEWAIT}
 POLLING = {
     'clean': async_steps.CLEANING_POLLING,
     'deploy': async_steps.DEPLOYMENT_POLLING,
-    'service': async_steps.SERVICING_POLLING,
-}
+    'service': async_steps.SERVICING_POLLING}
 STEP_FIELDS = {'clean': 'clean_step', 'deploy': 'deploy_step',
                'service': 'service_step'}
 

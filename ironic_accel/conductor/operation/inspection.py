@@ -201,8 +201,7 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
     if seen.busy or not seen.complete:
         return None, 'the inventory of the BMC is not complete yet'
     return Inspected(
-        seen, ctx.backend.all_transports, ctx.wall
-    ), 'reported by the BMC'
+        seen, ctx.backend.all_transports, ctx.wall), 'reported by the BMC'
 
 
 def _note(node: Any, note: str, facts: Mapping[str, Any]) -> None:

@@ -75,9 +75,8 @@ class Consent:
     given: bool = False
 
     def require(
-        self, wanted: Sequence[Activation], begun: bool = False,
-        writes: int = 0
-    ) -> None:
+            self, wanted: Sequence[Activation], begun: bool = False,
+            writes: int = 0) -> None:
         """Ask for consent, once for all that the run changes.
 
         Without a terminal only resets need it.

@@ -46,8 +46,7 @@ COMMANDS = {
     'templates': 'print deploy templates and runbooks of profiles',
     'twin': 'run a simulated BMC',
     'demo': 'run the demonstration on simulated systems',
-    'completion': 'print a completion script for a shell',
-}
+    'completion': 'print a completion script for a shell'}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -59,8 +59,7 @@ METRICS = (
      'Corrected ECC errors of the caches, lifetime count'),
     ('baremetal_accelerator_cache_uncorrectable_ecc_errors',
      'cache_uncorrectable_ecc_errors',
-     'Uncorrectable ECC errors of the caches, lifetime count'),
-)
+     'Uncorrectable ECC errors of the caches, lifetime count'))
 STATUS = 'baremetal_accelerator_status'
 
 LABELS = ('node_name', 'node_uuid', 'instance_uuid', 'accelerator', 'kind',
@@ -130,5 +129,4 @@ class AccelPrometheusDriver(
         **messaging.PrometheusFileDriver.NODE_PARSERS,
         'hardware.accel-redfish.metrics': _with(redfish.category_registry),
         'hardware.accel-idrac.metrics': _with(redfish.category_registry),
-        'hardware.accel-ipmi.metrics': _with(ipmi.category_registry),
-    }
+        'hardware.accel-ipmi.metrics': _with(ipmi.category_registry)}

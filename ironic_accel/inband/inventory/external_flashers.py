@@ -34,10 +34,8 @@ from ironic_accel.inband.tools.family import HasFlashers
 
 #: devlink-dev(8), ethtool(8), nvme(1).
 KERNEL_TOOLS: Flashers = {
-    'devlink': frozenset({'flash'}),
-    'ethtool': frozenset({'-f', '--flash'}),
-    'nvme': frozenset({'fw-download', 'fw-commit', 'fw-activate'}),
-}
+    'devlink': frozenset({'flash'}), 'ethtool': frozenset({'-f', '--flash'}),
+    'nvme': frozenset({'fw-download', 'fw-commit', 'fw-activate'})}
 
 _INTERPRETER = re.compile(r'(?:ba|da)?sh|python[0-9.]*|perl')
 _ADDRESS = re.compile(

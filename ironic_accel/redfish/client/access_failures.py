@@ -96,8 +96,7 @@ _CERTIFICATE = {
     20: Cause('the certificate of the BMC is signed by an unknown issuer',
               True, _TRUST),
     21: Cause('the certificate of the BMC is signed by an unknown issuer',
-              True, _TRUST),
-}
+              True, _TRUST)}
 #: X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _OTHER_NAME = frozenset({62, 64})
 #: Reasons of OpenSSL for a port that does not speak TLS.
@@ -144,8 +143,7 @@ _TEXTS = (
     (Cause('the response is incomplete'),
      ('IncompleteRead', 'InvalidChunkLength')),
     (_CLOSED, ('Connection aborted', 'RemoteDisconnected',
-               'Connection reset by peer')),
-)
+               'Connection reset by peer')))
 
 
 def cause(error: BaseException, plain: bool, seconds: float) -> Cause:

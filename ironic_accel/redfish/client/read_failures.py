@@ -82,8 +82,7 @@ _NEVER = (
     (Role.COLLECTION, r'(?:.*/)?(?:Systems|Chassis|Processors|PCIeDevices|'
                       r'NetworkAdapters|Storage|Devices|PCIDevices)'),
     (Role.DEVICE, r'(?:.*/)?(?:Systems|Chassis|Processors|PCIeDevices|'
-                  r'NetworkAdapters|Storage|Devices|PCIDevices)/[^/]+'),
-)
+                  r'NetworkAdapters|Storage|Devices|PCIDevices)/[^/]+'))
 
 
 def refusal(uri: str) -> str | None:

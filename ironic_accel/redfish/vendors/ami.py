@@ -34,5 +34,4 @@ VENDOR = Vendor(
                     ('Oem', *path, 'FlashProgressPercent'))
         for path in (('AMIUpdateService',),
                      ('AMIUpdateService', 'UpdateInformation'), ('Ami',),
-                     ('Ami', 'UpdateInformation'))),
-)
+                     ('Ami', 'UpdateInformation'))))

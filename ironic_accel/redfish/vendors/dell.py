@@ -92,8 +92,7 @@ QUIRKS = Quirks(
         FirmwareRule(r'Installed-.*__(Video\..+)', 'processor', 'gpu',
                      '{1}'),
         FirmwareRule(r'Installed-.*__((?:NIC|InfiniBand|FC)\..+)',
-                     'adapter', 'nic', '{1}', by='port', once=True),
-    ),
+                     'adapter', 'nic', '{1}', by='port', once=True)),
     oem_firmware=(
         OemFirmware(('Links', 'Oem', 'Dell', 'DellVideoCollection'),
                     'FQDD', 'FirmwareVersion', 'gpu'),
@@ -109,8 +108,7 @@ QUIRKS = Quirks(
         {'ResetType': 'PowerCycle', 'FinalPowerState': 'Off'}),
     jobs=('Links', 'Oem', 'Dell', 'Jobs'),
     bios_by_job=True,
-    satisfied=('SUP029',),
-)
+    satisfied=('SUP029',))
 
 VENDOR = Vendor(
     Layer.SERVER,
@@ -141,8 +139,7 @@ VENDOR = Vendor(
             TaskState('CompletedWithErrors', Phase.OVER),
             TaskState('RebootFailed', Phase.OVER),
             TaskState('RebootCompleted', Phase.OVER, good=True),
-            TaskState('Unknown', Phase.UNKNOWN),
-        ),
+            TaskState('Unknown', Phase.UNKNOWN)),
         own_states=(('Oem', 'Dell', 'JobState'),),
         messages=(('Oem', 'Dell'),),
         # "Task successfully scheduled.", and in a script: "virtual a/c
@@ -154,6 +151,4 @@ VENDOR = Vendor(
             '/redfish/v1/TaskService/Tasks/{}',
             '/redfish/v1/JobService/Jobs/{}',
             '/redfish/v1/Managers/iDRAC.Embedded.1/Oem/Dell/Jobs/{}',
-            '/redfish/v1/Managers/iDRAC.Embedded.1/Jobs/{}')),),
-    ),
-)
+            '/redfish/v1/Managers/iDRAC.Embedded.1/Jobs/{}')),)))

@@ -67,8 +67,7 @@ QUIRKS = Quirks(
     aux=AuxPower(
         'system', ('Oem', 'Hpe', 'Actions',
                    '#HpeComputerSystemExt.SystemReset'),
-        {'ResetType': 'AuxCycle'}),
-)
+        {'ResetType': 'AuxCycle'}))
 
 VENDOR = Vendor(
     Layer.SERVER,
@@ -81,5 +80,4 @@ VENDOR = Vendor(
         'ResourceInUseWithDetail', 'ResourceNotReadyRetry',
         'ResourceTemporarilyUnavailable', 'UnableToModifyDuringSystemPOST',
         'UpdateTemporarilyUnavailable', 'SystemPowerStateChangeFailed',
-        'ServiceUnavailableTemporarily'}), r'iLO|iLOeRS|HpeCommon'),),
-)
+        'ServiceUnavailableTemporarily'}), r'iLO|iLOeRS|HpeCommon'),))

@@ -25,5 +25,4 @@ from ironic_accel.redfish.vendors.device_rows import ProductNames
 VENDOR = Vendor(
     Layer.BOARD,
     products=(ProductNames(
-        'intel', ('Intel(R) ', 'Intel(R) Data Center GPU ')),),
-)
+        'intel', ('Intel(R) ', 'Intel(R) Data Center GPU ')),))

@@ -41,7 +41,6 @@ QUIRKS = Quirks(
     pushes=(PushChoice(r'.+', 'multipart-all', reach='like'),
             PushChoice(r'.+', 'simple-targets'),
             PushChoice(r'.+', NO_PUSH, why='accepts an upload only after '
-                       'HttpPushUriTargets was reserved')),
-)
+                       'HttpPushUriTargets was reserved')))
 
 VENDOR = Vendor(Layer.SERVER, quirks=(QUIRKS,))

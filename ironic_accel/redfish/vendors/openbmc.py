@@ -37,7 +37,6 @@ _MULTIPART = r'/redfish/v1/UpdateService/update-multipart/?'
 PUSHES = (
     PushChoice(r'.+', 'multipart-targets', reach='named', most=1,
                apply_time='Immediate', bare=True, push_uri=_MULTIPART),
-    PushChoice(r'.+', NO_PUSH, push_uri=r'/redfish/v1/UpdateService/update/?'),
-)
+    PushChoice(r'.+', NO_PUSH, push_uri=r'/redfish/v1/UpdateService/update/?'))
 
 VENDOR = Vendor(Layer.BMC_SOFTWARE, pushes=PUSHES)

@@ -63,8 +63,7 @@ STYLES: tuple[Style, ...] = (
     Style('multipart-plain', 'multipart', 'none'),
     Style('simple-targets', 'simple', 'named'),
     Style('simple-plain', 'simple', 'none'),
-    Style('http-push', 'plain', 'none'),
-)
+    Style('http-push', 'plain', 'none'))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -48,8 +48,7 @@ QUIRKS = Quirks(
                    ('system.Manufacturer', r'Super ?micro.*')),
     pushes=(PushChoice(r'.+', 'multipart-start', most=1, push_uri=_UPLOAD),
             PushChoice(r'.+', 'multipart-targets', most=1,
-                       apply_time='Immediate', push_uri=_UPLOAD)),
-)
+                       apply_time='Immediate', push_uri=_UPLOAD)))
 
 VENDOR = Vendor(
     Layer.SERVER, quirks=(QUIRKS,),

@@ -75,18 +75,13 @@ STANDARD: tuple[TaskState, ...] = (
     TaskState('Suspended', Phase.GOING, may_wait=True, begun=False),
     TaskState('Interrupted', Phase.GOING, may_wait=True),
     TaskState('Pending', Phase.GOING, may_wait=True, begun=False),
-    TaskState('Stopping', Phase.GOING),
-    TaskState('Cancelling', Phase.GOING),
-    TaskState('Continue', Phase.GOING),
-    TaskState('Validating', Phase.GOING),
+    TaskState('Stopping', Phase.GOING), TaskState('Cancelling', Phase.GOING),
+    TaskState('Continue', Phase.GOING), TaskState('Validating', Phase.GOING),
     TaskState('UserIntervention', Phase.GOING, may_wait=True),
     TaskState('Service', Phase.SERVING),
     TaskState('Completed', Phase.OVER, good=True),
-    TaskState('Killed', Phase.OVER),
-    TaskState('Exception', Phase.OVER),
-    TaskState('Cancelled', Phase.OVER),
-    TaskState('Invalid', Phase.OVER),
-)
+    TaskState('Killed', Phase.OVER), TaskState('Exception', Phase.OVER),
+    TaskState('Cancelled', Phase.OVER), TaskState('Invalid', Phase.OVER))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -153,7 +153,8 @@ def test_conductor_gets_devices_and_transports(tree: Tree) -> None:
     inventory = serialization.inventory_from_dict(seen['inventory'])
     assert inventory.seen_via == ('agent',)
     assert inventory.device(NIC) is not None
-    (transport,) = map(agent_schema.transport_from_dict, seen['transports'])
+    transport, = agent_answers.transports(
+        seen['transports'], 'agent', inventory)
     assert transport.name == 'agent'
     assert transport.sets == {(NIC, 'sriov')}
 
@@ -229,7 +230,8 @@ def test_inspection_carries_the_inventory(tree: Tree) -> None:
     told = json.loads(json.dumps(data))['accelerators']
     inventory = serialization.inventory_from_dict(told['inventory'])
     assert inventory.device(NIC) is not None
-    transport, = map(agent_schema.transport_from_dict, told['transports'])
+    transport, = agent_answers.transports(
+        told['transports'], 'agent', inventory)
     assert transport.name == 'agent'
     assert (NIC, 'sriov') in transport.sets
 

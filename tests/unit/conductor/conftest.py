@@ -42,9 +42,9 @@ import pytest
 from sqlalchemy import event
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import session_closing
 from ironic_accel.conductor.config import profiles as site_profiles
 from ironic_accel.conductor.node import node_cache
+from ironic_accel.redfish.client import session as client_session
 
 INTERFACES = {
     'bios': 'no-bios', 'boot': 'redfish-virtual-media',
@@ -99,9 +99,15 @@ def pinned_sessions() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def sessions_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No session of another test is closed meanwhile."""
-    monkeypatch.setattr(bmc_session, 'SESSIONS', session_closing.Sessions())
+def sessions_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No session of another test is closed meanwhile: neither by us nor by
+    sushy, which would try so during garbage collection for half a minute.
+    """
+    made = client_session.Sessions()
+    monkeypatch.setattr(client_session, 'SESSIONS', made)
+    yield
+    for one in made._known.values():
+        client_session.forget(one.connector)
 
 
 @pytest.fixture(autouse=True)

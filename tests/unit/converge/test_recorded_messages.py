@@ -37,6 +37,7 @@ from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from tests.unit.converge.test_agent_schema import transport_from_dict
 from tests.unit.model import stored
 
 FOLDER = pathlib.Path(__file__).with_name('documents')
@@ -104,7 +105,7 @@ def test_what_became_of_a_write_is_read(name: str, poll: Poll) -> None:
 
 def test_what_can_be_done_is_read_to_the_same_value() -> None:
     found = earlier_documents.transports({'ways': recorded('ways')})
-    assert tuple(map(agent_schema.transport_from_dict, found)) == (
+    assert tuple(map(transport_from_dict, found)) == (
         stored.INSIDE, stored.PUSHES)
 
 

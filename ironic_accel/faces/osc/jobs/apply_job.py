@@ -39,8 +39,7 @@ _NEXT = {
                  'node manage {ref}',
     'enroll': 'baremetal node manage {ref}',
     'clean failed': 'check its last_error, then baremetal node maintenance '
-                    'unset {ref} and baremetal node manage {ref}',
-}
+                    'unset {ref} and baremetal node manage {ref}'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

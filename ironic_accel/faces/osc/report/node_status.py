@@ -42,8 +42,7 @@ STATUSES: Mapping[str, str] = {
     'not seen': 'no complete, recent inventory',
     'maintenance': 'in maintenance',
     'no profile': 'no profile is declared for it',
-    'compliant': 'it matches its profile',
-}
+    'compliant': 'it matches its profile'}
 #: Statuses of a whole node, which its healthy and compliant devices share.
 _OF_NODE = frozenset({'failed', 'updating', 'not seen', 'maintenance',
                       'no profile'})

@@ -30,7 +30,6 @@ from ironic_accel_emulator import TwinServer
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import session_closing
 from ironic_accel.redfish.client import session as client_session
 from tests.security import evil
 from tests.unit.conductor.access import test_bmc_session
@@ -45,7 +44,7 @@ BMCS, KEPT = 4, 2
 @pytest.fixture(autouse=True)
 def cache(database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty cache of few sessions; what it drops is closed at once."""
-    monkeypatch.setattr(session_closing, 'GRACE', 0.0)
+    monkeypatch.setattr(client_session, 'GRACE', 0.0)
     CONF.set_override('connection_cache_size', KEPT, group='redfish')
     redfish_utils.SessionCache._sessions.clear()
     bmc_session._cache.cache_clear()
@@ -162,7 +161,7 @@ def test_a_backend_uses_its_session_without_its_node(cloud: Cloud) -> None:
 def test_a_session_dropped_a_moment_ago_is_left(
         cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ironic's own requests may still use it."""
-    monkeypatch.setattr(session_closing, 'GRACE', 3600.0)
+    monkeypatch.setattr(client_session, 'GRACE', 3600.0)
     for number in range(BMCS):
         cloud.look(number)
     assert cloud.open() == [1, 1, 1, 1]
@@ -229,7 +228,7 @@ def test_nobody_waits_for_a_bmc_that_does_not_answer(
 
 def test_a_flood_of_dropped_sessions_is_bounded(
         cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_closing, 'MOST_WAITING', 0)
+    monkeypatch.setattr(client_session, 'MOST_WAITING', 0)
     for number in range(BMCS):
         cloud.look(number)
     gc.collect()
