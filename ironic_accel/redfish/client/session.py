@@ -323,7 +323,7 @@ class _Session:
         """Close it at the BMC, in a thread that nobody waits for."""
         try:
             disconnect(self.connector)
-        except Exception as exc:
+        except Exception as exc:  # nobody waits: it expires at the BMC
             LOG.debug('Failed to close a session with %(bmc)s: %(why)s', {
                 'bmc': address(self.connector), 'why': exc})
 
