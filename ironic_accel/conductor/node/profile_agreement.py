@@ -31,7 +31,7 @@ import dataclasses
 import threading
 from typing import Any
 
-from ironic import objects
+from ironic.objects import conductor
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
@@ -206,7 +206,7 @@ def _put(context: Any, uuid: str, interface: type,
 def online() -> set[str]:
     """The names of the conductors that Ironic counts as online."""
     return set(db_retry.call(
-        objects.Conductor.dbapi.get_online_conductors))
+        conductor.Conductor.dbapi.get_online_conductors))
 
 
 def _beacons() -> list[Beacon]:

@@ -53,7 +53,7 @@ from ironic_accel.conductor.node.node_cache import ScannedNode
 CHUNK = 500
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True)
 class OtherNode:
     """What is read of a node that is not the one at hand; never saved.
 

@@ -30,6 +30,7 @@ from ironic_accel_emulator import TwinServer
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.node import queries
 from ironic_accel.redfish.client import session as client_session
 from tests.security import evil
 from tests.unit.conductor.access import test_bmc_session
@@ -156,6 +157,20 @@ def test_a_backend_uses_its_session_without_its_node(cloud: Cloud) -> None:
     cloud.wait_for(1, 0, 1, 1)
     assert backend.observe().complete
     assert cloud.logins()[0] == 1
+
+
+def test_the_bmc_of_a_child_node_is_read_for_its_parent(
+        cloud: Cloud) -> None:
+    """A node that is only read, not reserved, uses a session too."""
+    child = queries.node(cloud.uuids[0])
+    assert cloud.read(child) == 200
+    for number in (1, 2, 3):
+        cloud.look(number)
+    cloud.wait_for(1, 0, 1, 1)
+    del child
+    gc.collect()
+    cloud.look(1)
+    cloud.wait_for(0, 1, 0, 1)
 
 
 def test_a_session_dropped_a_moment_ago_is_left(
