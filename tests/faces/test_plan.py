@@ -227,7 +227,7 @@ def early(boot: Boot, tmp_path: pathlib.Path, what: str) -> tuple[
     ('ca', '--ca', None, None),
     ('away', None, None, None), ('tls', None, None, None),
     ('login', None, None, None), ('off', None, None, None),
-    ('system', None, None, None)])
+    ('system', '--system', None, None)])
 def test_an_early_failure_is_a_document(
         boot: Boot, run: Run, tmp_path: pathlib.Path, what: str,
         field: str | None, value: str | None, expected: str | None) -> None:

@@ -122,18 +122,21 @@ def until(what: str, test: Any, seconds: float = 150) -> None:
 def test_who_lost_a_node_changes_nothing(
         lab: Lab, two: tuple[Conductor, Conductor], moment: str) -> None:
     one = enrolled(lab, two[0], f'fenced-{len(moment)}')
-    owner, other = two if one.ironic.api.node(one.uuid)[
-        'conductor'] == two[0].address else two[::-1]
-    one = Machine(other, one.twin, one.node)
     with stage.site_profile(lab, 'fenced', **stage.burning(
             lab, limits={'minutes': 600})) as profile:
         if moment == 'before the push':
             hold_last_look(one)
-        other.api.set_provision(one.uuid, 'clean',
-                                clean_steps=[stage.step(profile)])
+        one.ironic.api.set_provision(one.uuid, 'clean',
+                                     clean_steps=[stage.step(profile)])
         if moment != 'before the push':
             hold_poll(one)
         until('the request that hangs', lambda: stage.held(one))
+        # Whom the node was given to when it was enrolled may have been put
+        # right since: a conductor that was stopped has come back.
+        holder = one.ironic.api.node(one.uuid)['reservation']
+        owner, other = two if holder == two[0].address else two[::-1]
+        assert holder == owner.address
+        one = Machine(other, one.twin, one.node)
         noticed = notices(owner)
         os.kill(owner.running().pid, signal.SIGSTOP)
         before = generation(one)
