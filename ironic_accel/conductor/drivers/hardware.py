@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from ironic.drivers import drac
+from ironic.drivers import hardware_type
 from ironic.drivers import ipmi
 from ironic.drivers import redfish
 
@@ -26,68 +27,55 @@ from ironic_accel.conductor.drivers import power
 from ironic_accel.conductor.drivers import vendor
 
 
-class AccelRedfishHardware(redfish.RedfishHardware):
-    """Redfish hardware with managed accelerators.
+class _WithAccelerators(hardware_type.AbstractHardwareType):
+    """What our hardware types have that Ironic's have not.
 
     Only power interfaces with the power lock are supported, so that no node
-    can be configured to be powered off during a firmware update.
+    can be configured to be powered off during a firmware update. Of the
+    others ours come first: the first one that is enabled is the default.
     """
 
+    _power: type
+    _vendor: type
+    _management: tuple[type, ...] = ()
+
     @property
     def supported_power_interfaces(self) -> list[Any]:
         """The guarded power interface."""
-        return [power.AccelRedfishPower]
+        return [self._power]
 
     @property
     def supported_vendor_interfaces(self) -> list[Any]:
-        """The accelerator interface first: it is the default if it is enabled.
-        """
-        upstream: list[Any] = super().supported_vendor_interfaces
-        return [vendor.RedfishAccelerator, *upstream]
+        """The accelerator interface, and Ironic's."""
+        return [self._vendor, *super().supported_vendor_interfaces]
 
     @property
     def supported_management_interfaces(self) -> list[Any]:
-        """The interface with accelerator sensors, and Ironic's."""
-        upstream: list[Any] = super().supported_management_interfaces
-        return [management.AccelRedfishManagement, *upstream]
+        """The interface with accelerator sensors, if any, and Ironic's."""
+        return [*self._management, *super().supported_management_interfaces]
 
 
-class AccelIdracHardware(drac.IDRACHardware):
+class AccelRedfishHardware(_WithAccelerators, redfish.RedfishHardware):
+    """Redfish hardware with managed accelerators."""
+
+    _power = power.AccelRedfishPower
+    _vendor = vendor.RedfishAccelerator
+    _management = (management.AccelRedfishManagement,)
+
+
+class AccelIdracHardware(_WithAccelerators, drac.IDRACHardware):
     """Dell hardware with managed accelerators."""
 
-    @property
-    def supported_power_interfaces(self) -> list[Any]:
-        """The guarded power interface."""
-        return [power.AccelIdracPower]
-
-    @property
-    def supported_vendor_interfaces(self) -> list[Any]:
-        """The accelerator interface first: it is the default if it is enabled.
-        """
-        upstream: list[Any] = super().supported_vendor_interfaces
-        return [vendor.IdracAccelerator, *upstream]
-
-    @property
-    def supported_management_interfaces(self) -> list[Any]:
-        """The interface with accelerator sensors, and Ironic's."""
-        upstream: list[Any] = super().supported_management_interfaces
-        return [management.AccelIdracManagement, *upstream]
+    _power = power.AccelIdracPower
+    _vendor = vendor.IdracAccelerator
+    _management = (management.AccelIdracManagement,)
 
 
-class AccelIpmiHardware(ipmi.IPMIHardware):
+class AccelIpmiHardware(_WithAccelerators, ipmi.IPMIHardware):
     """Hardware without Redfish, whose accelerators are managed in band.
 
     FRU data and firmware revisions of the BMC are read over IPMI.
     """
 
-    @property
-    def supported_power_interfaces(self) -> list[Any]:
-        """The guarded power interface."""
-        return [power.AccelIpmiPower]
-
-    @property
-    def supported_vendor_interfaces(self) -> list[Any]:
-        """The accelerator interface first: it is the default if it is enabled.
-        """
-        upstream: list[Any] = super().supported_vendor_interfaces
-        return [vendor.IpmiAccelerator, *upstream]
+    _power = power.AccelIpmiPower
+    _vendor = vendor.IpmiAccelerator

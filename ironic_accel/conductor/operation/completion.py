@@ -287,10 +287,17 @@ def _close(task: Any, current: Operation,
     node = task.node
     told = {} if current.kind == 'idle' else {'told': clock.shared()}
     keys.RESULT.put(node, {**result, **told})
-    keys.OPERATION.drop(node)
-    keys.PROFILE.drop(node)
+    drop_operation(node)
     if flash_guard.lock_of(node) is None:
         flash_guard.forget(node)
+    saving.save(node)
+
+
+def drop_operation(node: Any) -> None:
+    """Drop the operation; the next run continues with intent and staged items.
+    """
+    keys.OPERATION.drop(node)
+    keys.PROFILE.drop(node)
     record = operation.load_record(node)
     if record is not None:
         record = record.finished()
@@ -298,7 +305,6 @@ def _close(task: Any, current: Operation,
             keys.RECORD.drop(node)
         else:
             operation.store_record(node, record)
-    saving.save(node)
 
 
 def tell_again(task: Any) -> None:

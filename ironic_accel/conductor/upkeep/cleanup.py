@@ -125,7 +125,7 @@ def reap(task: Any) -> None:
         completion.tell_again(task)
         return
     if _stale_operation(node):
-        _drop_operation(node)
+        _drop_stale(node)
     if _unwatched(node):
         completion.keep_monitoring(task)
     if node.provision_state in SETTLED:
@@ -190,9 +190,8 @@ def _is_ours(step: Any) -> bool:
     return declared_steps.get(step) is not None
 
 
-def _drop_operation(node: Any) -> None:
-    """Drop the operation; the next run continues with intent and staged items.
-    """
+def _drop_stale(node: Any) -> None:
+    """Drop an operation whose step has ended, and keep it in the history."""
     current = operation.load(node)
     LOG.warning('Node %(node)s: %(step)s was aborted in state %(state)s; '
                 'removing its operation', {
@@ -203,16 +202,7 @@ def _drop_operation(node: Any) -> None:
                         f'{node.provision_state}, and its step has ended')
         if current.phase == 'restore':
             operation.note_left_off(node, current)
-    keys.OPERATION.drop(node)
-    keys.PROFILE.drop(node)
-    record = operation.load_record(node)
-    if record is None:
-        return
-    record = record.finished()
-    if record.is_empty:
-        keys.RECORD.drop(node)
-    else:
-        operation.store_record(node, record)
+    completion.drop_operation(node)
 
 
 def _drop_steps(node: Any) -> None:

@@ -64,7 +64,7 @@ class Function:
     :ivar model: the identifier string of the VPD, or None.
     :ivar macs: of its network interfaces, lower case.
     :ivar driver: the bound kernel driver, or None.
-    :ivar totalvfs: ``sriov_totalvfs``, None without SR-IOV; so numvfs.
+    :ivar totalvfs: ``sriov_totalvfs``, None without SR-IOV.
     :ivar slot: the name of its physical slot (/sys/bus/pci/slots), or None.
     :ivar path: its sysfs folder: ``/sys/bus/pci/devices/0000:17:00.0``.
     :ivar unread_vpd: why its VPD cannot be read although it exists, or None.
@@ -86,7 +86,6 @@ class Function:
     macs: tuple[str, ...] = ()
     driver: str | None = None
     totalvfs: int | None = None
-    numvfs: int | None = None
     slot: str | None = None
     path: str = ''
     gone: bool = False
@@ -176,8 +175,8 @@ def _plain(host: Machine, address: str, vendor: str, device: str,
 def details(host: Machine, function: Function) -> Function:
     """The function with what its device or its driver has to be asked for.
 
-    The kernel takes the device's lock for ``sriov_numvfs``, and reads VPD from
-    the device: both may block while the device has a problem.
+    The kernel reads VPD from the device, which may block while the device has
+    a problem.
     """
     path = function.path
     raw = host.read_bytes(f'{path}/{VPD}', _VPD_BYTES)
@@ -188,7 +187,6 @@ def details(host: Machine, function: Function) -> Function:
         link=_link(host, path), serial=said.serial,
         part_number=said.part_number, model=said.name,
         macs=_macs(host, path),
-        numvfs=_number(host.read(f'{path}/sriov_numvfs')),
         unread_vpd=_without_vpd(host, f'{path}/{VPD}', raw),
         gone=host.read_bytes(f'{path}/config', len(_GONE)) == _GONE)
 

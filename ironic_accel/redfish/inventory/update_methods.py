@@ -293,16 +293,6 @@ def transfer_protocol(service: Fields, uri: str,
     return scheme if scheme in allowed else None
 
 
-def covers(choice: MethodChoice, entry_id: str) -> bool:
-    """Whether a push of this choice may write an entry."""
-    return re.fullmatch(choice.covers, entry_id) is not None
-
-
-def matches(patterns: Iterable[str], entry_id: str) -> bool:
-    """Whether an Id matches one of the patterns."""
-    return any(re.fullmatch(p, entry_id) for p in patterns)
-
-
 def file_name(image_path: str, spec: Image | None) -> str:
     """The file name of an image in a request.
 

@@ -58,7 +58,7 @@ def test_function_is_read_completely(tmp_path: pathlib.Path) -> None:
     assert found.link == Link(16, '16.0')
     assert found.macs == ('0c:42:a1:00:00:01',)
     assert (found.driver, found.numa_node) == ('mlx5_core', 0)
-    assert (found.totalvfs, found.numvfs) == (8, 0)
+    assert found.totalvfs == 8
     assert (found.card, found.slot) == ('0000:17:00', '7')
 
 
@@ -67,7 +67,7 @@ def test_missing_values_are_none(tmp_path: pathlib.Path) -> None:
     assert (found.serial, found.part_number, found.model) == (
         None, None, None)
     assert (found.link, found.numa_node, found.driver) == (None, None, None)
-    assert (found.totalvfs, found.numvfs, found.slot) == (None, None, None)
+    assert (found.totalvfs, found.slot) == (None, None)
 
 
 def test_virtual_functions_are_no_cards(tmp_path: pathlib.Path) -> None:

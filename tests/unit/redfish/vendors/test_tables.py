@@ -120,8 +120,8 @@ def test_the_gpu_tray_is_the_target_if_it_has_an_entry() -> None:
     assert tray is not None
     assert tray.instead == (f'{ENTRY}/HGX_0',)
     assert tray.reach == 'covered'
-    assert update_methods.covers(tray, 'HGX_FW_FPGA_0')
-    assert not update_methods.covers(tray, 'CX8_0')
+    assert re.fullmatch(tray.covers, 'HGX_FW_FPGA_0')
+    assert not re.fullmatch(tray.covers, 'CX8_0')
     bare = update_methods.choose(service(), 'HGX_FW_GPU_SXM_1',
                          entries('HGX_FW_GPU_SXM_1'), quirks, BmcSettings())
     assert bare is not None
