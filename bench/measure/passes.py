@@ -28,9 +28,13 @@ OFTEN: tuple[str, ...] = ('poll_interval',)
 ALL: tuple[str, ...] = ('poll_interval', 'cleanup_interval')
 
 
-def run(context: Any, manager: Any, options: tuple[str, ...]) -> None:
-    """Call the periodics that these options space."""
-    age()
+def run(context: Any, manager: Any, options: tuple[str, ...],
+        entire: bool = False) -> None:
+    """Call the periodics that these options space.
+
+    :param entire: as for ``age``.
+    """
+    age(entire)
     spacings = {getattr(CONF.accelerator, option) for option in options}
     for interface in driver_factory.interfaces('vendor').values():
         for _name, method in inspect.getmembers(
@@ -40,6 +44,12 @@ def run(context: Any, manager: Any, options: tuple[str, ...]) -> None:
                 method(manager, context)
 
 
-def age() -> None:
-    """End the time for which a scan of the nodes is shared."""
+def age(entire: bool = False) -> None:
+    """End the time for which a scan of the nodes is shared.
+
+    :param entire: the next one reads all nodes, as one does in each
+        ``node_cache.ENTIRE`` seconds.
+    """
     queries._scan._at = float('-inf')
+    if entire:
+        queries._scan._entire_at = float('-inf')

@@ -136,8 +136,8 @@ def all_overwritten() -> set[str]:
     Overwriting a node changes it, so only nodes that changed are compared with
     their copies.
     """
-    ids = _overwritten.ids(queries.scanned()).get(True, [])
-    kept = _copies(ids)
+    kept = _copies([number for number, is_behind in _overwritten.values(
+        queries.scanned()).items() if is_behind])
     return {row.uuid for row in queries.by_id(
                 kept, ('uuid', 'driver_internal_info'))
             if is_newer(kept[row.id], row.driver_internal_info)}

@@ -45,14 +45,10 @@ RECENT = 60.0
 LONGEST = 600.0
 #: Seconds for which one scan answers the questions of one pass.
 SHARED = 1.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Entry(Generic[Value]):
-    """A value, and the ``updated_at`` of its node when it was read."""
-
-    at: datetime.datetime | None
-    value: Value
+#: Seconds after which a scan reads all nodes, not only those that changed: so
+#: long the change of a conductor is missed whose clock is behind by more than
+#: ``RECENT``, and a deleted node is still in the scan.
+ENTIRE = 60.0
 
 
 #: A node of a scan: its id; when it was changed last, or made (naive, in UTC);
@@ -61,34 +57,63 @@ class _Entry(Generic[Value]):
 ScannedNode = tuple[int, datetime.datetime | None, str | None, str | None]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scan:
+    """The nodes at one moment; never changed, so that threads can share it.
+
+    :ivar number: a later scan has a higher one.
+    :ivar nodes: by id, oldest first.
+    :ivar read: the number of the last scan that read a node, by id.
+    """
+
+    number: int
+    nodes: Mapping[int, ScannedNode]
+    read: Mapping[int, int]
+
+
 class NodeScan:
-    """One pass over all nodes for all questions of the same moment.
+    """One pass over the nodes for all questions of the same moment.
 
     The periodics of a conductor run at the same time and ask different
     questions about all nodes. The first one reads the few columns of
     ``ScannedNode``; those that ask within ``SHARED`` seconds use the same
-    rows.
+    scan. Only nodes that may have changed since the last scan are read: those
+    whose change is at most ``RECENT`` seconds older than it.
 
-    :param read: reads the columns of all nodes, oldest first.
+    :param read: reads the columns of the nodes that changed at a time (naive,
+        in UTC) or later, or at an unknown time; oldest first.
     """
 
-    def __init__(self, read: Callable[[], list[ScannedNode]]) -> None:
+    def __init__(self, read: Callable[[datetime.datetime], list[ScannedNode]]
+                 ) -> None:
         self._lock = threading.Lock()
         self._read = read
-        self._at = float('-inf')
-        self._rows: list[ScannedNode] = []
+        self._at = self._entire_at = float('-inf')
+        self._time = 0.0
+        self._scan = Scan(0, {}, {})
 
-    def rows(self, fresh: bool = False) -> list[ScannedNode]:
-        """The nodes, oldest first.
+    def now(self, fresh: bool = False) -> Scan:
+        """The nodes.
 
-        :param fresh: read them now, for who decides by what it finds.
+        :param fresh: read all of them now, for who decides by what it finds.
         """
         with self._lock:
             now = time.monotonic()
-            if fresh or not 0 <= now - self._at < SHARED:
-                self._rows = self._read()
-                self._at = now
-            return self._rows
+            if not fresh and 0 <= now - self._at < SHARED:
+                return self._scan
+            entire = fresh or not 0 <= now - self._entire_at < ENTIRE
+            at, old = _slowest(), Scan(0, {}, {}) if entire else self._scan
+            # A clock that was set, back or forth, hides no change.
+            since = 0.0 if entire else min(at, self._time) - RECENT
+            rows = {row[0]: row for row in self._read(_naive(since))}
+            if rows or entire:
+                number = self._scan.number + 1
+                self._scan = Scan(number, {**old.nodes, **rows}, {
+                    **old.read, **dict.fromkeys(rows, number)})
+            self._at, self._time = now, at
+            if entire:
+                self._entire_at = now
+            return self._scan
 
 
 class NodeCache(Generic[Value]):
@@ -96,7 +121,8 @@ class NodeCache(Generic[Value]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[int, _Entry[Value]] = {}
+        #: With the time of the change up to which a value is known.
+        self._known: dict[int, tuple[datetime.datetime | None, Value]] = {}
         self._began = float('-inf')
         self._basis: object = None
 
@@ -117,22 +143,22 @@ class NodeCache(Generic[Value]):
                 self._known, self._began, self._basis = {}, now, basis
             known = self._known
             stale = [i for i, at in there.items()
-                     if i not in known or known[i].at != at]
+                     if i not in known or known[i][0] != at]
             fresh = read(stale) if stale else {}
             for number in stale:
                 known.pop(number, None)
-            found = {i: known[i].value for i in there if i in known}
+            found = {i: known[i][1] for i in there if i in known}
             for number, value in fresh.items():
                 found[number] = value
                 if not _is_recent(there[number], now):
-                    known[number] = _Entry(there[number], value)
+                    known[number] = there[number], value
             return found
 
 
 class ScanCache(Generic[Value]):
     """Something about each node of a scan; worked out once for each scan.
 
-    :param read: reads it of nodes, by id; a value has to be hashable.
+    :param read: reads it of nodes, by id.
     """
 
     def __init__(self, read: Callable[[list[int]], Mapping[int, Value]]
@@ -140,20 +166,22 @@ class ScanCache(Generic[Value]):
         self._lock = threading.Lock()
         self._cache: NodeCache[Value] = NodeCache()
         self._read = read
-        self._rows: list[ScannedNode] = []
-        self._found: Mapping[Value, list[int]] = {}
+        self._number = 0
+        self._values: Mapping[int, Value] = {}
 
-    def ids(self, rows: list[ScannedNode]) -> Mapping[Value, list[int]]:
-        """The ids of the nodes of a scan by their value."""
+    def values(self, scan: Scan) -> Mapping[int, Value]:
+        """What is so of the nodes of a scan, or of a later one, by id."""
         with self._lock:
-            if rows is not self._rows:
-                found: dict[Value, list[int]] = {}
-                for number, value in self._cache.values(
-                        {row[0]: row[1] for row in rows}, clock.shared(),
-                        self._read).items():
-                    found.setdefault(value, []).append(number)
-                self._found, self._rows = found, rows
-            return self._found
+            there = {} if scan.number <= self._number else {
+                i: scan.nodes[i][1] for i, number in scan.read.items()
+                if number > self._number}
+            if there:
+                found = self._cache.values(there, _slowest(), self._read)
+                kept = {i: value for i, value in self._values.items()
+                        if i in scan.nodes and i not in there}
+                self._values = {**kept, **found}
+            self._number = max(scan.number, self._number)
+            return self._values
 
 
 def _is_recent(at: datetime.datetime | None, now: float) -> bool:
@@ -161,5 +189,17 @@ def _is_recent(at: datetime.datetime | None, now: float) -> bool:
 
     :param at: naive, in UTC; None if unknown.
     """
-    return at is None or at.replace(
-        tzinfo=datetime.UTC).timestamp() > now - RECENT
+    return at is None or at > _naive(now - RECENT)
+
+
+def _slowest() -> float:
+    """Epoch seconds by the clock of this conductor, which stamps its changes,
+    or by that of the database, whichever is behind.
+    """
+    return min(time.time(), clock.shared())
+
+
+def _naive(at: float) -> datetime.datetime:
+    """Epoch seconds as Ironic's database has them, in UTC."""
+    return datetime.datetime.fromtimestamp(
+        at, datetime.UTC).replace(tzinfo=None)

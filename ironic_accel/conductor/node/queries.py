@@ -46,6 +46,7 @@ from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeScan
+from ironic_accel.conductor.node.node_cache import Scan
 from ironic_accel.conductor.node.node_cache import ScanCache
 from ironic_accel.conductor.node.node_cache import ScannedNode
 
@@ -133,8 +134,8 @@ def with_key(key: str, columns: Collection[str] = (), *,
     :param unreserved: only nodes that are not reserved.
     :param provision_states: only nodes in these states.
     """
-    having = [i for names, ids in _known_keys.ids(_scan.rows()).items()
-              if key in names for i in ids]
+    having = [i for i, names in _known_keys.values(_scan.now()).items()
+              if key in names]
     names = {'uuid', 'driver_internal_info', 'reservation',
              'provision_state', *columns}
     # The scan may be outdated, so the conditions are checked on each row
@@ -159,7 +160,7 @@ def changed_at(*, unreserved: bool = False,
     """
     states = frozenset(provision_states)
     return {number: when
-            for number, when, state, holder in _scan.rows(fresh)
+            for number, when, state, holder in _scan.now(fresh).nodes.values()
             if not (unreserved and holder)
             and (not states or state in states)}
 
@@ -203,8 +204,8 @@ def managed(manager: Any, uuids: Iterable[str] | None = None,
             if driver in HARDWARE_TYPES)
 
 
-def _read_keys(ids: list[int]) -> dict[int, tuple[str, ...]]:
-    return {row.id: tuple(k for k in row.driver_internal_info or ()
+def _read_keys(ids: list[int]) -> dict[int, frozenset[str]]:
+    return {row.id: frozenset(k for k in row.driver_internal_info or ()
                           if k.startswith(keys.PREFIX))
             for row in by_id(ids, ('driver_internal_info',))}
 
@@ -224,21 +225,22 @@ def _nodes() -> Any:
     return models.Node.__table__
 
 
-def _read_scan() -> list[ScannedNode]:
+def _read_scan(since: datetime.datetime) -> list[ScannedNode]:
     table = _nodes()
     changed = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
     return [tuple(row) for row in select(
         [table.c.id, changed.label('changed'), table.c.provision_state,
-         table.c.reservation])]
+         table.c.reservation],
+        sqlalchemy.or_(changed >= since, changed.is_(None)))]
 
 
-def scanned() -> Any:
+def scanned() -> Scan:
     """All nodes with the time of their last change, read a moment ago."""
-    return _scan.rows()
+    return _scan.now()
 
 
 _scan = NodeScan(_read_scan)
-_known_keys: ScanCache[tuple[str, ...]] = ScanCache(_read_keys)
+_known_keys: ScanCache[frozenset[str]] = ScanCache(_read_keys)
 
 
 @db_retry.repeated

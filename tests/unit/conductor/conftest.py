@@ -43,7 +43,9 @@ from sqlalchemy import event
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import profiles as site_profiles
+from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import node_cache
+from ironic_accel.conductor.node import queries
 from ironic_accel.redfish.client import session as client_session
 
 INTERFACES = {
@@ -119,8 +121,16 @@ def no_request(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def unshared_scans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test changes between two questions is seen by the second."""
+    """What a test changes between two questions is seen by the second; and
+    nothing is known of the nodes of another test.
+    """
     monkeypatch.setattr(node_cache, 'SHARED', 0.0)
+    monkeypatch.setattr(queries, '_scan', node_cache.NodeScan(
+        lambda since: queries._read_scan(since)))
+    monkeypatch.setattr(queries, '_known_keys', node_cache.ScanCache(
+        queries._read_keys))
+    monkeypatch.setattr(guard_copy, '_overwritten', node_cache.ScanCache(
+        guard_copy._compare))
 
 
 @pytest.fixture

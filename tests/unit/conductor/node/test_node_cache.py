@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from unittest import mock
 
 import pytest
 
@@ -122,45 +123,219 @@ def test_all_is_read_again_after_a_while_and_on_another_basis(
     assert nodes.read == [1, 2]
 
 
-def scan(reads: list[int]) -> node_cache.NodeScan:
-    """A scan of two nodes that counts how often they are read."""
-    def read() -> list[node_cache.ScannedNode]:
-        reads.append(len(reads))
-        return [(n, CHANGED, 'available', None) for n in (1, 2)]
+class Table:
+    """A table with two nodes of long ago, and a scan of it.
 
-    return node_cache.NodeScan(read)
+    :ivar rows: of the table, by id.
+    :ivar since: the times since when the scan read.
+    :ivar now: seconds of every clock that the scan reads.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: dict[int, node_cache.ScannedNode] = {}
+        self.since: list[datetime.datetime] = []
+        self.now = self.database = self.own = NOW
+        monkeypatch.setattr(node_cache, 'SHARED', 1.0)
+        monkeypatch.setattr(time, 'monotonic', lambda: self.now)
+        monkeypatch.setattr(time, 'time', lambda: self.own)
+        monkeypatch.setattr(clock, 'shared', lambda: self.database)
+        self.scan = node_cache.NodeScan(self.read)
+        for number in (1, 2):
+            self.put(number, NOW - 3600)
+
+    def put(self, number: int, at: float | None, state: str = 'available'
+            ) -> None:
+        """Change a node, by the clock of who changes it."""
+        self.rows[number] = (
+            number, None if at is None else naive(at), state, None)
+
+    def read(self, since: datetime.datetime) -> list[node_cache.ScannedNode]:
+        self.since.append(since)
+        return [row for row in self.rows.values()
+                if row[1] is None or row[1] >= since]
+
+    def later(self, seconds: float) -> dict[int, node_cache.ScannedNode]:
+        """The nodes after some time."""
+        self.now += seconds
+        self.own += seconds
+        self.database += seconds
+        return dict(self.scan.now().nodes)
 
 
-def test_scan_is_shared_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_cache, 'SHARED', 1.0)
-    now = [100.0]
-    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
-    reads: list[int] = []
-    made = scan(reads)
-    first = made.rows()
-    now[0] += 0.9
-    assert made.rows() is first
-    assert made.rows(fresh=True) is not first
-    now[0] += 1.0
-    made.rows()
-    assert len(reads) == 3
+def naive(at: float) -> datetime.datetime:
+    """As Ironic's database has it."""
+    return datetime.datetime.fromtimestamp(
+        at, datetime.UTC).replace(tzinfo=None)
 
 
-def test_value_of_a_scan_is_worked_out_once(
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, 'shared', lambda: NOW)
-    asked: list[list[int]] = []
-    value = ['gpu']
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Table:
+    """A table that was scanned once."""
+    made = Table(monkeypatch)
+    assert made.scan.now().nodes == made.rows
+    assert made.since == [naive(0)]
+    return made
 
-    def read(ids: list[int]) -> dict[int, str]:
-        asked.append(ids)
-        return dict.fromkeys(ids, value[0])
 
-    cache: node_cache.ScanCache[str] = node_cache.ScanCache(read)
-    rows = scan([]).rows()
+def test_scan_is_shared_for_a_moment(table: Table) -> None:
+    first = table.scan.now()
+    table.later(0.9)
+    assert table.scan.now() is first
+    assert table.scan.now(fresh=True) is not first
+    table.later(1.0)
+    assert len(table.since) == 3
+
+
+def test_only_nodes_that_may_have_changed_are_read_again(
+        table: Table) -> None:
+    table.later(5)
+    # By a clock that is as far behind as one may be.
+    table.put(2, table.now - node_cache.RECENT, 'active')
+    table.put(3, table.now)
+    table.put(4, None)
+    assert table.later(5) == table.rows
+    assert table.since[1:] == [
+        naive(NOW - node_cache.RECENT), naive(NOW + 5 - node_cache.RECENT)]
+
+
+@pytest.mark.parametrize('name', ['own', 'database'])
+def test_change_by_the_clock_that_is_behind_is_found(
+        table: Table, name: str) -> None:
+    """This conductor's own, or that of those whose clocks are right."""
+    setattr(table, name, NOW - 1000)
+    table.later(5)
+    table.put(3, getattr(table, name))
+    assert table.later(5) == table.rows
+    assert naive(0) not in table.since[1:]
+
+
+@pytest.mark.parametrize('name', ['own', 'database'])
+@pytest.mark.parametrize('seconds', [-1000.0, 1000.0])
+def test_clock_that_is_set_hides_no_change(
+        table: Table, name: str, seconds: float) -> None:
+    """Neither of a change before it was set, nor of one after it."""
+    for number in (3, 4, 5):
+        table.put(number, table.own)
+        if number == 4:
+            setattr(table, name, getattr(table, name) + seconds)
+        assert table.later(5) == table.rows
+    assert naive(0) not in table.since[1:]
+
+
+def test_change_by_a_clock_far_behind_is_found_by_the_next_entire_scan(
+        table: Table) -> None:
+    """And so is a deleted node."""
+    table.put(1, NOW - 2000, 'active')
+    del table.rows[2]
+    seen = table.later(5)
+    assert seen[1][2] == 'available'
+    assert 2 in seen
+    assert table.later(node_cache.ENTIRE - 5) == table.rows
+
+
+def test_who_decides_by_it_has_all_nodes_read(table: Table) -> None:
+    table.put(1, NOW - 2000, 'active')
+    del table.rows[2]
+    assert table.scan.now(fresh=True).nodes == table.rows
+    assert table.since == [naive(0)] * 2
+
+
+def test_scan_that_fails_is_made_again(table: Table) -> None:
+    """The time that it would have read since is not forgotten."""
+    table.put(3, NOW)
+    rows, table.rows = table.rows, {}
+    with mock.patch.object(table.scan, '_read', autospec=True,
+                           side_effect=OSError):
+        for seconds in (5, 300):
+            with pytest.raises(OSError):
+                table.later(seconds)
+    table.rows = rows
+    assert table.later(0) == rows
+
+
+class Values:
+    """What is so of the nodes of a table.
+
+    :ivar values: by id.
+    :ivar asked: what was read, each time.
+    """
+
+    def __init__(self) -> None:
+        self.values = {1: 'gpu', 2: 'gpu'}
+        self.asked: list[list[int]] = []
+        self.cache: node_cache.ScanCache[str] = node_cache.ScanCache(
+            self.read)
+
+    def read(self, ids: list[int]) -> dict[int, str]:
+        self.asked.append(ids)
+        return {i: self.values[i] for i in ids if i in self.values}
+
+
+def test_value_of_a_scan_is_worked_out_once(table: Table) -> None:
+    there = Values()
     for _ in range(3):
-        assert cache.ids(rows) == {'gpu': [1, 2]}
-    changed = [rows[0], (2, CHANGED.replace(day=2), 'available', None)]
-    value[0] = 'dpu'
-    assert cache.ids(changed) == {'gpu': [1], 'dpu': [2]}
-    assert asked == [[1, 2], [2]]
+        assert there.cache.values(table.scan.now()) == {1: 'gpu', 2: 'gpu'}
+    there.values[2] = 'dpu'
+    table.later(5)
+    table.put(2, table.now)
+    table.later(5)
+    assert there.cache.values(table.scan.now()) == {1: 'gpu', 2: 'dpu'}
+    assert there.asked == [[1, 2], [2]]
+
+
+def test_node_that_changed_is_read_again_for_a_while(table: Table) -> None:
+    """It may change again within the same second, which MySQL cannot tell."""
+    there = Values()
+    there.cache.values(table.scan.now())
+    table.put(2, table.now)
+    for second in range(5, int(node_cache.RECENT) + 5, 5):
+        table.later(5)
+        there.values[2] = f'at {second} s'
+        assert there.cache.values(table.scan.now()) == {
+            1: 'gpu', 2: f'at {second} s'}
+        assert there.asked[-1] == [2]
+    reads = len(there.asked)
+    table.later(5)
+    assert there.cache.values(table.scan.now())[2] == f'at {second} s'
+    assert len(there.asked) == reads
+
+
+def test_cache_that_missed_scans_reads_what_changed_in_all_of_them(
+        table: Table) -> None:
+    """And one that comes with an older scan gets the values of the later."""
+    there = Values()
+    old = table.scan.now()
+    there.cache.values(old)
+    table.put(1, table.now)
+    there.values = {1: 'dpu', 2: 'fpga', 3: 'nic'}
+    table.later(50)
+    table.put(3, table.now)
+    table.later(9)
+    there.asked.clear()
+    new = {1: 'dpu', 2: 'gpu', 3: 'nic'}
+    assert there.cache.values(table.scan.now()) == new
+    for each in (table.scan.now(), old, table.scan.now()):
+        assert there.cache.values(each) == new
+    assert there.asked == [[1, 3]]
+
+
+def test_deleted_node_has_no_value_after_an_entire_scan(
+        table: Table) -> None:
+    there = Values()
+    there.cache.values(table.scan.now())
+    del table.rows[2]
+    table.later(node_cache.ENTIRE)
+    assert there.cache.values(table.scan.now()) == {1: 'gpu'}
+
+
+def test_values_that_could_not_be_read_are_read_next_time(
+        table: Table) -> None:
+    there = Values()
+    there.cache.values(table.scan.now())
+    table.put(2, table.now)
+    table.later(5)
+    with mock.patch.object(there.cache, '_read', autospec=True,
+                           side_effect=OSError), pytest.raises(OSError):
+        there.cache.values(table.scan.now())
+    there.values[2] = 'dpu'
+    assert there.cache.values(table.scan.now())[2] == 'dpu'

@@ -29,6 +29,7 @@ import pytest
 import sqlalchemy
 
 import ironic_accel
+from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.upkeep import cleanup
 from tests.unit.conductor import stage as stages
@@ -194,3 +195,68 @@ def test_passes_over_a_thousand_quiet_nodes_read_none_twice(
     assert len(queries.with_key('accel_claims')) >= 1000
     # The text of the key elsewhere is not the key.
     assert queries.with_key('of') == []
+
+
+def scanned(reads: Reads) -> int:
+    """How many nodes the last scan read."""
+    return [number for columns, number in reads.cells
+            if 'changed' in columns][-1]
+
+
+def test_a_pass_reads_and_finds_what_changed(
+        make_node: Make, acquire: Make, cloud: list[str], reads: Reads
+        ) -> None:
+    key = 'accel_operation'
+    assert queries.with_key(key) == []
+    assert scanned(reads) == len(cloud)
+    reads.cells.clear()
+    # The row, as any process of Ironic may write it.
+    table = models.Node.__table__
+    with enginefacade.writer.get_engine().begin() as connection:
+        connection.execute(sqlalchemy.update(table).where(
+            table.c.uuid == cloud[7]).values(driver_internal_info={key: {}}))
+    made = make_node(driver_internal_info={key: {}})
+    found = queries.with_key(key)
+    assert [row.uuid for row in found] == [cloud[7], made.uuid]
+    assert scanned(reads) == 2
+    # One row each in the scan, of what is kept, and of what is found.
+    assert reads.rows <= 3 * 2
+    free = queries.changed_at(unreserved=True)
+    assert {row.id for row in found} <= set(free)
+    acquire(made)
+    assert set(free) - set(queries.changed_at(unreserved=True)) == {made.id}
+    with enginefacade.writer.get_engine().begin() as connection:
+        connection.execute(sqlalchemy.delete(table).where(
+            table.c.uuid == cloud[7]))
+    assert [row.uuid for row in queries.with_key(key)] == [made.uuid]
+
+
+def test_changes_without_a_time_are_read_each_time(
+        cloud: list[str], reads: Reads) -> None:
+    table = models.Node.__table__
+    queries.scanned()
+    with enginefacade.writer.get_engine().begin() as connection:
+        connection.execute(sqlalchemy.update(table).where(
+            table.c.uuid == cloud[0]).values(
+                updated_at=None, created_at=None))
+    for _ in range(2):
+        queries.scanned()
+        assert scanned(reads) == 1
+
+
+def test_all_nodes_are_read_again_after_a_while(
+        cloud: list[str], reads: Reads, monkeypatch: pytest.MonkeyPatch
+        ) -> None:
+    """Also one that a clock far behind has stamped."""
+    assert queries.with_key('accel_operation') == []
+    table = models.Node.__table__
+    with enginefacade.writer.get_engine().begin() as connection:
+        connection.execute(sqlalchemy.update(table).where(
+            table.c.uuid == cloud[0]).values(
+                updated_at=datetime.datetime(2026, 1, 2),
+                driver_internal_info={'accel_operation': {}}))
+    assert queries.with_key('accel_operation') == []
+    monkeypatch.setattr(node_cache, 'ENTIRE', 0.0)
+    assert [row.uuid for row in queries.with_key('accel_operation')] == [
+        cloud[0]]
+    assert scanned(reads) == len(cloud)

@@ -258,8 +258,6 @@ def test_one_scan_answers_all_periodics_of_a_pass(
         make_node: Make, interfaces: dict[str, Any], manager: Any,
         context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_cache, 'SHARED', 1.0)
-    monkeypatch.setattr(queries, '_scan', node_cache.NodeScan(
-        queries._read_scan))
     for _ in range(3):
         make_node()
     with mock.patch.object(queries, '_read_scan', autospec=True,
