@@ -113,7 +113,8 @@ devices:
 
 
 def test_a_service_with_one_target_per_push_gets_one(tmp_path: Path) -> None:
-    """bmcweb: one push after another, each with its component."""
+    """bmcweb: one push after another, each with its component, and one reset
+    of the host activates all of them."""
     with machine(_two_cards(tmp_path), tmp_path) as box:
         box.box.faults.add('one-target')
         digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
@@ -123,6 +124,7 @@ def test_a_service_with_one_target_per_push_gets_one(tmp_path: Path) -> None:
         pushes = box.box.ledger.pushes
         assert [len(p.targets or ()) for p in pushes] == [1, 1]
         assert len({p.targets for p in pushes}) == 2
+        assert len(box.box.ledger.resets) == 1
         harmless(box)
 
 
