@@ -237,14 +237,6 @@ def _unread(source: str, unread: Document) -> str:
     return line
 
 
-def traits_table(traits: Mapping[str, Iterable[str]],
-                 title: str = 'Traits') -> Table:
-    """A table with a row for each node and its traits in order."""
-    return Table(title, ('Node', 'Traits'), tuple(
-        (printable(node), '\n'.join(sorted(names)) or UNKNOWN)
-        for node, names in traits.items()))
-
-
 def progress(seconds: float, summary: str,
              percent: int | None = None) -> str:
     """A line of progress with the seconds since the start."""

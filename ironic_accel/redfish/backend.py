@@ -52,7 +52,6 @@ from ironic_accel.redfish.actions import start_update
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.actions import update_scope
 from ironic_accel.redfish.actions.update_scope import UpdateRequest
-from ironic_accel.redfish.client import json_document
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_history import WaitTimes
 from ironic_accel.redfish.client.reader import Reader
@@ -63,7 +62,6 @@ from ironic_accel.redfish.inventory.inventory import SystemReading
 from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.inventory import recent_readings
 from ironic_accel.redfish.inventory.recent_readings import Reuse
-from ironic_accel.redfish.inventory import topology
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.vendors import registry
 
@@ -142,20 +140,6 @@ class RedfishBackend(Backend):
     def address(self) -> str:
         """Host and port of the BMC, which gets one push at a time."""
         return session.address(self._connector)
-
-    @property
-    def system_uri(self) -> str:
-        """Path of the node's System; read from the BMC unless it was given.
-
-        :raises: Unreachable; BadInput if there is no such System.
-        """
-        if self._seen is not None:
-            return self._seen.scope.system.uri
-        if self._system and self._system.startswith('/'):
-            return json_document.normal(self._system)
-        self._reader.begin()
-        self._system = topology.own_uri(self._reader, self._system)
-        return self._system
 
     def sources(self) -> tuple[Source, ...]:
         """Read the inventory; its devices have their URIs as ids.

@@ -136,7 +136,7 @@ def _power(rng: random.Random, box: Box) -> Any:
     rng.choice((
         host.power_state, host.power_on, lambda: host.power_off(True),
         lambda: host.power_off(False), host.warm_reboot, host.boot_mark,
-        host.power_cycle, host.aux_cycle,
+        host.aux_cycle,
         lambda: host.offers('GracefulRestart')))()
 
 

@@ -118,14 +118,6 @@ class SystemPower:
         else:
             self._reset('ForceRestart', 'GracefulRestart')
 
-    def power_cycle(self) -> None:
-        """Cut and restore the host's power in one action.
-
-        :raises: Rejected if there is no such action; power off and power on
-            have the same effect.
-        """
-        self._reset('PowerCycle', 'FullPowerCycle')
-
     def reset_types(self) -> tuple[str, ...] | None:
         """The ResetTypes that the System offers; None if it lists none.
 

@@ -128,14 +128,6 @@ def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
     return reader.listing(reader.follow(root, 'Systems', impact), impact)
 
 
-def own_uri(reader: Reader, system: str | None) -> str:
-    """Path of the node's own System.
-
-    :raises: as ``find``.
-    """
-    return own_system(reader, system)[2].uri
-
-
 def own_system(reader: Reader, system: str | None
                ) -> tuple[Fields, list[Fields], Fields]:
     """The service root, all Systems of the BMC, and the node's own.

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_history import ReadHistory
@@ -54,6 +55,18 @@ class Rig:
         return RedfishBackend(
             self.connector, system, name=name,
             settings=dataclasses.replace(self.settings, **settings))
+
+    @property
+    def system(self) -> str:
+        """Path of the System, as an inventory shows it."""
+        return self.backend.observe().system
+
+    def power_cycle(self) -> None:
+        """Power the host off, and on again."""
+        host = SystemPower(self.connector, self.system)
+        host.power_off(soft=False)
+        self.clock.advance(10)
+        host.power_on()
 
 
 Start = Callable[..., Rig]

@@ -268,7 +268,7 @@ def test_a_rejected_auxiliary_cycle_is_requested_once(
     at = rig('hgx-h100', 'System_0', options={'power': 'Off'})
     at.box.faults.add('aux-refused')
     with pytest.raises(Rejected) as error:
-        SystemPower(at.connector, at.backend.system_uri).aux_cycle()
+        SystemPower(at.connector, at.system).aux_cycle()
     # The BMC is not busy, so it is not requested again.
     assert error.value.retry_after is None
     assert 'ChassisPowerStateOffRequired' in (

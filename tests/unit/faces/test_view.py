@@ -158,7 +158,8 @@ def test_values_as_cells(raw: object, expected: str) -> None:
 
 def test_a_table_is_plain_text_without_a_terminal() -> None:
     stream = io.StringIO()
-    view.write(view.traits_table({'hgx': ['B', 'A'], 'plain': []}), stream)
+    view.write(view.Table('Traits', ('Node', 'Traits'), (
+        ('hgx', 'A\nB'), ('plain', '-'))), stream)
     assert stream.getvalue() == (
         'Traits\n'
         'Node   Traits\n'

@@ -86,7 +86,7 @@ def test_the_auxiliary_cycle_activates_the_bundle(
         plans.update(inventory, {(g, 'gpu'): NEW for g in gpus}),
         plans.bundle(tmp_path, gpu=NEW))
     at.clock.advance(3000)
-    host = SystemPower(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.system)
     assert host.power_state() == 'on'
     with pytest.raises(Rejected) as refused:
         host.aux_cycle()
@@ -124,7 +124,7 @@ def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
     seen = lookup.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending, seen.activation) == (
         'enabled', 'disabled', Activation.WARM_REBOOT)
-    SystemPower(at.connector, at.backend.system_uri).warm_reboot()
+    SystemPower(at.connector, at.system).warm_reboot()
     at.clock.advance(120)
     seen = lookup.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending) == ('disabled', None)
@@ -159,7 +159,7 @@ def test_confidential_computing_is_set_one_property_per_request(
         assert poll.results[0].ok, poll.results[0].detail
         inventory = at.backend.observe()
         assert lookup.mode_at(inventory, gpu, 'cc').pending == value
-        SystemPower(at.connector, at.backend.system_uri).warm_reboot()
+        SystemPower(at.connector, at.system).warm_reboot()
         at.clock.advance(120)
         at.backend.transports(at.backend.observe())
         mode = lookup.mode_at(at.backend.observe(), gpu, 'cc')
@@ -172,7 +172,7 @@ def test_mode_is_unknown_where_its_second_request_is_refused(
     gpu = plans.gpus(at.backend.observe())[0]
     at.backend.start(plans.set_mode(
         {gpu: 'devtools'}, 'cc', Activation.DEVICE_RESET))
-    SystemPower(at.connector, at.backend.system_uri).warm_reboot()
+    SystemPower(at.connector, at.system).warm_reboot()
     at.clock.advance(120)
     at.backend.transports(at.backend.observe())
     at.box.faults.add('status', '400', '/Settings', 'PATCH', count=1, skip=1)

@@ -94,7 +94,7 @@ def test_every_push_style_writes_the_requested_components(
     assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
     push, = at.box.ledger.pushes
     assert push.digest == image.sha256
-    SystemPower(at.connector, at.backend.system_uri).power_cycle()
+    at.power_cycle()
     at.clock.advance(200)
     after = lookup.device(at.backend.observe(), dpu.id)
     assert lookup.part(after, 'nic').running == '32.43.1014'
@@ -150,7 +150,7 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
     assert (mode.current, mode.persistent) == ('enabled', True)
     # It persists over a power cycle.
-    SystemPower(at.connector, at.backend.system_uri).power_cycle()
+    at.power_cycle()
     at.clock.advance(200)
     mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
     assert mode.current == 'enabled'
@@ -168,7 +168,7 @@ def test_modes_of_network_cards(
     results = ended(at.backend, at.backend.start(plans.set_mode(
         {dev.id: value}, name, Activation.POWER_CYCLE)))
     assert results == {(dev.id, name): True}
-    SystemPower(at.connector, at.backend.system_uri).power_cycle()
+    at.power_cycle()
     at.clock.advance(200)
     assert lookup.mode_at(at.backend.observe(), dev.id, name).current == value
 
@@ -231,7 +231,7 @@ def test_the_mode_of_a_dpu_on_its_own_bmc(rig: Start, box: str) -> None:
     assert results == {(dpu.id, 'mode'): True}
     mode = lookup.mode_at(at.backend.observe(), dpu.id, 'mode')
     assert mode.current == 'dpu'
-    SystemPower(at.connector, at.backend.system_uri).power_cycle()
+    at.power_cycle()
     at.clock.advance(200)
     mode = lookup.mode_at(at.backend.observe(), dpu.id, 'mode')
     assert mode.current == 'nic'
@@ -333,7 +333,7 @@ def test_the_dell_firmware_id_changes_with_its_version(
     assert poll.at_reset
     assert at.box.ledger.writes == []
     assert at.backend.observe().busy == ()
-    SystemPower(at.connector, at.backend.system_uri).warm_reboot()
+    SystemPower(at.connector, at.system).warm_reboot()
     at.clock.advance(3000)
     part = lookup.part_at(at.backend.observe(), dpu.id, 'nic')
     assert (part.running, part.id) == (
@@ -342,7 +342,7 @@ def test_the_dell_firmware_id_changes_with_its_version(
 
 def test_a_missing_auxiliary_cycle_action_is_reported(rig: Start) -> None:
     at = rig('plain')
-    host = SystemPower(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.system)
     assert host.aux_cycle_action() is None
     with pytest.raises(Rejected, match='auxiliary'):
         host.aux_cycle()
@@ -356,7 +356,7 @@ def _offers_aux_cycle(at: Rig) -> bool | None:
 
 def test_a_forced_auxiliary_cycle(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
-    host = SystemPower(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.system)
     assert _offers_aux_cycle(at) is True
     action = host.aux_cycle_action()
     assert action is not None
@@ -370,7 +370,7 @@ def test_a_forced_auxiliary_cycle(rig: Start) -> None:
 def test_an_auxiliary_cycle_is_refused_while_an_update_is_running(
         rig: Start, begin: Callable[[Box], object]) -> None:
     at = rig('hgx-h100', 'System_0')
-    host = SystemPower(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.system)
     host.power_off(soft=False)
     at.clock.advance(30)
     begin(at.box)
@@ -398,7 +398,7 @@ def test_a_bmc_with_unread_tasks_is_not_idle(
         ) -> None:
     at = rig(box, 'System_0' if box == 'hgx-h100' else None)
     # A collection that was expanded is not read again.
-    host = SystemPower(at.connector, at.backend.system_uri,
+    host = SystemPower(at.connector, at.system,
                        BmcSettings(expand=False))
     host.check_idle()
     at.box.faults.add(fault, value, place)
@@ -413,7 +413,7 @@ def test_an_idrac_with_extended_reset_cuts_the_auxiliary_power(
     """Its host must be off, and stays off until the caller powers it on."""
     at = rig(captures / 'dell-r750-h100.tar.gz',
              options={'extended_reset': True})
-    host = SystemPower(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.system)
     with pytest.raises(Rejected):
         host.aux_cycle()
     with pytest.raises(Rejected, match='only while the host is off'):
@@ -433,7 +433,7 @@ def test_an_idrac_without_extended_reset_offers_no_auxiliary_cycle(
         rig: Start, captures: Path) -> None:
     """The recorded one has only Chassis.Reset, which is weaker."""
     at = rig(captures / 'dell-r750-h100.tar.gz')
-    assert SystemPower(at.connector, at.backend.system_uri
+    assert SystemPower(at.connector, at.system
                 ).aux_cycle_action() is None
 
 

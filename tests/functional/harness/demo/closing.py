@@ -58,7 +58,7 @@ def seven_deploy(show: Show, crew: Cast) -> None:
                 f'{proving.IS_SECURE} was gone before the first write',
                 overlaps)
     traits = crew.traits(cast_mod.HGX)
-    show.table(show.faces.traits_table({cast_mod.HGX: traits}))
+    show.traits({cast_mod.HGX: traits})
     show.expect(IS_RAW in traits and proving.IS_SECURE not in traits,
                 f'{IS_RAW} stands instead', sorted(traits))
     _service(show, crew)

@@ -84,7 +84,7 @@ def two_inventory(show: Show, crew: Cast) -> None:
             show.table(show.faces.inventory_table(told['inventory'], name))
     _firmware(show, crew)
     traits = crew.all_traits()
-    show.table(show.faces.traits_table(traits, 'Traits of the nodes'))
+    show.traits(traits, 'Traits of the nodes')
     for name, expected in EXPECTED.items():
         show.expect(traits[name] == expected,
                     f'{name} has these {len(expected)} traits and no others',

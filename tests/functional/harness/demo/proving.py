@@ -87,7 +87,7 @@ def _mig(show: Show, crew: Cast) -> None:
     traits = crew.traits(cast_mod.PCIE)
     show.expect(ampere['volatile'] == [] and IS_A100 in traits,
                 f'Ampere keeps MIG: the A100s get {IS_A100}', sorted(traits))
-    show.table(show.faces.traits_table(crew.all_traits()))
+    show.traits(crew.all_traits())
 
 
 def five_placement(show: Show, crew: Cast) -> None:

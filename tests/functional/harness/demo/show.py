@@ -35,11 +35,6 @@ class Faces(Protocol):
         """A table of devices."""
         ...
 
-    def traits_table(self, traits: Mapping[str, Iterable[str]],
-                     title: str = ...) -> Any:
-        """A table of nodes and their traits."""
-        ...
-
     def progress(self, seconds: float, summary: str,
                  percent: int | None = None) -> str:
         """One line of a timeline."""
@@ -111,6 +106,13 @@ class Show:
              rows: Iterable[Iterable[object]]) -> None:
         """A table of one's own."""
         self.table(self.faces.table(title, columns, rows))
+
+    def traits(self, traits: Mapping[str, Iterable[str]],
+               title: str = 'Traits') -> None:
+        """A table of nodes, with a row for each of their traits."""
+        self.rows(title, ('Node', 'Trait'), [
+            (node, name) for node, names in traits.items()
+            for name in sorted(names) or ['-']])
 
     def plan(self, doc: Document) -> None:
         """A plan: its headline and its table."""
