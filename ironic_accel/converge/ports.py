@@ -183,8 +183,9 @@ class Backend(Protocol):
 
         :param pushes: push methods of the profile's images: what else each
             of them would write is in ``UpdateTarget.pushes``.
+        :returns: nothing, unless a backend changes devices.
         """
-        ...
+        return ()
 
     def announce(self, action: Action, image: Ready | None = None) -> None:
         """Take note of a write whose intent is saved next. No traffic.
@@ -219,7 +220,7 @@ class Backend(Protocol):
         :raises: errors.Rejected; errors.Unreachable; errors.OutcomeUnknown.
             It can be asked again.
         """
-        ...
+        return ()
 
     def poll(self, ticket: Ticket) -> Poll:
         """Get the state of a write.

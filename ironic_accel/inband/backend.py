@@ -116,11 +116,6 @@ class LocalBackend(Backend):
             loaded.warnings, patience,
             IdentityStore(os.path.join(folder, 'known.json')))
 
-    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Does nothing: no tool here has a second slot that is activated by
-        hand."""
-        return ()
-
     def sources(self) -> tuple[Source, ...]:
         """Read the inventory; the ids of its devices are their PCI addresses.
 

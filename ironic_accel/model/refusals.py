@@ -29,6 +29,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
+from ironic_accel.model.device import Value
 from ironic_accel.model import matching
 from ironic_accel.model.matching import Knowledge
 from ironic_accel.model import nv_parameters
@@ -74,6 +75,16 @@ def too_strong(item: Item, activation: Activation, profile: Profile
     if activation.rank <= profile.limits.reset.rank:
         return []
     return [Refusal(item, TOO_STRONG, profile.limits.reset, activation)]
+
+
+def _activated(item: Item, activation: Activation | None, profile: Profile,
+               changed: str, seen: Value | None) -> list[Refusal]:
+    """A reset that is unknown, or beyond what the profile allows."""
+    if activation is None:
+        return [Refusal(item, 'the reset that activates it is unknown '
+                        '(activation: null in the catalogue), so it is not '
+                        + changed, item.wanted, seen)]
+    return too_strong(item, activation, profile)
 
 
 def activation(entry: Staged, device: Device, profile: Profile,
@@ -216,12 +227,7 @@ def _writable(item: Item, part: Component, profile: Profile, locked: bool
     if locked:
         return [Refusal(item, 'the device reports it as not updateable',
                         item.wanted, part.running)]
-    if part.activation is None:
-        return [Refusal(item, 'the reset that activates it is unknown '
-                        '(activation: null in the catalogue), so it is not '
-                        'updated', item.wanted,
-                        part.running)]
-    return too_strong(item, part.activation, profile)
+    return _activated(item, part.activation, profile, 'updated', part.running)
 
 
 def _direction(item: Item, part: Component, profile: Profile, form: str
@@ -322,9 +328,4 @@ def _settable(item: Item, mode: Mode, profile: Profile,
     no = matching.unaccepted(mode, item)
     if no is not None:
         return [no]
-    if mode.activation is None:
-        return [Refusal(item, 'the reset that activates it is unknown '
-                        '(activation: null in the catalogue), so it is not '
-                        'changed', item.wanted,
-                        mode.current)]
-    return too_strong(item, mode.activation, profile)
+    return _activated(item, mode.activation, profile, 'changed', mode.current)

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from urllib import parse
@@ -169,10 +168,6 @@ class AgentBackend(Backend):
                 'the agent in the ramdisk returned an invalid ticket for a '
                 'write', error_class=ErrorClass.TRANSIENT, seen=str(exc)
             ) from exc
-
-    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Nothing: no tool in the ramdisk has a second slot to write."""
-        return ()
 
     def poll(self, ticket: Ticket) -> Poll:
         """Read the state of a write; see ports.Backend.

@@ -18,8 +18,6 @@ through Ironic's own interface.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from collections.abc import Sequence
 from typing import Any
 
 from ironic.common import exception
@@ -33,16 +31,12 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel import ipmi
-from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
-from ironic_accel.model.profile import Push
 
 NAME = ipmi.NAME
 DRIVER = 'accel-ipmi'
@@ -87,11 +81,6 @@ class IpmiBackend(Backend):
         return (Source(ipmi.inventory(
             answer, stored.inventory.devices if stored else ())),)
 
-    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Transport, ...]:
-        """None: IPMI changes no accelerator."""
-        return ()
-
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin nothing.
@@ -101,10 +90,6 @@ class IpmiBackend(Backend):
         raise Rejected('accelerators cannot be changed over IPMI',
                        error_class=ErrorClass.NEEDS_OPERATOR,
                        todo='use the step apply_profile_in_band')
-
-    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Commit nothing."""
-        return ()
 
     def poll(self, ticket: Ticket) -> Poll:
         """Nothing was ever begun here."""

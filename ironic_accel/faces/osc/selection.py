@@ -137,6 +137,14 @@ def add_yes(parser: argparse.ArgumentParser) -> None:
              'several nodes are selected by --all or by filters.')
 
 
+def add_change(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that shows its changes first."""
+    add_nodes(parser)
+    add_yes(parser)
+    parser.add_argument('--dry-run', action='store_true',
+                        help='Print the changes without making them.')
+
+
 def given(args: argparse.Namespace) -> list[str]:
     """The options by which nodes are selected; empty if they are named."""
     found = ['--all'] if args.all_nodes else []

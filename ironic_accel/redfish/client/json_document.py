@@ -200,24 +200,20 @@ class Fields:
 
     def parts(self, *path: str | int) -> list[Fields]:
         """The objects of an array within the resource."""
-        value = self._find(path)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.warn_expected(path, value, 'an array')
-            return []
         return [Fields(v, self._warn, self.uri, f'{self._name(path)}.{i}')
-                for i, v in enumerate(value) if isinstance(v, Mapping)]
+                for i, v in enumerate(self._array(path))
+                if isinstance(v, Mapping)]
 
     def texts(self, *path: str | int) -> list[str]:
         """The strings of an array."""
+        return [v for v in self._array(path) if isinstance(v, str)]
+
+    def _array(self, path: tuple[str | int, ...]) -> list[Any]:
+        """An array within the resource; an empty one if it is missing."""
         value = self._find(path)
-        if value is None:
-            return []
-        if not isinstance(value, list):
+        if value is not None and not isinstance(value, list):
             self.warn_expected(path, value, 'an array')
-            return []
-        return [v for v in value if isinstance(v, str)]
+        return value if isinstance(value, list) else []
 
     def link(self, *path: str | int) -> str | None:
         """The path of a linked resource."""

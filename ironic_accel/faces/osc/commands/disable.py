@@ -48,10 +48,7 @@ class Disable(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        selection.add_nodes(parser)
-        selection.add_yes(parser)
-        parser.add_argument('--dry-run', action='store_true',
-                            help='Print the changes without making them.')
+        selection.add_change(parser)
         waiting.add_wait(
             parser, 'Wait until operations in progress on the nodes have '
                     'ended. Without it they are errors.')

@@ -47,10 +47,7 @@ class Enable(base.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
         parser = super().get_parser(prog_name)
-        selection.add_nodes(parser)
-        selection.add_yes(parser)
-        parser.add_argument('--dry-run', action='store_true',
-                            help='Print the changes without making them.')
+        selection.add_change(parser)
         parser.add_argument(
             '--no-inventory', action='store_true',
             help='Do not take the first inventory.')
