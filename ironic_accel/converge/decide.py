@@ -148,7 +148,7 @@ def without_spent(record: Record, inventory: Inventory, profile: Profile,
         record = record.without_staged([entry.item.ref])
         tries = record.attempts.get(entry.item, 0)
         if entry.sure or tries > 1:
-            return record, _not_applied(inventory, entry)
+            return record, _not_applied(inventory, entry, transports)
     return record, None
 
 
@@ -159,7 +159,8 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
     An item that was certainly written has then failed. One that was only
     assumed to be written may be written once more, also if an auxiliary power
     cycle is next that the BMC does not offer: disconnecting the power of the
-    system would be in vain.
+    system would be in vain. Where a weaker reset should have activated it,
+    none is left either.
     """
     out = []
     for entry in record.staged:
@@ -171,24 +172,23 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
         up = stages.next_reset(entry)
         if up is not None:
             up = stages.real_activation(entry.item.device, up, transports)
-        in_vain = (not entry.sure and up is Activation.AUX_CYCLE
-                   and record.attempts.get(entry.item, 0) < min(
-                       2, profile.limits.attempts)
-                   and _is_by_hand(transports))
+        by_hand = (up is Activation.AUX_CYCLE
+                   and stages.is_by_hand(transports))
+        in_vain = by_hand and not entry.sure and (
+            record.attempts.get(entry.item, 0) < min(
+                2, profile.limits.attempts))
         if in_vain or (entry.tried is not None and (
-                up is None or up.rank > profile.limits.reset.rank)):
+                up is None or up.rank > profile.limits.reset.rank
+                or (by_hand and entry.activation is not up))):
             out.append(entry)
     return out
 
 
-def _is_by_hand(transports: Sequence[Transport]) -> bool:
-    """Whether no BMC of the system offers an auxiliary power cycle."""
-    told = {transport.offers_aux_cycle() for transport in transports}
-    return False in told and True not in told
-
-
-def _not_applied(inventory: Inventory, entry: Staged) -> Detail:
+def _not_applied(inventory: Inventory, entry: Staged,
+                 transports: Sequence[Transport]) -> Detail:
     device = inventory.device(entry.item.device)
+    by_hand = entry.tried is Activation.POWER_CYCLE and (
+        stages.is_by_hand(transports))
     return Detail(
         'not applied: it was written, but no reset that the profile allows '
         f'activated it ({entry.resets} tried, the strongest '
@@ -196,7 +196,8 @@ def _not_applied(inventory: Inventory, entry: Staged) -> Detail:
         device=entry.item.device, component=entry.item.name,
         expected=_text(entry.item.wanted),
         seen=_text(matching.seen_value(device, entry.item)),
-        todo='check the device, or allow a stronger limits.reset')
+        todo='check the device, or ' + (
+            stages.BY_HAND if by_hand else 'allow a stronger limits.reset'))
 
 
 def _selected(inventory: Inventory, profile: Profile, device_id: str

@@ -111,10 +111,11 @@ def steps(found: Plan, seen: Inventory, facts: Knowledge) -> Iterator[Step]:
         for action in stage.actions:
             yield Step(action_key(action), _named(action, products),
                        _longest(action, seen, facts))
-        if stage.reset.is_host_reset or stage.device_resets:
+        if not stage.manual and (
+                stage.reset.is_host_reset or stage.device_resets):
             yield Step(str(stage.reset), ' '.join((
                 'reset', stage.reset, *sorted(set(products.values())))))
-    if found.fallback:
+    if found.fallback and not found.manual:
         yield Step(COPY, ' '.join((COPY, *sorted(
             {products.get(c.item.device, '') for c in found.fallback}))))
 

@@ -45,14 +45,14 @@ def headline(doc: Document) -> str:
     if doc['converged']:
         return (f"{view.count(len(doc['satisfied']), 'item')} compliant, "
                 'nothing to do')
-    resets = [s['reset'] for s in doc['stages']
-              if Activation(s['reset']).is_host_reset]
+    resets = [s['reset'] + ' by hand' * bool(s.get('manual'))
+              for s in doc['stages'] if Activation(s['reset']).is_host_reset]
     line = (f"{view.count(len(doc['stages']), 'stage')}, "
             f"{_sent(doc['counts'])}")
     if resets:
         line += f" ({', '.join(resets)})"
     copies = doc.get('fallback') or ()
-    if copies:
+    if copies and not any(s.get('manual') for s in doc['stages']):
         line += f", {view.count(len(copies), 'fallback slot')} to update"
     return f"{line}, {view.count(len(doc['satisfied']), 'item')} compliant"
 
@@ -165,6 +165,8 @@ def _reset_rows(number: int, stage: Document) -> Iterator[PlanRow]:
     if stage['reset'] == 'none' and not staged:
         return
     note = f'activates staged {view.many(staged)}' if staged else None
+    if stage.get('manual'):
+        note = 'by hand, the BMC offers none' + (f'; {note}' if note else '')
     if Activation(stage['reset']).is_host_reset:
         yield PlanRow(number, 'reset', ['host'], stage['reset'], note=note)
         return

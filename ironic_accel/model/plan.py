@@ -132,7 +132,8 @@ class Transport:
     resets: Mapping[str, Activation] = dataclasses.field(default_factory=dict)
     commits: Mapping[Ref, str | None] = dataclasses.field(default_factory=dict)
     bars: Mapping[Ref, str] = dataclasses.field(default_factory=dict)
-    offers_aux_cycle: Callable[[], bool | None] = lambda: None
+    offers_aux_cycle: Callable[[], bool | None] = dataclasses.field(
+        default=lambda: None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -213,11 +214,14 @@ class Stage:
     """Actions and the one reset that activates all of them.
 
     :ivar staged: items written earlier that the reset is (also) for.
+    :ivar manual: whether the reset is left to an operator, since no BMC
+        offers it. A run ends before it, and it is the last stage of the plan.
     """
 
     actions: tuple[Action, ...]
     reset: Activation = Activation.NONE
     staged: tuple[AwaitingReset, ...] = ()
+    manual: bool = False
 
     @property
     def device_resets(self) -> int:
@@ -235,7 +239,8 @@ class Stage:
         """One entry of a plan's ``stages``."""
         return {'actions': [a.to_dict() for a in self.actions],
                 'reset': self.reset,
-                'staged': [d.to_dict() for d in self.staged]}
+                'staged': [d.to_dict() for d in self.staged],
+                **({'manual': True} if self.manual else {})}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -335,8 +340,13 @@ class Plan:
         alone = sum(s.device_resets for s in self.stages)
         return Counts(
             sum(a.writes for s in self.stages for a in s.actions)
-            + alone + bool(self.fallback),
-            alone, sum(s.reset.is_host_reset for s in self.stages))
+            + alone + bool(self.fallback and not self.manual), alone,
+            sum(s.reset.is_host_reset and not s.manual for s in self.stages))
+
+    @property
+    def manual(self) -> bool:
+        """Whether a run ends before a reset by hand, and before copies."""
+        return any(s.manual for s in self.stages)
 
     @property
     def untold(self) -> bool:

@@ -173,7 +173,7 @@ class Profile:
     :ivar order: component names, first to last, overriding the catalogue.
     :ivar allow: any of downgrade, force, collateral, burn_at_deploy,
         first_boot, staged (what others have staged may be carried out by a
-        reset of the host).
+        reset of the host), manual_ac_cycle (``stages.MANUAL``).
     :ivar fallback: ``update`` has the BMC copy firmware that a run wrote and
         verified to its fallback slot, where the BMC does not do
         it by itself; ``keep`` leaves that slot as it is.

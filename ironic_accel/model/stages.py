@@ -37,6 +37,7 @@ from ironic_accel.model.matching import ComponentKnowledge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import plain
 from ironic_accel.model.plan import Ref
@@ -49,6 +50,15 @@ from ironic_accel.model.record import Staged
 
 #: Where a component stands that neither profile nor catalogue ranks.
 _LAST = 1000
+
+#: What a profile allows that has changes written which wait for an operator.
+MANUAL = 'manual_ac_cycle'
+
+#: What to do with what only an AC power cycle activates.
+BY_HAND = ('disconnect and reconnect the AC power of the system, then run it '
+           'again')
+_TO_WRITE = ('; to write it and disconnect the AC power of the system by hand '
+             f'afterwards, add {MANUAL} to allow of the profile')
 
 #: Devices on which one action sets a mode. What each of them answered is
 #: kept in the record of the run, which has 8 KiB for everything.
@@ -211,7 +221,8 @@ def build(todo: Sequence[Todo], staged: Sequence[Staged],
     late = [x for x in todo if x.late]
     if late:
         stages.append(_close(late, [], transports))
-    return stages, _too_many(stages, profile)
+    no = _manual(stages, todo, profile, transports)
+    return stages, no + _too_many(stages, profile)
 
 
 def _close(members: Sequence[Todo], staged: Sequence[Staged],
@@ -227,7 +238,7 @@ def _close(members: Sequence[Todo], staged: Sequence[Staged],
 
 
 def _too_many(stages: Sequence[Stage], profile: Profile) -> list[Refusal]:
-    needed = [s for s in stages if s.reset.is_host_reset]
+    needed = [s for s in stages if s.reset.is_host_reset and not s.manual]
     if len(needed) <= profile.limits.resets:
         return []
     first = needed[profile.limits.resets]
@@ -236,6 +247,40 @@ def _too_many(stages: Sequence[Stage], profile: Profile) -> list[Refusal]:
     return [Refusal(i, 'its activation needs more host resets than '
                     'limits.resets allows', profile.limits.resets,
                     len(needed)) for i in items]
+
+
+def is_by_hand(transports: Sequence[Transport]) -> bool:
+    """Whether no BMC of the system offers an auxiliary power cycle.
+
+    Where one of them does not tell, the reset decides.
+    """
+    return {t.offers_aux_cycle() for t in transports
+            if t.name not in INSIDE} == {False}
+
+
+def _manual(stages: list[Stage], todo: Sequence[Todo], profile: Profile,
+            transports: Sequence[Transport]) -> list[Refusal]:
+    """What needs an auxiliary power cycle where no BMC offers one.
+
+    It is written only if the profile allows that an operator activates it:
+    the run, and so the plan, ends there. What is staged already waits for the
+    operator alone.
+    """
+    last = Activation.AUX_CYCLE
+    due = [s for s in stages if s.reset is last]
+    if not due or profile.limits.reset is not last or (
+            not is_by_hand(transports)):
+        return []
+    if MANUAL in profile.allow and due[0].actions:
+        stages[stages.index(due[0]):] = [
+            dataclasses.replace(due[0], manual=True)]
+        return []
+    return [Refusal(item, 'its activation needs an auxiliary power cycle, and '
+                    f'the BMC offers none{then}', Activation.POWER_CYCLE, last)
+            for item, then in (
+                *((x.item, _TO_WRITE) for x in todo if x.real is last),
+                *((x.item, f': it is staged; {BY_HAND}') for s in due
+                  for x in s.staged if x.reset is last))]
 
 
 #: The word of a profile's ``allow`` that consents to it.

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import Any
 
 from ironic_accel.model.device import Activation
@@ -51,6 +52,7 @@ def to_dict(transport: Transport) -> dict[str, Any]:
         'pushes': [[*ref, _push_to_dict(push, target)]
                    for ref, target in transport.updates.items()
                    for push in target.pushes],
+        'offers_aux_cycle': transport.offers_aux_cycle(),
     }
 
 
@@ -89,7 +91,8 @@ def from_dict(raw: Mapping[str, Any]) -> Transport:
         frozenset((a, b) for a, b in raw['sets']),
         {k: Activation(v) for k, v in raw['resets'].items()},
         {(a, b): there for a, b, there in raw.get('commits', ())},
-        {(a, b): why for a, b, why in raw.get('bars', ())})
+        {(a, b): why for a, b, why in raw.get('bars', ())},
+        functools.partial(raw.get, 'offers_aux_cycle'))
 
 
 def _target(plain: UpdateTarget, pushes: Mapping[Push, Mapping[str, Any]]

@@ -20,6 +20,8 @@ compared with those of the run, and with the ledger of the BMC.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
+from importlib import resources
 import json
 from pathlib import Path
 import random
@@ -39,13 +41,18 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model import loader
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import stages
 from ironic_accel_emulator import images as twin_images
 from tests.contract.machine import Local
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 
+#: An HGX board whose BMC offers no auxiliary power cycle. Every other profile
+#: allows that an operator disconnects the AC power instead.
+NO_AUX = 'hgx-h100-no-aux'
 SYSTEMS = [('hgx-h100', None), ('pcie-a100', None), ('bluefield-3', None),
-           ('bluefield-2', None), ('two-nodes', 'Node1'), ('plain', None)]
+           ('bluefield-2', None), ('two-nodes', 'Node1'), ('plain', None),
+           (NO_AUX, None)]
 #: Profiles of each system: more of those that have more to change.
 CASES = [(name, system, seed) for name, system in SYSTEMS
          for seed in range(40 if name in ('hgx-h100', 'pcie-a100') else 10)]
@@ -135,6 +142,18 @@ def settled(box: Machine) -> Inventory:
     return inventory
 
 
+def described(name: str, folder: Path) -> str | Path:
+    """A system by its name, or its description."""
+    if name != NO_AUX:
+        return name
+    text = (resources.files('ironic_accel_emulator')
+            / 'boxes/hgx-h100.yaml').read_text('utf-8')
+    assert '  aux: true\n' in text
+    path = folder / 'no-aux.yaml'
+    path.write_text(text.replace('  aux: true\n', ''), 'utf-8')
+    return path
+
+
 def foresee(box: Machine, wanted: Profile) -> Plan:
     """The plan, with its images."""
     inventory = settled(box)
@@ -157,11 +176,14 @@ def reasons(plan: Plan) -> list[tuple[Any, ...]]:
 def test_a_run_does_what_its_plan_says(
         name: str, system: str | None, seed: int, tmp_path: Path) -> None:
     draw = random.Random(f'{name} {seed}')  # noqa: S311
-    with machine(name, tmp_path, system) as box:
+    with machine(described(name, tmp_path), tmp_path, system) as box:
         seen = settled(box)
         wanted = next((p for _ in range(99) if (
             p := profile(draw, seen, tmp_path)) is not None), None)
         assert wanted is not None
+        if name == NO_AUX and seed % 2:
+            wanted = dataclasses.replace(
+                wanted, allow=wanted.allow | {stages.MANUAL})
         counting = CountingBackend(box.backend)
         box.backend = counting  # type: ignore[assignment]
         plan = foresee(box, wanted)
@@ -175,6 +197,12 @@ def test_a_run_does_what_its_plan_says(
             assert reasons(out.plan) == reasons(plan)
             assert (ledger.count('POST', 'PATCH'), ledger.pushes,
                     resets) == (0, [], [])
+            return
+        if plan.stages and plan.stages[-1].manual:
+            assert isinstance(out, outcome.Failed), out
+            assert stages.BY_HAND in out.error.summary
+            assert (counting.writes, resets) == (plan.counts.writes, [])
+            assert ledger.count('POST', 'PATCH') == plan.counts.writes
             return
         assert isinstance(out, outcome.Converged), out
         assert out.plan.applies is plan.applies

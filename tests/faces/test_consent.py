@@ -15,7 +15,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 import io
+import json
 import pathlib
 import sys
 from typing import Any
@@ -153,3 +155,41 @@ def test_a_warm_reboot_asks_the_operating_system_first(
     assert said.code == 0, said.err
     assert machine.resets()[0] in ('GracefulRestart', 'GracefulShutdown')
     assert not {'ForceRestart', 'ForceOff'} & set(machine.resets())
+
+
+def test_no_host_is_powered_off_for_a_cycle_that_the_bmc_does_not_offer(
+        boot: Boot, run: Run, profile: MakeProfile, tmp_path: pathlib.Path
+        ) -> None:
+    """An operator disconnects the AC power instead, if the profile allows."""
+    text = (resources.files('ironic_accel_emulator')
+            / 'boxes/hgx-h100.yaml').read_text('utf-8')
+    system, wanted = tmp_path / 'no-aux.yaml', profile()
+    system.write_text(text.replace('  aux: true\n', ''))
+    machine = boot(system)
+    words = ('--bmc', machine.url, '--profile', wanted, ALLOWED)
+    plan = run('plan', *words, '--json')
+    said = apply(run, machine, wanted, ALLOWED, '--yes')
+    assert (plan.code, said.code) == (3, 3), said.err
+    assert said.document['refused'] == plan.document['refused']
+    assert len(said.document['refused']) == 8
+    assert 'the BMC offers none' in said.err
+    assert not touched(machine)
+    wanted.write_text(json.dumps({**json.loads(wanted.read_text()),
+                                  'allow': ['manual_ac_cycle']}))
+    plan = run('plan', *words, '--json')
+    assert plan.code == 0
+    assert (plan.document['counts']['writes'],
+            plan.document['counts']['resets']) == (9, 0)
+    said = apply(run, machine, wanted, ALLOWED, '--yes')
+    assert said.code == 4, said.err
+    assert said.document['writes'] == 9
+    assert 'disconnect and reconnect the AC power' in said.err
+    assert machine.resets() == []
+    with machine.box.lock:
+        machine.box.power.aux_cycle(force=True)
+    machine.box.advance(3600)
+    said = apply(run, machine, wanted)
+    assert said.code == 0, said.err
+    # Nothing is left but to copy to the fallback slots.
+    assert (said.document['outcome'], said.document['writes']) == (
+        'converged', 1)

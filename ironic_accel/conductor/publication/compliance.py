@@ -149,10 +149,12 @@ def possible(node: Any, profile: Profile) -> Profile:
 def _deployable(profile: Profile, plan: Plan) -> bool:
     """Whether a deploy can do all of a plan: a CAN trait requires a deploy
     template for it, and one updates firmware only if the profile allows it.
+    None waits for an operator.
     """
-    return 'burn_at_deploy' in profile.allow or not any(
-        action.verb == 'update' for stage in plan.stages
-        for action in stage.actions)
+    return not plan.manual and (
+        'burn_at_deploy' in profile.allow or not any(
+            action.verb == 'update' for stage in plan.stages
+            for action in stage.actions))
 
 
 def _why_not_met(plan: Plan | None) -> str:

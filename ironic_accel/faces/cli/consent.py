@@ -119,7 +119,8 @@ class Consent:
 def resets_of(plan: Plan) -> tuple[Activation, ...]:
     """The host resets of a plan, in order."""
     return tuple(
-        s.reset for s in plan.stages if s.reset is not Activation.NONE)
+        s.reset for s in plan.stages
+        if s.reset is not Activation.NONE and not s.manual)
 
 
 def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,

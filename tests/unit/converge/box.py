@@ -119,6 +119,8 @@ class Box(ports.Backend):
         self.besides = FLASH
         #: Whether the service writes at the next reset of the host.
         self.at_reset = False
+        #: Whether the BMC offers an auxiliary power cycle, if it is known.
+        self.offers_aux: bool | None = None
         self.spoils: list[Spoil] = []
         self.looks = 0
         self.spoilt: list[Spoil] = []
@@ -241,7 +243,8 @@ class Box(ports.Backend):
             resets if name == names[0] else {},
             {(d, n): None if v is None else str(v)
              for (d, n), v in self.slots.items()
-             if self.parts[d][n].transport == name}) for name in names)
+             if self.parts[d][n].transport == name},
+            offers_aux_cycle=lambda: self.offers_aux) for name in names)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: profile_mod.Image | None = None, force: bool = False

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import pytest
 
@@ -23,6 +22,7 @@ from ironic_accel.converge.decide import decide
 from ironic_accel.converge.decide import Decision
 from ironic_accel.converge.decide import Fail
 from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge.decide import Refuse
 from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
@@ -33,6 +33,7 @@ from ironic_accel.model.profile import Limits
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 from ironic_accel.model.record import Staged
+from ironic_accel.model import stages
 from tests.unit.converge import drive
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
@@ -119,8 +120,8 @@ def test_a_cycle_of_unknown_result_counts_for_its_own_process() -> None:
 @pytest.mark.parametrize('tried', [None, Activation.POWER_CYCLE])
 @pytest.mark.parametrize(('offers', 'sure', 'attempts', 'expected'), [
     (False, False, 1, Act),
-    (False, True, 1, HostReset),
-    (False, False, 2, HostReset),
+    (False, True, 1, Refuse),
+    (False, False, 2, Refuse),
     (True, False, 1, HostReset),
     (None, False, 1, HostReset)])
 def test_an_unproved_write_is_repeated_before_power_is_disconnected(
@@ -134,7 +135,7 @@ def test_an_unproved_write_is_repeated_before_power_is_disconnected(
 def test_a_write_is_repeated_within_the_limit_alone() -> None:
     record = Record(attempts={GPU: 1}, staged=(Staged(
         GPU, Activation.AUX_CYCLE, sure=False),))
-    assert isinstance(_decided(record, False, Limits(attempts=1)), HostReset)
+    assert isinstance(_decided(record, False, Limits(attempts=1)), Refuse)
     assert isinstance(_decided(Record(attempts={GPU: 1}), False,
                                Limits(attempts=1)), Fail)
 
@@ -143,12 +144,15 @@ def _decided(record: Record, offers: bool | None,
              limits: Limits | None = None) -> Decision:
     """The decision about a GPU that shows version 1.
 
+    What an AC power cycle by hand activates may be written.
+
     :param offers: whether its BMC offers an auxiliary cycle.
     """
     box = Box({'d0': {'gpu': Part('1', shows=False)}}, {}, [])
+    box.offers_aux = offers
     inventory = box.observe()
     return decide(
         inventory, drive.profile({'d0': {'gpu': '2'}},
-                                 limits=limits or Limits()), record,
-        [dataclasses.replace(transport, offers_aux_cycle=lambda: offers)
-         for transport in box.transports(inventory)], drive.Catalogue())[0]
+                                 limits=limits or Limits(),
+                                 allow=frozenset({stages.MANUAL})), record,
+        box.transports(inventory), drive.Catalogue())[0]

@@ -66,6 +66,17 @@ def test_equal_changes_of_devices_share_a_row() -> None:
         '1 stage, 1 write, 1 host reset (aux-cycle), 0 items compliant')
 
 
+def test_a_reset_by_hand_is_no_reset_of_the_run() -> None:
+    doc = Plan((Stage((dataclasses.replace(UPDATE, also_writes=()),),
+                      Activation.AUX_CYCLE, manual=True),)).to_dict()
+    assert rows(doc)[-1] == (
+        '1', 'reset', 'host', 'aux-cycle', '-', '-', '-',
+        'by hand, the BMC offers none')
+    assert plan_view.headline(doc) == (
+        '1 stage, 1 write, 0 host resets (aux-cycle by hand), 0 items '
+        'compliant')
+
+
 def test_a_range_of_devices_has_no_gap() -> None:
     left = tuple(c for c in UPDATE.changes if c.item.device != 'gpu-3')
     doc = Plan((Stage((dataclasses.replace(

@@ -77,6 +77,8 @@ def _steps(plan: api.Document) -> Iterator[_Step]:
         for action in stage['actions']:
             yield _Step(frozenset((i['device'], i['name'])
                                   for i in action['items']))
+        if stage.get('manual'):
+            return
         if Activation(stage['reset']).is_host_reset:
             resets += 1
             yield _Step(resets=resets)

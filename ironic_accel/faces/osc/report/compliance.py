@@ -138,7 +138,7 @@ def _change(plan: Plan) -> dict[str, Any]:
                                       for r in plan.refused))
     if plan.converged:
         return outcome('compliant')
-    reset = strongest([s.reset for s in plan.stages])
+    reset = strongest([s.reset for s in plan.stages if not s.manual])
     return {**outcome('would change'), 'writes': plan.counts.writes,
             'reset': str(reset) if reset.is_host_reset else None}
 

@@ -211,6 +211,9 @@ def _not_possible(asked: Inquiry, profile: Profile, plan: Plan
             (i['device'],), _group(asked, profile, i['device']), i['name'],
             i['to'], i['from'], asked.next('apply', '--profile',
                                            profile.name)) for i in updates]
+    if plan.manual:
+        found.append(Reason('refused', 'its activation needs an AC power '
+                            'cycle by hand, which no deployment performs'))
     return found
 
 

@@ -396,6 +396,18 @@ def test_the_auxiliary_cycle_is_asked_for_once(stage: Stage) -> None:
     assert stage.box.host == 'on'
 
 
+def test_no_step_powers_off_for_a_cycle_that_the_bmc_does_not_offer(
+        stage: Stage) -> None:
+    want_aux(stage)
+    stage.box.offers_aux = False
+    stage.begin(profile='h100-new')
+    assert stage.run()['outcome'] == 'refused'
+    assert ('refused, nothing was changed: its activation needs an auxiliary '
+            'power cycle, and the BMC offers none') in stage.node.last_error
+    assert (stage.box.writes, stage.box.resets) == (0, [])
+    stage.aux.aux_cycle.assert_not_called()
+
+
 def test_a_busy_bmc_is_asked_for_the_cycle_again(stage: Stage) -> None:
     want_aux(stage)
     real = stage.aux.aux_cycle.side_effect

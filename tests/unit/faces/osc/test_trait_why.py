@@ -35,6 +35,7 @@ from ironic_accel.faces.osc.report import trait_devices
 from ironic_accel.faces.osc.report import trait_profiles
 from ironic_accel.faces.osc.report import trait_reason
 from ironic_accel.model import catalog
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.reading_status import Unread
@@ -419,6 +420,31 @@ def test_an_update_that_a_deployment_may_not_do_is_named(
     assert (found['update-at-deploy']['seen'],
             found['update-at-deploy']['expected']) == (
         sample.OLD, sample.NEW)
+
+
+def test_a_power_cut_by_hand_is_nothing_for_a_deployment(
+        site: Site) -> None:
+    """Both what the conductor publishes and the reason for it."""
+    data = sample.profile_data('ecc-on', allow=['burn_at_deploy',
+                                                'manual_ac_cycle'])
+    seen = sample.box(*(dataclasses.replace(d, components=tuple(
+        dataclasses.replace(c, activation=Activation.AUX_CYCLE)
+        for c in d.components)) for d in ON))
+    profile = sample.profile(data)
+    for offers, reasons in ((True, 0), (None, 0), (False, 1)):
+        can = dataclasses.replace(
+            sample.transport(seen),
+            offers_aux_cycle=functools.partial({0: offers}.get, 0))
+        found = publication.evaluate(
+            types.SimpleNamespace(disable_power_off=False), seen, (can,),
+            {profile.name: profile}, ())
+        assert len(found.can) == 1 - reasons
+        _, con = trait_profiles.reasons(trait_reason.Inquiry(
+            VisibleNode(site.node), CAN, FleetProfiles(
+                ((profile, ('one',)),), frozenset({'one'})),
+            compliance.Basis(seen, (can,))))
+        assert [c.code for c in con] == ['refused'] * reasons
+        assert all('AC power' in c.text for c in con)
 
 
 def test_kinds_that_may_have_more_devices_have_no_number(
