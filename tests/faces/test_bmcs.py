@@ -23,11 +23,13 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 from typing import TextIO
 from unittest import mock
 
 import pytest
 
+from ironic_accel.faces.cli import bmc_lock
 from ironic_accel.faces.cli import main as command
 from ironic_accel.faces.cli import step_times
 from ironic_accel.faces.cli import workers
@@ -221,8 +223,18 @@ def test_two_names_of_a_bmc_in_a_file_do_not_write_at_the_same_time(
         ) -> None:
     machine = boot('hgx-h100')
     other = machine.url.replace('127.0.0.1', 'localhost')
-    said = run('apply', '--bmc-file', hosts(tmp_path, machine.url, other),
-               '--profile', profile(), '--json', '--keep-going', *QUICK)
+    refusal = bmc_lock._in_use
+
+    def refused(*args: Any) -> bmc_lock.InUse:
+        machine.going.set()
+        return refusal(*args)
+
+    # The update lasts until the other one is refused.
+    machine.going.clear()
+    with mock.patch.object(bmc_lock, '_in_use', autospec=True,
+                           side_effect=refused):
+        said = run('apply', '--bmc-file', hosts(tmp_path, machine.url, other),
+                   '--profile', profile(), '--json', '--keep-going', *QUICK)
     assert said.code == 4
     assert sorted(b['exit_code'] for b in said.document['bmcs']) == [0, 4]
     assert 'another run' in said.err

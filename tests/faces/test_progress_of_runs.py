@@ -136,7 +136,8 @@ def number_of(plan: Plan) -> int:
 def test_steps_go_forward_up_to_the_planned_number(
         name: str, system: str | None, seed: int, tmp_path: pathlib.Path
         ) -> None:
-    with machines.machine(name, tmp_path, system) as box:
+    with machines.machine(test_plan_and_run.described(name, tmp_path),
+                          tmp_path, system) as box:
         found = drawn(box, name, seed, tmp_path)
         if found is None:
             return

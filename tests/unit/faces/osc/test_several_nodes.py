@@ -123,7 +123,13 @@ def test_an_interrupt_reads_no_further_node(
     for number in range(60):
         stocked(cloud, f'n{number}')
     read: list[str] = []
-    cloud.on_read = lambda node: read.append(node['name'])
+
+    def on_read(node: dict[str, Any]) -> None:
+        read.append(node['name'])
+        if len(read) > 1:
+            # As from an API far away: the command hears of the first one.
+            time.sleep(0.5)
+    cloud.on_read = on_read
 
     def interrupted(command: Any, done: int, nodes: int) -> None:
         raise KeyboardInterrupt
