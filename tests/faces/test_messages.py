@@ -45,7 +45,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pipe_gets_one_line_after_two_seconds_of_a_slow_bmc(
         boot: Boot, run: Run) -> None:
     machine = boot('hgx-h100')
-    machine.box.faults.parse('slow=0.15')
+    machine.box.faults.parse('slow=0.25')
     said = run('inventory', '--bmc', machine.url)
     assert said.code == 0
     assert len(said.err.splitlines()) == 1
