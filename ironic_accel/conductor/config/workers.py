@@ -162,9 +162,9 @@ class Queue(_Lane):
                 if not isinstance(exc, exception.NoFreeConductorWorker):
                     raise
                 LOG.warning(
-                    'Lane %(lane)s: node %(node)s and others wait for the '
-                    'next pass, all [conductor]workers_pool_size workers of '
-                    'this conductor are in use',
+                    'Workers for %(lane)s: node %(node)s and others wait for '
+                    'the next pass, all [conductor]workers_pool_size workers '
+                    'of this conductor are in use',
                     {'lane': self.name, 'node': uuid})
                 return
 
@@ -176,8 +176,8 @@ class Queue(_Lane):
                 work(uuid)
             except Exception:
                 # The other nodes still have their turn with this worker.
-                LOG.exception('Lane %(lane)s: unexpected error with node '
-                              '%(node)s', {'lane': self.name, 'node': uuid})
+                LOG.exception('Workers for %s: unexpected error with node %s',
+                              self.name, uuid)
             finally:
                 self._end(uuid)
             uuid = None if is_stopping(manager) else self._take()
