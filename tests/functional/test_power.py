@@ -118,7 +118,7 @@ def test_a_refused_clean_fails_and_leaves_the_host_on(
         with pytest.raises(ironic_api.NodeStateError) as ended:
             ironic.clean(one.uuid, [LOOK, asked], disable_ramdisk=True)
     assert ended.value.node['provision_state'] == 'clean failed'
-    assert 'refused, nothing was changed' in ended.value.node['last_error']
+    assert 'refused, nothing was changed' in ironic.why(one.uuid)
     assert untouched(one)
     assert ironic.node(one.uuid)['power_state'] == 'power on'
 
@@ -154,8 +154,9 @@ def test_a_deploy_that_its_step_refuses_fails_and_is_not_torn_down(
             {**stage.step(profile), 'priority': 150}])
     node = ended.value.node
     assert node['provision_state'] == 'deploy failed'
-    assert 'refused, nothing was changed' in node['last_error']
-    assert 'burn_at_deploy' in node['last_error']
+    why = ironic.why(one.uuid)
+    assert 'refused, nothing was changed' in why
+    assert 'burn_at_deploy' in why
     told = stage.ledger(one)
     assert (told['writes'], told['pushes'], told['violations']) == (
         [], [], [])

@@ -115,8 +115,9 @@ def _check_plan(task: Any, request: Request, why: str) -> None:
 #: What has to be done before a profile can be applied in a provision state.
 _NEXT = {
     states.ENROLL: 'baremetal node manage {node}',
-    states.CLEANFAIL: 'check its last_error, then baremetal node maintenance '
-                      'unset {node} and baremetal node manage {node}',
+    states.CLEANFAIL: 'baremetal node history list --long {node}, then '
+                      'baremetal node maintenance unset {node} and '
+                      'baremetal node manage {node}',
     states.DEPLOYFAIL: 'baremetal node undeploy {node}',
     states.ERROR: 'baremetal node undeploy {node}',
     states.INSPECTFAIL: 'baremetal node manage {node}',

@@ -121,6 +121,16 @@ class IronicApi(rest.RestClient):
         events = self.get(f"/v1/nodes/{ref}/history?detail=true")
         return list(events["history"])
 
+    def why(self, ref: str) -> str:
+        """Return why a node failed: the last error in its history.
+
+        ``last_error`` is no place to read it: Ironic's next power sync
+        clears it (ironic 32 to 39, conductor/manager.py do_sync_power_state).
+        """
+        errors = [event["event"] for event in self.history(ref)
+                  if event["severity"] == "ERROR"]
+        return str(errors[-1]) if errors else ""
+
     def traits(self, ref: str) -> set[str]:
         """Return the node's traits."""
         return set(self.get(f"/v1/nodes/{ref}/traits")["traits"])

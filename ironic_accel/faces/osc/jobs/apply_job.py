@@ -38,8 +38,9 @@ _NEXT = {
     'available': 'use --wait to manage, clean and provide it, or baremetal '
                  'node manage {ref}',
     'enroll': 'baremetal node manage {ref}',
-    'clean failed': 'check its last_error, then baremetal node maintenance '
-                    'unset {ref} and baremetal node manage {ref}'}
+    'clean failed': 'baremetal node history list --long {ref}, then '
+                    'baremetal node maintenance unset {ref} and '
+                    'baremetal node manage {ref}'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

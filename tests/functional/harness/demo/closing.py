@@ -53,7 +53,7 @@ def seven_deploy(show: Show, crew: Cast) -> None:
     api.set_provision(machine.uuid, 'active')
     [node] = watch.follow(show, machine, each=both_at_once)
     show.expect(node['provision_state'] == 'active',
-                'the node is active', node['last_error'])
+                'the node is active', api.why(machine.uuid))
     show.expect(bool(watch.ledger(machine)['writes']) and overlaps == [],
                 f'{proving.IS_SECURE} was gone before the first write',
                 overlaps)
@@ -87,7 +87,8 @@ def _service(show: Show, crew: Cast) -> None:
     show.expect(node['provision_state'] == 'active'
                 and watch.progress(machine)['result']['outcome']
                 == 'converged',
-                'MIG on Hopper wants none, and is set', node['last_error'])
+                'MIG on Hopper wants none, and is set',
+                machine.ironic.api.why(machine.uuid))
     show.expect(bool(told['writes']) and told['resets'] == [],
                 'the instance kept running', told['resets'])
 
@@ -149,6 +150,7 @@ def _refused(show: Show, machine: Machine, profile: dict[str, Any] | str
     [node] = watch.follow(show, machine)
     if node['provision_state'] != 'clean failed':
         return ''
+    why = api.why(machine.uuid)
     api.set_maintenance(machine.uuid, False)
     api.manage(machine.uuid)
-    return str(node['last_error'])
+    return why

@@ -182,6 +182,6 @@ def clean_all(show: Show, crew: Cast, profiles_of: dict[str, str]
                     and result.get('outcome') == 'converged'
                     and result.get('profile') == profile,
                     f"the clean step brought {node['name']} to {profile}",
-                    node['last_error'] or result)
+                    machine.ironic.api.why(machine.uuid) or result)
         results.append(result)
     return results
