@@ -163,7 +163,7 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
         for told in ('set to 4', 'is already 4'):
             assert applier['apply'](document, str(host.root), 0) is True
             assert told in capsys.readouterr().out
-        assert host.boots[-1] is None
+        host.wait_disk()
         assert stage.ledger(one)['violations'] == []
     with stage.site_profile(lab, 'served', devices={'nics': {
             'match': ramdisk.CX7, 'modes': {'vf-limit': 32}}}) as served:
@@ -172,7 +172,7 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
         assert ramdisk.settings(host)['NUM_OF_VFS'] == 32
         assert stage.result(one)['operation'] == 'service'
         # Back in the instance.
-        assert host.boots[-1] is None
+        host.wait_disk()
 
 
 def test_an_auxiliary_cycle_under_the_agent_then_an_in_band_step(

@@ -29,6 +29,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 from ironic_accel_emulator.inside.tools import state
@@ -167,6 +168,24 @@ class Host:
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in lines]
+
+    def wait_disk(self, seconds: float = 60) -> None:
+        """Wait until the newest boot is one from the disk.
+
+        Ironic calls a node active as soon as its power is on; the host comes
+        to that a little later.
+
+        :raises: LabError with the newest boot where ``seconds`` pass.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            boots = self.boots
+            if boots and boots[-1] is None:
+                return
+            if time.monotonic() > end:
+                raise process.LabError(
+                    f"the host did not boot from its disk: {boots[-1:]}")
+            time.sleep(0.1)
 
     def kill_agent(self) -> None:
         """Kill the agent, and nothing else of its host.
