@@ -147,8 +147,9 @@ def wait(machine: Machine, what: str,
 def writing(machine: Machine, seconds: float = 90) -> dict[str, Any]:
     """Wait until the task of a flash runs; gives the guard."""
     return dict(wait(machine, 'a flash to run', lambda told: told['guard']
-                     if flashing(machine) and (told['record'] or {}).get(
-                         'intent', {}).get('ticket') else None, seconds))
+                     if flashing(machine) and (
+                         (told['record'] or {}).get('intent') or {}).get(
+                             'ticket') else None, seconds))
 
 
 def flashing(machine: Machine) -> bool:
