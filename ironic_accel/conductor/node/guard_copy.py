@@ -103,16 +103,17 @@ def follow(node: Any, is_copied: bool) -> None:
             'event': json.dumps({'generation': generation(info), **{
                 k: info[k] for k in KEYS if k in info}}),
             'created_at': timeutils.utcnow(), 'state': node.provision_state,
-            'conductor': node.reservation}
+            'conductor': node.reservation,
+            # Ironic reads no entry of a later version than it supports: in a
+            # rolling upgrade it is that of ``pin_release_version``.
+            'version': objects.NodeHistory.get_target_version()}
         if is_copied:
             session.execute(sqlalchemy.update(table).where(
                 *mine).values(**values))
         else:
             session.execute(sqlalchemy.insert(table).values(
                 uuid=str(uuid.uuid4()), node_id=node.id, severity='INFO',
-                event_type=EVENT_TYPE,
-                # Objects of Ironic's need the version of each entry.
-                version=objects.NodeHistory.VERSION, **values))
+                event_type=EVENT_TYPE, **values))
 
 
 def copy_of(node: Any) -> Kept | None:

@@ -19,8 +19,10 @@ from typing import Any
 from unittest import mock
 
 from ironic.common import exception
+from ironic.common import release_mappings
 from ironic.common import states
 from ironic import objects
+from oslo_config import cfg
 import pytest
 
 from ironic_accel.conductor.node import clock
@@ -28,6 +30,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.upkeep import periodics
 from tests.unit.conductor.operation import test_runner
@@ -86,6 +89,20 @@ def test_power_lock_and_intent_are_copied(stage: Stage) -> None:
     assert kept.generation <= saving.generation(stage.node)
     assert guard_copy.overwritten(stage.node) is None
     assert guard_copy.all_overwritten() == set()
+
+
+@pytest.mark.parametrize('pin', [None, '32.0'])
+def test_copy_has_the_version_that_all_conductors_read(
+        stage: Stage, pin: str | None) -> None:
+    """In a rolling upgrade it is that of the release before."""
+    cfg.CONF.set_override('pin_release_version', pin)
+    burning(stage)
+    table = guard_copy._table()
+    [row] = queries.select([table.c.version], table.c.node_id
+                           == stage.node.id,
+                           table.c.event_type == guard_copy.EVENT_TYPE)
+    release = release_mappings.RELEASE_MAPPING[pin or 'master']
+    assert row.version in release['objects']['NodeHistory']
 
 
 @pytest.mark.parametrize('fields', [
