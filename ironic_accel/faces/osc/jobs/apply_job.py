@@ -188,8 +188,12 @@ class ApplyJob:
 
     def _run(self) -> None:
         self._before = run_status.result_id(self._ironic.node(self.ref))
-        steps = {f'{self.kind}steps': [self._step]}
-        self._ironic.provision(self.ref, self.kind, **steps)
+        asked: dict[str, Any] = {f'{self.kind}steps': [self._step]}
+        if self.kind == 'clean' and self._step['step'] == STEPS['redfish']:
+            # Ironic 32 boots the ramdisk for each clean otherwise; later ones
+            # see by the step that it is not needed.
+            asked['disable_ramdisk'] = True
+        self._ironic.provision(self.ref, self.kind, **asked)
         self._phase = 'run'
 
     def _passed(self) -> Status:

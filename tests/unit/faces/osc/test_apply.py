@@ -51,7 +51,10 @@ def test_a_manageable_node_is_cleaned_and_an_active_one_serviced(
     assert clean['clean_steps'] == [{
         'interface': 'vendor', 'step': 'apply_profile',
         'args': {'profile': 'ecc-on'}}]
+    # Ironic 32 would boot it.
+    assert clean['disable_ramdisk'] is True
     assert service['service_steps'] == clean['clean_steps']
+    assert 'disable_ramdisk' not in service
 
 
 def test_via_agent_requests_the_in_band_step_with_its_limits(
@@ -77,8 +80,9 @@ def test_a_node_without_redfish_gets_the_in_band_step(
               vendor_interface='accelerator-ipmi')
     planning(cloud, REFUSED)
     assert run(cloud, 'apply', 'one', '--profile', 'ecc-on').status == 0
-    assert begun(cloud)[0]['clean_steps'][0]['step'] \
-        == 'apply_profile_in_band'
+    [asked] = begun(cloud)
+    assert asked['clean_steps'][0]['step'] == 'apply_profile_in_band'
+    assert 'disable_ramdisk' not in asked
 
 
 def test_wait_prints_a_line_for_each_phase_of_a_node(
