@@ -30,6 +30,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from ironic_accel_emulator.inside.tools import state
@@ -61,29 +62,39 @@ def confined() -> list[str]:
             "--bounding-set=-all"]
 
 
-def find_python(folder: pathlib.Path) -> str:
-    """An interpreter that nobody can start, with what we have installed.
+def find_python(python: str, folder: pathlib.Path) -> str:
+    """An interpreter that nobody can start, with the packages of another.
 
-    Ours, or where it lies in a folder of root's another one of the same
-    version, in an environment of its own that uses our packages.
+    That one, or where it lies in a folder of root's one of the same version,
+    in an environment of its own that uses its packages.
 
     :param folder: for that environment.
     :raises: LabError where there is none.
     """
-    if _starts(sys.executable):
-        return sys.executable
+    if _starts(python):
+        return python
     found = folder / "bin" / "python"
     if not found.exists():
-        name = "python{}.{}".format(*sys.version_info[:2])
+        name, packages = _installed(python)
         other = shutil.which(name, path=os.defpath)
         if other is None:
-            raise process.LabError(f"nobody cannot start {sys.executable}, "
+            raise process.LabError(f"nobody cannot start {python}, "
                                    f"and there is no other {name}")
-        _environment(folder, name, pathlib.Path(other))
+        _environment(folder, name, pathlib.Path(other), packages)
     if not _starts(str(found)):
         raise process.LabError("nobody cannot read this checkout, or what "
-                               f"is installed in {sys.prefix}")
+                               f"is installed for {python}")
     return str(found)
+
+
+def _installed(python: str) -> tuple[str, list[str]]:
+    """The name of an interpreter, and where its packages are."""
+    told = subprocess.run(
+        [python, "-c", "import sys, json; print(json.dumps("
+         "['python%d.%d' % sys.version_info[:2], sys.path]))"],
+        cwd="/", capture_output=True, text=True, check=True).stdout
+    name, path = json.loads(told)
+    return name, [p for p in path if p.endswith("site-packages")]
 
 
 def _starts(python: str) -> bool:
@@ -96,16 +107,15 @@ def _starts(python: str) -> bool:
 
 
 def _environment(folder: pathlib.Path, name: str,
-                 python: pathlib.Path) -> None:
-    """What ``python -m venv`` makes (PEP 405), with our packages."""
+                 python: pathlib.Path, shared: Sequence[str]) -> None:
+    """What ``python -m venv`` makes (PEP 405), with shared packages."""
     packages = folder / "lib" / name / "site-packages"
     packages.mkdir(parents=True)
     (folder / "bin").mkdir()
     (folder / "bin" / "python").symlink_to(python)
     (folder / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
-    ours = [p for p in sys.path if p.endswith("site-packages")]
-    (packages / "ours.pth").write_text("".join(
-        f"import site; site.addsitedir({path!r})\n" for path in ours))
+    (packages / "shared.pth").write_text("".join(
+        f"import site; site.addsitedir({path!r})\n" for path in shared))
 
 
 class Host:
@@ -118,7 +128,11 @@ class Host:
     def __init__(self, site: services.Site, name: str, server: str) -> None:
         self.mac = _mac()
         #: What runs a Python module as nobody.
-        self.python = [*confined(), find_python(site.folder / "python")]
+        self.python = [*confined(), find_python(
+            sys.executable, site.folder / "python")]
+        #: What runs the agent: the services' environment.
+        self._guest = self.python[-1] if site.python == sys.executable else (
+            find_python(site.python, site.folder / "python-of-services"))
         self._folder = site.folder / name
         self._folder.mkdir()
         user = pwd.getpwnam(ACCOUNT)
@@ -131,7 +145,7 @@ class Host:
     @property
     def twin_arguments(self) -> list[str]:
         """What the twin is started with to have it as a guest."""
-        command = [self.python[-1], "-m", "tests.functional.harness.run_agent",
+        command = [self._guest, "-m", "tests.functional.harness.run_agent",
                    str(self._settings)]
         return ["--inside", str(self._folder / "inside"),
                 "--guest", shlex.join(command)]

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
-import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 
@@ -42,12 +41,6 @@ def missing() -> str | None:
     if rabbit.find_server() is None:
         return "rabbitmq-server"
     return None if mariadb.find_server() else "mariadb-server"
-
-
-def command(name: str, *arguments: object) -> list[str]:
-    """Return a command of this environment."""
-    return [str(pathlib.Path(sys.executable).with_name(name)),
-            *map(str, arguments)]
 
 
 class Peer(services.Service):
@@ -85,15 +78,16 @@ class BrokeredIronic(ironic.Ironic):
             "DEFAULT": {"rpc_transport": "oslo", "transport_url": transport},
             # A killed conductor is forgotten within the tests' patience.
             "conductor": {"heartbeat_interval": 2}}), database)
-        self.front = Peer(site, "ironic-api", command(
+        self.front = Peer(site, "ironic-api", site.program(
             "ironic-api", "--config-file", self.config), self.ready)
 
     def start(self) -> None:
         """Make the tables, then start both."""
         self.configure()
-        run(self.folder, command("ironic-dbsync", "--config-file",
-                                 self.config, "create_schema"))
-        self.spawn(command("ironic-conductor", "--config-file", self.config))
+        run(self.folder, self.site.program(
+            "ironic-dbsync", "--config-file", self.config, "create_schema"))
+        self.spawn(self.site.program(
+            "ironic-conductor", "--config-file", self.config))
         self.front.start()
 
     def stop(self) -> None:
@@ -117,19 +111,20 @@ class BrokeredNova(nova.Nova):
         self.peers = [
             Peer(site, name, line, lambda: True, self._env)
             for name, line in (
-                ("nova-api", services.module_command(
+                ("nova-api", self.site.module(
                     "tests.functional.harness.run_wsgi", port,
                     "nova.wsgi.osapi_compute:application")),
                 ("nova-conductor", self._command("nova-conductor")),
                 ("nova-scheduler", self._command("nova-scheduler")))]
 
     def _command(self, name: str) -> list[str]:
-        return command(name, "--config-file", self.folder / "nova.conf")
+        return self.site.program(
+            name, "--config-file", self.folder / "nova.conf")
 
     def start(self) -> None:
         """Make tables and cells, then start all."""
         self.configure()
-        run(self.folder, services.module_command(
+        run(self.folder, self.site.module(
             "tests.functional.harness.run_nova", "--databases"), self._env)
         for peer in self.peers:
             peer.start()

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tests.functional.harness import ironic
 from tests.functional.harness import lab as labs
 from tests.functional.harness import services
@@ -29,15 +31,19 @@ class Conductor(ironic.Ironic):
     :param create: whether it is the first one, which makes the tables.
     :param settings: laid over its own.
     :param transport: oslo.messaging's URL of a broker; JSON RPC without one.
+    :param python: interpreter of its environment, where that is not the
+        lab's.
     """
 
     def __init__(self, lab: labs.Lab, database: str, name: str, address: str,
                  create: bool, settings: services.Settings | None = None,
-                 transport: str | None = None) -> None:
+                 transport: str | None = None,
+                 python: str | None = None) -> None:
         rpc: dict[str, object] = {'rpc_transport': 'json-rpc'} if (
             transport is None) else {'rpc_transport': 'oslo',
                                      'transport_url': transport}
-        super().__init__(lab.site, labs.layered(lab._accelerator(), {
+        site = dataclasses.replace(lab.site, python=python or lab.site.python)
+        super().__init__(site, labs.layered(lab._accelerator(), {
             'DEFAULT': {**rpc, 'host': address},
             'json_rpc': {'auth_strategy': 'noauth', 'host_ip': address,
                          'port': PORT},
@@ -48,11 +54,16 @@ class Conductor(ironic.Ironic):
 
     def start(self) -> None:
         """Start it; the first one makes the tables."""
-        super().start()
-        if not self._create:
-            # What the command line of the first has besides.
-            self.running().stop()
-            self.running().start()
+        if self._create:
+            super().start()
+        else:
+            self.configure()
+            self.spawn(self.command)
+
+    def alive(self) -> set[str]:
+        """The addresses of the conductors that it takes to be up."""
+        told = self.api.get('/v1/conductors')['conductors']
+        return {str(c['hostname']) for c in told if c['alive']}
 
     def reconfigure(self, settings: services.Settings) -> None:
         """Start it again with other settings.

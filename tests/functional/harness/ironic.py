@@ -59,15 +59,19 @@ class Ironic(services.Service):
         """Its configuration file."""
         return self.folder / "ironic.conf"
 
+    @property
+    def command(self) -> list[str]:
+        """What starts it on a database that has its tables."""
+        return self.site.module(
+            "tests.functional.harness.run_ironic",
+            "--config-file", self.config)
+
     def start(self) -> None:
         """Write its configuration and start it on an empty database."""
         self.configure()
-        command = services.module_command(
-            "tests.functional.harness.run_ironic",
-            "--config-file", self.config)
-        self.spawn([*command, "--create-schema"])
+        self.spawn([*self.command, "--create-schema"])
         # What restarts is the command; the tables are there by then.
-        self.running().command = command
+        self.running().command = self.command
 
     def configure(self) -> None:
         """Write its configuration."""

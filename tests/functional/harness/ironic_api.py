@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -35,6 +36,13 @@ BUSY_TRIES = 20
 DEAD_ENDS = frozenset({
     "clean failed", "deploy failed", "error", "inspect failed",
     "rescue failed", "service failed", "adopt failed", "unhold"})
+
+
+#: The newest microversion of Ironic 32, without its ``1.``.
+BOOTS_FOR_EVERY_CLEAN = 101
+#: Clean steps of the project that need no ramdisk.
+WITHOUT_RAMDISK = frozenset({
+    "apply_profile", "apply_baseline", "refresh_traits", "reset_devices"})
 
 
 class NodeStateError(process.LabError):
@@ -189,9 +197,23 @@ class IronicApi(rest.RestClient):
                  {"target": target, **options})
 
     def set_provision(self, ref: str, target: str, **options: Any) -> None:
-        """Ask for a provision state (``target`` is a verb of the API)."""
+        """Ask for a provision state (``target`` is a verb of the API).
+
+        Ironic 32 boots a ramdisk for every clean of which it is not told that
+        it needs none; later ones see it by the steps.
+        """
+        if (target == "clean" and self._microversion <= BOOTS_FOR_EVERY_CLEAN
+                and not {step["step"] for step in options["clean_steps"]}
+                - WITHOUT_RAMDISK):
+            options.setdefault("disable_ramdisk", True)
         self.put(f"/v1/nodes/{ref}/states/provision",
                  {"target": target, **options})
+
+    @functools.cached_property
+    def _microversion(self) -> int:
+        """The minor number of the newest microversion."""
+        newest = self.get("/")["default_version"]["version"]
+        return int(newest.partition(".")[2])
 
     def wait_state(self, ref: str, wanted: str | Collection[str],
                    seconds: float = 120) -> Node:

@@ -59,7 +59,7 @@ class Keystone(services.Service):
             **{keys: {"key_repository": self.folder / keys}
                for keys in _KEYS}})
         self.spawn(
-            services.module_command(
+            self.site.module(
                 "tests.functional.harness.run_keystone", self.port),
             env={"OS_KEYSTONE_CONFIG_DIR": str(self.folder),
                  "OS_BOOTSTRAP_PASSWORD": self._password})

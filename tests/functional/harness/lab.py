@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import pathlib
 import shutil
 import sys
@@ -40,6 +41,8 @@ from tests.functional.harness import services
 from tests.functional.harness import twins
 
 RESOURCE_CLASS = "baremetal.accel"
+#: Names the interpreter of the services' environment, where it is not ours.
+SERVICES_PYTHON = "ACCEL_SERVICES_PYTHON"
 AnyService = TypeVar("AnyService", bound=services.Service)
 
 
@@ -52,12 +55,17 @@ class Lab:
 
     :param settings: laid over Ironic's configuration.
     :param keep: leave the folder with logs and databases behind.
+    :param python: interpreter of the environment in which the services are
+        installed; by default the one that ``ACCEL_SERVICES_PYTHON`` names,
+        or ours. The simulated BMCs run in ours.
     """
 
     def __init__(self, settings: services.Settings | None = None,
-                 keep: bool = False) -> None:
+                 keep: bool = False, python: str | None = None) -> None:
         self._settings = settings or {}
         self._keep = keep
+        self._python = python or os.environ.get(
+            SERVICES_PYTHON) or sys.executable
         self._stack = contextlib.ExitStack()
         self._numbers = itertools.count(1)
 
@@ -91,7 +99,8 @@ class Lab:
         self._stack.callback(port_pool.close)
         reaper = process.Reaper()
         self._stack.callback(reaper.close)
-        self.site = services.Site(self.folder, port_pool, reaper)
+        self.site = services.Site(self.folder, port_pool, reaper,
+                                  self._python)
         self.images = files.FileServer(self.folder / "images")
         self._stack.callback(self.images.close)
         self.boot = boot_images.BootImages(

@@ -52,7 +52,7 @@ class Nova(services.Service):
         """Write its configuration and start it; it makes its tables."""
         self.configure()
         self.spawn(
-            services.module_command(
+            self.site.module(
                 "tests.functional.harness.run_nova", self._port),
             env={"OS_NOVA_CONFIG_DIR": str(self.folder)})
 

@@ -44,7 +44,7 @@ class Placement(services.Service):
                     self.folder / "placement.sqlite"),
                 "sync_on_startup": True}})
         self.spawn(
-            services.module_command(
+            self.site.module(
                 "tests.functional.harness.run_wsgi", self.port,
                 "placement.wsgi.api:application"),
             env={"OS_PLACEMENT_CONFIG_DIR": str(self.folder)})

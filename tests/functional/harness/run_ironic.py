@@ -32,6 +32,7 @@ import pathlib
 import sys
 import threading
 import time
+import types
 from typing import Any
 
 from ironic.command import singleprocess
@@ -94,21 +95,34 @@ def main() -> None:
         migration.create_schema()
         service.CONF.clear()  # the command below parses the same again
         enable_loggers()
+    stay_in_this_process()
+    singleprocess.main()
+
+
+def stay_in_this_process() -> None:
+    """Launch services in this process, which the signal handlers end.
+
+    Ironic 32 asks oslo.service 4.3 for a ServiceLauncher with ``no_fork``,
+    which that does not take (ironic/command/singleprocess.py): its command
+    could not start at all. Later ones ask for a ProcessLauncher.
+    """
     make = service.process_launcher
 
-    def launcher(**options: Any) -> Any:
-        """What the command asks for (no_fork=False) is what changes here.
+    def launcher(*_settings: object, **_options: object) -> Any:
+        """A launcher that does not fork.
 
         Without a fork upstream's wait returns at once, the main thread ends
         and no executor takes work any more (the interpreter shuts down), so
-        it waits; the signal handlers end the process.
+        it waits.
         """
-        made = make(**{**options, "no_fork": True})
+        made = make(no_fork=True)
         made.wait = threading.Event().wait
         return made
 
     singleprocess.ironic_service.process_launcher = launcher
-    singleprocess.main()
+    if hasattr(singleprocess, "service"):
+        singleprocess.service = types.SimpleNamespace(
+            ServiceLauncher=launcher)
 
 
 if __name__ == "__main__":

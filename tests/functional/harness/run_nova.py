@@ -27,10 +27,13 @@ import sys
 import traceback
 from typing import Any
 
+# Nova picks its concurrency when the first of its modules is imported; Nova
+# 32 has threads, instead of eventlet, by this alone.
+os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
+
 from nova import monkey_patch
 
-# Nova picks its concurrency when the first of its modules is imported.
-monkey_patch.patch(backend="threading")
+monkey_patch.patch()
 
 from nova import context  # noqa: E402
 from nova import objects  # noqa: E402

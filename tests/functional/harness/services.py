@@ -30,11 +30,26 @@ Settings = Mapping[str, Mapping[str, object]]
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where a service lives: its lab's folder, ports and reaper."""
+    """Where a service lives: its lab's folder, ports and reaper.
+
+    :ivar python: interpreter of the environment that the services, and the
+        agents, are installed in: that of another series of OpenStack, where
+        it is not ours.
+    """
 
     folder: pathlib.Path
     ports: ports.Ports
     reaper: process.Reaper
+    python: str = sys.executable
+
+    def module(self, name: str, *arguments: object) -> list[str]:
+        """Return the command that runs a module in that environment."""
+        return [self.python, "-m", name, *map(str, arguments)]
+
+    def program(self, name: str, *arguments: object) -> list[str]:
+        """Return the command that runs a program of that environment."""
+        return [str(pathlib.Path(self.python).with_name(name)),
+                *map(str, arguments)]
 
 
 class Service(abc.ABC):
@@ -118,11 +133,6 @@ def write_settings(path: pathlib.Path, *layers: Settings) -> pathlib.Path:
     with open(path, "w", encoding="utf-8") as handle:
         file.write(handle)
     return path
-
-
-def module_command(module: str, *arguments: object) -> list[str]:
-    """Return the command that runs a module with this interpreter."""
-    return [sys.executable, "-m", module, *map(str, arguments)]
 
 
 def sqlite_url(path: pathlib.Path) -> str:

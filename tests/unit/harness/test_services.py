@@ -20,6 +20,8 @@ import pytest
 
 from tests.functional.harness import files
 from tests.functional.harness import nova_like
+from tests.functional.harness import ports
+from tests.functional.harness import process
 from tests.functional.harness import services
 
 
@@ -67,3 +69,17 @@ def test_reserved_as_novas_driver_has_it(
 def test_the_resource_class_is_normalised_as_by_nova() -> None:
     assert nova_like.resource_class(
         {"resource_class": "baremetal.gpu-x8"}) == "CUSTOM_BAREMETAL_GPU_X8"
+
+
+def test_services_run_in_the_environment_of_their_site(
+        tmp_path: pathlib.Path) -> None:
+    reaper = process.Reaper()
+    try:
+        site = services.Site(tmp_path, ports.Ports(), reaper,
+                             "/opt/series/bin/python")
+        assert site.module("a.b", 1) == [
+            "/opt/series/bin/python", "-m", "a.b", "1"]
+        assert site.program("ironic-dbsync", "upgrade") == [
+            "/opt/series/bin/ironic-dbsync", "upgrade"]
+    finally:
+        reaper.close()
