@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test test-conductors soak campaign kills fuzz lint \
+.PHONY: install demo test test-series test-conductors soak campaign kills fuzz lint \
     docs bench clean constraints programs accessibility screenshots
 
 install: $(STAMP)
@@ -38,6 +38,14 @@ programs:
 
 test: install programs
 	@$(BIN)/python -m tools.run_tests
+
+# The supported series of Ironic, each with the packages of its release. Their
+# environments are kept in .series, or where SERIES_ENVS says.
+SERIES ?=
+PARTS ?=
+test-series: install
+	@$(BIN)/python -m tools.test_series $(SERIES) \
+	    $(if $(PARTS),--parts $(PARTS))
 
 # Two conductors with many nodes in flight, on MariaDB and over RabbitMQ, which
 # is for this alone; some minutes.
@@ -110,6 +118,6 @@ constraints: $(BIN)/python
 	    emulator/pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) .axe .demo .tox build dist *.egg-info doc/build \
+	rm -rf $(VENV) .axe .demo .series .tox build dist *.egg-info doc/build \
 	    .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 	    .hypothesis .coverage

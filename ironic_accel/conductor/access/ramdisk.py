@@ -24,6 +24,7 @@ from typing import Any
 from ironic.common import async_steps
 from ironic.drivers.modules import deploy_utils
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import operation
@@ -58,7 +59,7 @@ def is_there(node: Any) -> bool:
 def has_ramdisk(node: Any, kind: str) -> bool:
     """Whether an operation that begins a step now runs with a ramdisk."""
     return (kind in _REBOOT and is_there(node)
-            and not deploy_utils.is_ramdisk_disabled(node))
+            and not ironic_series.is_ramdisk_disabled(node))
 
 
 def can_help(node: Any, kind: str) -> bool:

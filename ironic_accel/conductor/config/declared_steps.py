@@ -31,6 +31,8 @@ from typing import TypeVar
 
 from ironic.drivers import base
 
+from ironic_accel.conductor.config import ironic_series
+
 Arguments = Mapping[str, Mapping[str, Any]]
 #: Takes the task, the kind of operation and the arguments of a request, and
 #: raises InvalidParameterValue or InvalidState. What it returns is to be
@@ -40,9 +42,11 @@ Method = TypeVar('Method', bound=Callable[..., Any])
 
 #: Ironic's decorators, by kind of operation, and what only some of them take.
 _DECORATORS: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
-    'clean': (base.clean_step, {'requires_ramdisk': False}),
-    'deploy': (base.deploy_step, {}),
-    'service': (base.service_step, {'requires_ramdisk': False})}
+    'clean': (base.clean_step,
+              {'abortable': False, 'requires_ramdisk': False}),
+    'deploy': (ironic_series.deploy_step, {}),
+    'service': (base.service_step,
+                {'abortable': False, 'requires_ramdisk': False})}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def step(*kinds: str, priority: int = 0, arguments: Arguments | None = None,
         declare(method.__name__, arguments or {}, writes, check)
         for kind in kinds:
             decorator, more = _DECORATORS[kind]
-            decorator(priority=priority, abortable=False,
+            decorator(priority=priority,
                       argsinfo=dict(arguments) if arguments else None,
                       **more)(method)
         return method

@@ -24,10 +24,10 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.drivers.modules import agent_base
-from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
 from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.model.device import Activation
@@ -170,7 +170,7 @@ def check_ramdisk(node: Any, kind: str) -> None:
 
     :raises: InvalidParameterValue.
     """
-    if deploy_utils.is_ramdisk_disabled(node):
+    if ironic_series.is_ramdisk_disabled(node):
         raise steps.invalid(f'{STEP} requires the ramdisk, but '
                             f'disable_ramdisk is set for this {kind}')
 

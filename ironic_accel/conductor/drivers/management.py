@@ -29,6 +29,7 @@ from ironic.drivers.modules.redfish import management as redfish_management
 from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
@@ -136,10 +137,12 @@ def _told(entries: Iterable[Mapping[str, Any]]) -> set[str]:
             if value is not None} - {'reading_celsius'}
 
 
+@ironic_series.inherited_periodics_once
 class AccelRedfishManagement(Sensors, redfish_management.RedfishManagement):
     """Ironic's Redfish management, with the sensors of accelerators."""
 
 
+@ironic_series.inherited_periodics_once
 class AccelIdracManagement(Sensors,
                            drac_management.DracRedfishManagement):
     """Ironic's iDRAC management, with the sensors of accelerators."""

@@ -26,12 +26,12 @@ from typing import Any
 from ironic.common import async_steps
 from ironic.common import exception
 from ironic.drivers import base
-from ironic.drivers.modules import deploy_utils
 
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import related_nodes
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.drivers import activation_limit
@@ -126,7 +126,7 @@ class Steps:
             return None
         in_band = without_redfish(task.node) or ramdisk_module.can_help(
             task.node, 'clean')
-        if in_band and deploy_utils.is_ramdisk_disabled(task.node):
+        if in_band and ironic_series.is_ramdisk_disabled(task.node):
             raise invalid('the node has no redfish_address, so apply_baseline '
                           'requires the ramdisk, but disable_ramdisk is set')
         if not name:
@@ -200,6 +200,8 @@ def begin(task: Any, current: Operation) -> str:
     history.replaced(node, current.step)
     now = clock.mark(node)
     ramdisk = current.in_band or ramdisk_module.has_ramdisk(node, current.kind)
+    if not ramdisk:
+        ironic_series.note_service_without_ramdisk(task)
     operation.store(node, current.but(
         due=now, started=now, ramdisk=ramdisk,
         asked=operation.asked_by(task.context),

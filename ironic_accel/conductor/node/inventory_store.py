@@ -29,6 +29,7 @@ from ironic.drivers.modules import inspect_utils
 from ironic import objects
 from oslo_log import log
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import db_retry
@@ -243,9 +244,10 @@ def sync_firmware(task: Any, inventory: Inventory) -> None:
             seen.add(name)
             if part.running is None:
                 continue
-            values = {'current_version': part.running[:255],
-                      'vendor': device.vendor, 'model': device.model,
-                      'serial_number': device.serial}
+            values = ironic_series.firmware_row({
+                'current_version': part.running[:255],
+                'vendor': device.vendor, 'model': device.model,
+                'serial_number': device.serial})
             _put_row(task, rows.get(name), name, values)
     for name in set(rows) - seen:
         if name.startswith(keys.FIRMWARE_ROW.name):
@@ -322,7 +324,7 @@ def _store(task: Any, inventory: Any, plugin: Mapping[str, Any]) -> None:
 def _data(task: Any) -> dict[str, Any]:
     try:
         found: dict[str, Any] = db_retry.call(
-            lambda: inspect_utils.get_inspection_data(
+            lambda: ironic_series.inspection_data(
                 task.node, task.context))
     except exception.NodeInventoryNotFound:
         return {}

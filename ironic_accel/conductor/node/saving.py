@@ -45,6 +45,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 import sqlalchemy
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
@@ -218,7 +219,7 @@ def history(node: Any, event: str, *, error: bool = False,
     :param event_type: of Ironic, for an entry that Ironic would make itself.
     :raises: NotOurs.
     """
-    write(node, lambda: manager_utils.node_history_record(
+    write(node, lambda: ironic_series.node_history_record(
         node, event=event, event_type=event_type, error=error, user=user,
         project=project))
 

@@ -32,10 +32,10 @@ from ironic.common import async_steps
 from ironic.common import faults
 from ironic.common import states
 from ironic.conductor import utils as manager_utils
-from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
 from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -191,7 +191,7 @@ def resume(task: Any, current: Operation) -> None:
     node = task.node
     if (current.kind == 'service'
             and (node.service_step or {}).get('abort_after')
-            and deploy_utils.is_ramdisk_disabled(node)):
+            and ironic_series.is_ramdisk_disabled(node)):
         _stay_active(task, current, 'the service was aborted by request after '
                                     f'step {current.step}')
         return
@@ -205,7 +205,7 @@ def _leave_cleaning_network(task: Any, kind: str) -> None:
     """
     node = task.node
     if kind != 'clean' or flash_guard.lock_of(node) or (
-            deploy_utils.is_ramdisk_disabled(node)):
+            ironic_series.is_ramdisk_disabled(node)):
         return
     try:
         task.driver.network.remove_cleaning_network(task)

@@ -19,12 +19,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ironic.common import driver_factory
-from ironic.common import state_machine
 from ironic.common import states
-from ironic.conductor import periodics
 from oslo_log import log
 
 from ironic_accel.conductor.access import ramdisk
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import clock
@@ -44,12 +43,11 @@ from ironic_accel.conductor.upkeep import cleanup
 LOG = log.getLogger(__name__)
 
 #: What is guarded is watched in whatever state the node comes to.
-WORK_STATES = sorted({str(s) for s in state_machine.machine.states} - {
+WORK_STATES = sorted(ironic_series.PROVISION_STATES - {
     states.CLEANING, states.DEPLOYING, states.SERVICING})
 
 #: Every state but available.
-OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
-                      - {states.AVAILABLE})
+OTHER_STATES = sorted(ironic_series.PROVISION_STATES - {states.AVAILABLE})
 
 
 def due(node: Any) -> bool:
@@ -105,7 +103,12 @@ class Periodics:
     the database; whatever asks a BMC is done by a worker.
     """
 
-    @periodics.periodic(
+    def __init__(self) -> None:
+        """Read the intervals of the periodics."""
+        super().__init__()
+        ironic_series.read_spacings(self)
+
+    @ironic_series.periodic(
         spacing=lambda: CONF.accelerator.poll_interval,
         enabled=lambda: CONF.accelerator.audit_interval > 0)
     def audit_accelerators(self, manager: Any, context: Any) -> None:
@@ -113,31 +116,31 @@ class Periodics:
         if leads(self):
             audit.begin(manager, context, Periodics)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def announce_profiles(self, manager: Any, context: Any) -> None:
         """Publish the digests of the site profiles to other conductors."""
         if leads(self):
             profile_agreement.announce(manager, context, Periodics)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.poll_interval)
     def pick_due_operations(self, manager: Any, context: Any) -> None:
         """Hand nodes with a due operation to workers."""
         if leads(self):
             pick(manager, context)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.poll_interval)
     def refresh_moved_devices(self, manager: Any, context: Any) -> None:
         """Begin inventories of nodes whose devices moved to another node."""
         if leads(self):
             ownership_followup.begin_refreshes(manager, context, Periodics)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def restore_overwritten(self, manager: Any, context: Any) -> None:
         """Restore power locks and intents that Ironic overwrote."""
         if leads(self):
             restore_all_overwritten(manager, context)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_available(self, manager: Any, context: Any) -> None:
         """Withdraw void verifications of available nodes.
 
@@ -150,7 +153,7 @@ class Periodics:
                    'withdrawing void verifications of available nodes',
                    cleanup.found((states.AVAILABLE,)), _clear)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_leftovers(self, manager: Any, context: Any) -> None:
         """Remove leftovers and void verifications of other nodes."""
         if leads(self):
@@ -158,7 +161,7 @@ class Periodics:
                    'removing leftovers of aborted accelerator operations',
                    cleanup.found(OTHER_STATES), _clear)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
+    @ironic_series.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def set_accelerator_property(self, manager: Any, context: Any) -> None:
         """Set the property that a later inspection hook overwrote."""
         if leads(self):

@@ -480,6 +480,7 @@ ALLOWED = {
     ('inventory_store.py', 'store_inspection_data'): 'inside of saving.write',
     ('inventory_store.py', 'create'): 'inside of saving.write',
     ('inventory_store.py', '_session_for_write'): 'inside of saving.write',
+    ('ironic_series.py', 'node_history_record'): 'called by saving.history',
     ('guard_copy.py', '_session_for_write'): 'inside of saving.save',
     ('db_retry.py', '_session_for_write'): "around Ironic's reservation",
     ('traits.py', 'create'): 'inside of saving.write',
