@@ -39,11 +39,13 @@ from ironic.common import driver_factory
 from ironic.common import states
 from ironic.conductor import periodics
 from ironic.conductor import servicing
+from ironic.conductor import steps as conductor_steps
 from ironic.conductor import utils as manager_utils
 from ironic.drivers import base
 from ironic.drivers.modules import deploy_utils
 from ironic.drivers.modules import inspect_utils
 from ironic.objects import firmware
+from ironic.objects import node_history
 
 Class = TypeVar('Class', bound=type)
 Method = TypeVar('Method', bound=Callable[..., Any])
@@ -147,10 +149,28 @@ PARSED_INSPECTION_DATA = Capability(
     'PARSED_INSPECTION_DATA', 35, _parses_inspection_data(),
     'they are decoded here')
 
+#: An entry of the history of a node has the provision state.
+HISTORY_STATE = Capability(
+    'HISTORY_STATE', 39, 'state' in node_history.NodeHistory.fields,
+    'the copy of the power lock has no provision state')
+#: A boot interface says how its images are published.
+IMAGES_BY_BOOT_INTERFACE = Capability(
+    'IMAGES_BY_BOOT_INTERFACE', 39,
+    hasattr(base.BootInterface, 'image_publisher_settings'),
+    'Ironic knows it of its own hardware types only; it is told which of them '
+    'ours stand on')
+#: Ironic sees by the steps of a manual clean whether it needs the ramdisk.
+CLEAN_RAMDISK_BY_STEPS = Capability(
+    'CLEAN_RAMDISK_BY_STEPS', 35,
+    hasattr(conductor_steps, 'all_steps_disable_ramdisk'),
+    'each clean boots the ramdisk that is not requested with '
+    '``--disable-ramdisk``, as ``baremetal accelerator apply`` does')
+
 CAPABILITIES = (
     CALLABLE_SPACING, HISTORY_PROJECT, FIRMWARE_ROW_VENDOR,
     EXACT_NODE_PERIODICS, ABORTABLE_DEPLOY_STEP, RAMDISK_DISABLED_QUERY,
-    SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA)
+    SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA, HISTORY_STATE,
+    IMAGES_BY_BOOT_INTERFACE, CLEAN_RAMDISK_BY_STEPS)
 
 
 def _machine() -> Any:
@@ -255,6 +275,25 @@ def firmware_row(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those values that Ironic stores with a firmware component."""
     return {key: value for key, value in values.items()
             if key in firmware.FirmwareComponent.fields}
+
+
+def publish_images_as(names: Mapping[str, str]) -> None:
+    """Let Ironic publish the images of hardware types that it does not know.
+
+    Without it no ramdisk and no instance boots from virtual media.
+
+    :param names: the hardware type of Ironic's by each of ours.
+    """
+    if IMAGES_BY_BOOT_INTERFACE.present:
+        return
+    from ironic.drivers.modules import image_utils
+    configure = image_utils.ImageHandler.update_driver_config
+
+    @functools.wraps(configure)
+    def by_base(handler: Any, driver: str) -> None:
+        configure(handler, names.get(driver, driver))
+
+    image_utils.ImageHandler.update_driver_config = by_base
 
 
 def _decoded_inspection_data(node: Any, context: Any) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from oslo_log import log
 from oslo_utils import timeutils
 import sqlalchemy
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import ScanCache
 from ironic_accel.conductor.node import queries
@@ -102,11 +103,13 @@ def follow(node: Any, is_copied: bool) -> None:
         values = {
             'event': json.dumps({'generation': generation(info), **{
                 k: info[k] for k in KEYS if k in info}}),
-            'created_at': timeutils.utcnow(), 'state': node.provision_state,
+            'created_at': timeutils.utcnow(),
             'conductor': node.reservation,
             # Ironic reads no entry of a later version than it supports: in a
             # rolling upgrade it is that of ``pin_release_version``.
             'version': objects.NodeHistory.get_target_version()}
+        if ironic_series.HISTORY_STATE.present:
+            values['state'] = node.provision_state
         if is_copied:
             session.execute(sqlalchemy.update(table).where(
                 *mine).values(**values))

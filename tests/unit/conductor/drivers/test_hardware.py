@@ -15,18 +15,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import pathlib
 from typing import Any
 
+from ironic.common import exception
 from ironic.conf import CONF
 from ironic.drivers import drac
 from ironic.drivers.modules.drac import power as drac_power
 from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
+from ironic.drivers.modules import image_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 from ironic.drivers import redfish
 from ironic.drivers import utils as driver_utils
 import pytest
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config import options as options_module
 from ironic_accel.conductor.drivers import hardware
 from ironic_accel.conductor.drivers import management
@@ -94,3 +98,28 @@ def test_the_sample_file_lists_all_groups() -> None:
     names = [o.name for o in groups['accelerator']]
     assert len(names) == len(set(names))
     assert all(o.help for options in groups.values() for o in options)
+
+
+@pytest.mark.parametrize(('driver', 'ours'), [
+    ('accel-redfish', hardware.AccelRedfishHardware),
+    ('accel-idrac', hardware.AccelIdracHardware)])
+def test_images_for_virtual_media_are_published(
+        driver: str, ours: Any, tmp_path: pathlib.Path) -> None:
+    """Of hardware types that it does not know, Ironic refuses to."""
+    CONF.set_override('http_root', str(tmp_path), group='deploy')
+    CONF.set_override('http_url', 'http://127.0.0.1', group='deploy')
+    boot = next(one for one in ours().supported_boot_interfaces
+                if 'VirtualMedia' in one.__name__)
+    known = ironic_series.IMAGES_BY_BOOT_INTERFACE
+    # As its functions make it of a task (ironic/drivers/modules/
+    # image_utils.py).
+    handler = image_utils.ImageHandler(
+        driver, *([boot()] if known.present else []))
+    image = tmp_path / 'image'
+    image.write_text('an image')
+    assert '/redfish/' in handler.publish_image(str(image), 'of-a-node')
+
+
+def test_images_of_other_hardware_types_are_no_business_of_ours() -> None:
+    with pytest.raises(exception.UnsupportedDriverExtension):
+        image_utils.ImageHandler('another')
