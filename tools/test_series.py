@@ -21,6 +21,7 @@ our dependencies change. At the end stands a table. Exit status 0 or 1.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import hashlib
@@ -52,12 +53,29 @@ SERIES = {
     "39": Series("2026.2", "constraints.txt"),
 }
 
-#: What runs with each series: arguments of pytest. A test that is about
-#: something which a series lacks skips with the name of the capability
-#: (ironic_accel/conductor/config/ironic_series.py).
-PARTS: dict[str, list[str]] = {
-    "unit": ["-n", "2", "tests/unit"],
-    "contract": ["-n", "2", "tests/contract"],
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """What runs with each series.
+
+    :ivar tests: arguments of pytest.
+    :ivar services: whether pytest runs in our own environment, and only the
+        services that the tests start in that of the series.
+    """
+
+    tests: tuple[str, ...]
+    services: bool = False
+
+
+#: A test that is about something which a series lacks skips with the name of
+#: the capability (ironic_accel/conductor/config/ironic_series.py).
+PARTS = {
+    "unit": Part(("-n", "2", "tests/unit")),
+    "contract": Part(("-n", "2", "tests/contract")),
+    "demo": Part(("tests/series/test_demo.py", *(
+        f"tests/functional/test_{name}.py" for name in (
+            "story", "nova", "agent", "agent_baseline", "audit"))), True),
+    "upgrade": Part(("tests/series/test_upgrade.py",
+                     "tests/series/test_releases.py"), True),
 }
 
 
@@ -88,11 +106,25 @@ def environment(name: str) -> pathlib.Path:
     return python
 
 
-def run(python: pathlib.Path, options: Sequence[str]) -> Tally:
+def services(name: str) -> dict[str, str]:
+    """The variables for tests whose services are those of a series.
+
+    In an upgrade it is followed by the next series that is listed.
+
+    :raises: CalledProcessError if a package cannot be installed.
+    """
+    later = [*SERIES][[*SERIES].index(name):][:2][-1]
+    return {"ACCEL_SERVICES_PYTHON": str(environment(name)),
+            "ACCEL_NEWER_PYTHON": str(environment(later))}
+
+
+def run(python: pathlib.Path, options: Sequence[str],
+        variables: Mapping[str, str]) -> Tally:
     """Run pytest with an environment's Python."""
     start = time.monotonic()
     env = {key: value for key, value in os.environ.items()
            if key not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+    env.update(variables)
     with tempfile.TemporaryDirectory(prefix="accel-junit-") as temporary:
         report = pathlib.Path(temporary) / "report.xml"
         result = subprocess.run(
@@ -123,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in asked.series or SERIES:
         try:
             python = environment(name)
+            variables = services(name) if any(
+                PARTS[part].services for part in asked.parts) else {}
         except subprocess.CalledProcessError:
             rows.append(f"   ironic {name}   {'environment':<11} failed")
             total += Tally(failed=1)
@@ -130,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for part in asked.parts:
             print(f"== ironic {name} ({SERIES[name].release}): {part}",
                   flush=True)
-            tally = run(python, PARTS[part])
+            tests = PARTS[part].tests
+            tally = (run(pathlib.Path(sys.executable), tests, variables)
+                     if PARTS[part].services else run(python, tests, {}))
             rows.append(f"   ironic {name}   {part:<11}"
                         f"{tally.seconds:7.1f} s   {tally.line()}")
             total += tally

@@ -14,9 +14,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import pathlib
 
 from tests.functional.harness import ironic
 from tests.functional.harness import lab as labs
+from tests.functional.harness import process
 from tests.functional.harness import services
 
 #: The port that conductors are known by without naming it.
@@ -33,12 +36,14 @@ class Conductor(ironic.Ironic):
     :param transport: oslo.messaging's URL of a broker; JSON RPC without one.
     :param python: interpreter of its environment, where that is not the
         lab's.
+    :param tree: folder with another release of ours, which it runs.
+    :ivar env: variables of its process.
     """
 
     def __init__(self, lab: labs.Lab, database: str, name: str, address: str,
                  create: bool, settings: services.Settings | None = None,
-                 transport: str | None = None,
-                 python: str | None = None) -> None:
+                 transport: str | None = None, python: str | None = None,
+                 tree: pathlib.Path | None = None) -> None:
         rpc: dict[str, object] = {'rpc_transport': 'json-rpc'} if (
             transport is None) else {'rpc_transport': 'oslo',
                                      'transport_url': transport}
@@ -51,14 +56,16 @@ class Conductor(ironic.Ironic):
             database, name)
         self.address = address
         self._create = create
+        self.env: dict[str, str | None] = {} if tree is None else {
+            'PYTHONPATH': os.pathsep.join(map(str, (
+                tree, process.CHECKOUT, process.CHECKOUT / 'emulator')))}
 
     def start(self) -> None:
         """Start it; the first one makes the tables."""
-        if self._create:
-            super().start()
-        else:
-            self.configure()
-            self.spawn(self.command)
+        self.configure()
+        create = ['--create-schema'] if self._create else []
+        self.spawn([*self.command, *create], env=self.env)
+        self.running().command = self.command
 
     def alive(self) -> set[str]:
         """The addresses of the conductors that it takes to be up."""
