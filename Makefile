@@ -9,8 +9,9 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test test-series test-conductors soak campaign kills fuzz lint \
-    docs bench clean constraints programs accessibility screenshots
+.PHONY: install demo test test-series test-conductors soak campaign kills \
+    fuzz lint docs bench clean constraints constraints-series programs \
+    accessibility screenshots
 
 install: $(STAMP)
 
@@ -116,6 +117,22 @@ constraints: $(BIN)/python
 	    --no-emit-index-url --no-emit-find-links --extra dev --extra tls \
 	    --upgrade --python-version 3.11 pyproject.toml \
 	    emulator/pyproject.toml -o constraints.txt
+
+# The services and the agent of a series are the latest of its release, which
+# the upper constraints do not name.
+PINS_32 := ironic>=32,<33 ironic-python-agent>=11.1,<11.3 nova>=32,<33 \
+    openstack-placement>=14,<15 keystone>=28,<29
+PINS_35 := ironic>=35,<36 ironic-python-agent>=11.5,<12 nova>=33,<34 \
+    openstack-placement>=15,<16 keystone>=29,<30
+constraints-series: install
+	@test -n "$(PINS_$(SERIES))" -a -r "$(UPPER)" || { echo \
+	    "make constraints-series SERIES=32|35 UPPER=FILE"; exit 2; }
+	$(BIN)/uv pip compile -q --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --extra dev --extra tls \
+	    --upgrade --python-version 3.11 -c $(UPPER) \
+	    -c <(printf '%s\n' $(foreach pin,$(PINS_$(SERIES)),'$(pin)')) \
+	    pyproject.toml emulator/pyproject.toml \
+	    -o constraints/ironic-$(SERIES).txt
 
 clean:
 	rm -rf $(VENV) .axe .demo .series .tox build dist *.egg-info doc/build \

@@ -40,6 +40,7 @@ from ironic.common import states
 from ironic.conductor import periodics
 from ironic.conductor import servicing
 from ironic.conductor import steps as conductor_steps
+from ironic.conductor import task_manager
 from ironic.conductor import utils as manager_utils
 from ironic.drivers import base
 from ironic.drivers.modules import deploy_utils
@@ -148,7 +149,15 @@ SERVICE_RAMDISK_NOTED = Capability(
 PARSED_INSPECTION_DATA = Capability(
     'PARSED_INSPECTION_DATA', 35, _parses_inspection_data(),
     'they are decoded here')
-
+#: Policies may name a step.
+STEP_POLICY = Capability(
+    'STEP_POLICY', 39,
+    hasattr(conductor_steps, 'validate_user_steps_policy'),
+    'policies are per node, not per step')
+#: Ports are chosen by their category and vendor.
+TRAIT_NETWORKING = Capability(
+    'TRAIT_NETWORKING', 35, hasattr(task_manager.TaskManager, 'tbn_traits'),
+    'category and vendor of ports are stored, and Ironic does not use them')
 #: An entry of the history of a node has the provision state.
 HISTORY_STATE = Capability(
     'HISTORY_STATE', 39, 'state' in node_history.NodeHistory.fields,
@@ -169,8 +178,9 @@ CLEAN_RAMDISK_BY_STEPS = Capability(
 CAPABILITIES = (
     CALLABLE_SPACING, HISTORY_PROJECT, FIRMWARE_ROW_VENDOR,
     EXACT_NODE_PERIODICS, ABORTABLE_DEPLOY_STEP, RAMDISK_DISABLED_QUERY,
-    SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA, HISTORY_STATE,
-    IMAGES_BY_BOOT_INTERFACE, CLEAN_RAMDISK_BY_STEPS)
+    SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA, STEP_POLICY,
+    TRAIT_NETWORKING, HISTORY_STATE, IMAGES_BY_BOOT_INTERFACE,
+    CLEAN_RAMDISK_BY_STEPS)
 
 
 def _machine() -> Any:

@@ -35,6 +35,7 @@ from oslo_policy import policy as oslo_policy
 import pytest
 import yaml
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.drivers import policies
 from tests import consoles
 from tests import roles_page
@@ -185,6 +186,8 @@ def test_project_may_plan_and_not_hold_with_the_rule_of_the_page(
     assert not may(policies.UNLOCK, manager)
 
 
+@pytest.mark.skipif(not ironic_series.STEP_POLICY.present,
+                    reason='STEP_POLICY')
 def test_policy_of_a_single_step_fails_for_everybody_in_ironic_39(
         make_node: Make) -> None:
     """Once Ironic registers these rules, the page has to offer them."""

@@ -17,14 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
+import importlib
 from typing import Any
 
 from ironic.common import states
-from ironic.common.trait_based_networking import base as networking
 from ironic.conf import CONF
 from ironic import objects
 import pytest
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.publication import ports as ports_module
 from ironic_accel.conductor.publication import resource_class
@@ -125,6 +126,10 @@ def test_the_ports_of_a_dpu_are_found_by_trait_based_scheduling(
         ports: Ports) -> None:
     ports.follow(card())
     assert ports.shown() == [DPU, DPU, NOTHING]
+    if not ironic_series.TRAIT_NETWORKING.present:
+        pytest.skip('TRAIT_NETWORKING')
+    networking = importlib.import_module(
+        'ironic.common.trait_based_networking.base')
     wanted = networking.FilterExpression.parse(
         "port.category == 'dpu' && port.vendor == 'nvidia'")
     network = networking.Network('id', 'net', frozenset())
