@@ -258,12 +258,14 @@ def _run(context: Any, flying: list[str], seconds: float) -> Load:
 
 
 def _of_a_pass(context: Any, manager: Any, options: tuple[str, ...]) -> float:
-    """CPU seconds of a pass, with its part of the one that reads all nodes."""
-    often, entire = (min(_cpu(functools.partial(
-        passes.run, context, manager, options, whole)) for _ in range(3))
-        for whole in (False, True))
-    part = CONF.accelerator.poll_interval / node_cache.ENTIRE
-    return often * (1 - part) + entire * part
+    """CPU seconds of a pass, with its part of those about all nodes."""
+    often, entire, comparing = (min(_cpu(functools.partial(
+        passes.run, context, manager, options, *how)) for _ in range(3))
+        for how in ((), (True,), (True, True)))
+    each = CONF.accelerator.poll_interval
+    entirely, compared = each / node_cache.ENTIRE, each / node_cache.LONGEST
+    return (often * (1 - entirely) + entire * (entirely - compared)
+            + comparing * compared)
 
 
 def _cpu(work: Any) -> float:

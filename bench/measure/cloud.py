@@ -70,7 +70,7 @@ def grow(made: int, size: int) -> None:
                  'created_at': THEN, 'event': event, 'event_type': kind,
                  'severity': 'INFO'} for n, kind, event in events])
     # They are older than what a scan reads that does not read all.
-    passes.age(entire=True)
+    passes.age(entire=True, compare=True)
 
 
 def _is_written_to(number: int) -> bool:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -29,27 +30,39 @@ ALL: tuple[str, ...] = ('poll_interval', 'cleanup_interval')
 
 
 def run(context: Any, manager: Any, options: tuple[str, ...],
-        entire: bool = False) -> None:
+        entire: bool = False, compare: bool = False) -> None:
     """Call the periodics that these options space.
 
-    :param entire: as for ``age``.
+    :param entire: and ``compare``: as for ``age``.
     """
-    age(entire)
+    age(entire, compare)
+    for method in collect(options):
+        method(manager, context)
+
+
+@functools.cache
+def collect(options: tuple[str, ...]) -> list[Any]:
+    """The periodics that these options space; Ironic too has them once."""
     spacings = {getattr(CONF.accelerator, option) for option in options}
-    for interface in driver_factory.interfaces('vendor').values():
-        for _name, method in inspect.getmembers(
-                interface, lambda m: hasattr(m, '_periodic_spacing')):
-            periodics.refresh_periodic_attributes(method)
-            if method._periodic_spacing in spacings:
-                method(manager, context)
+    found = [method for interface in
+             driver_factory.interfaces('vendor').values()
+             for _name, method in inspect.getmembers(
+                 interface, lambda m: hasattr(m, '_periodic_spacing'))]
+    for method in found:
+        periodics.refresh_periodic_attributes(method)
+    return [m for m in found if m._periodic_spacing in spacings]
 
 
-def age(entire: bool = False) -> None:
+def age(entire: bool = False, compare: bool = False) -> None:
     """End the time for which a scan of the nodes is shared.
 
-    :param entire: the next one reads all nodes, as one does in each
+    :param entire: the next one is about all nodes, as one is in each
         ``node_cache.ENTIRE`` seconds.
+    :param compare: and compares contents, as one does in each
+        ``node_cache.LONGEST`` seconds.
     """
     queries._scan._at = float('-inf')
     if entire:
         queries._scan._entire_at = float('-inf')
+    if compare:
+        queries._scan._compared_at = float('-inf')
