@@ -22,12 +22,16 @@ less than ``RECENT`` seconds ago. A conductor whose clock is further behind
 than that is offline to Ironic; if it writes all the same, a kept value is
 wrong for at most ``LONGEST`` seconds. No write to a BMC is decided by a kept
 value.
+
+To transfer every row costs a conductor more than all else here. So MySQL, and
+MariaDB, compare the rows themselves, by CRC-32; other databases send all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Set
 import dataclasses
 import datetime
 import threading
@@ -41,20 +45,27 @@ Value = TypeVar('Value')
 #: Seconds after its change within which a node is read again each time; as
 #: long as a conductor may be silent before it is offline, by default.
 RECENT = 60.0
-#: Seconds after which all nodes are read again.
+#: Seconds after which the contents of all nodes are compared.
 LONGEST = 600.0
 #: Seconds for which one scan answers the questions of one pass.
 SHARED = 1.0
-#: Seconds after which a scan reads all nodes, not only those that changed: so
-#: long the change of a conductor is missed whose clock is behind by more than
-#: ``RECENT``, and a deleted node is still in the scan.
+#: Seconds after which a scan compares all nodes, not only those that changed:
+#: so long the change of a conductor is missed whose clock is behind by more
+#: than ``RECENT``, and a deleted node is still in the scan.
 ENTIRE = 60.0
 
 
 #: A node of a scan: its id; when it was changed last, or made (naive, in UTC);
-#: its provision state; the conductor that holds it, or None. A plain tuple,
-#: because there are as many as nodes.
-ScannedNode = tuple[int, datetime.datetime | None, str | None, str | None]
+#: its provision state; the conductor that holds it, or None; the CRC-32 of
+#: these, or 0; a digest of its content when these were compared last, None if
+#: it has changed since. A plain tuple, because there are as many as nodes.
+ScannedNode = tuple[int, datetime.datetime | None, str | None, str | None,
+                    int, int | None]
+#: Reads the nodes that changed at a time (naive, in UTC) or later, or at an
+#: unknown time; and how many others there are, with the sum of their CRC-32.
+#: If the database cannot tell, it reads all where it is asked for these.
+ReadNodes = Callable[[datetime.datetime, bool],
+                     tuple[list[ScannedNode], tuple[int, int]]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +73,7 @@ class Scan:
     """The nodes at one moment; never changed, so that threads can share it.
 
     :ivar number: a later scan has a higher one.
-    :ivar nodes: by id, oldest first.
+    :ivar nodes: by id.
     :ivar read: the number of the last scan that read a node, by id.
     """
 
@@ -80,108 +91,109 @@ class NodeScan:
     scan. Only nodes that may have changed since the last scan are read: those
     whose change is at most ``RECENT`` seconds older than it.
 
-    :param read: reads the columns of the nodes that changed at a time (naive,
-        in UTC) or later, or at an unknown time; oldest first.
+    Every ``ENTIRE`` seconds the others are compared with what is known of
+    them, and all are read if they differ; every ``LONGEST`` seconds the
+    contents are compared.
+
+    :param contents: reads a digest of the content of each node, by id; empty
+        if the database has none: all count as changed then.
     """
 
-    def __init__(self, read: Callable[[datetime.datetime], list[ScannedNode]]
-                 ) -> None:
+    def __init__(self, read: ReadNodes,
+                 contents: Callable[[], Mapping[int, int]]) -> None:
         self._lock = threading.Lock()
-        self._read = read
-        self._at = self._entire_at = float('-inf')
+        self._read, self._contents = read, contents
+        self._at = self._entire_at = self._compared_at = float('-inf')
         self._time = 0.0
         self._scan = Scan(0, {}, {})
 
     def now(self, fresh: bool = False) -> Scan:
         """The nodes.
 
-        :param fresh: read all of them now, for who decides by what it finds.
+        :param fresh: compare all of them now, for who decides by what it
+            finds.
         """
         with self._lock:
             now = time.monotonic()
             if not fresh and 0 <= now - self._at < SHARED:
                 return self._scan
             entire = fresh or not 0 <= now - self._entire_at < ENTIRE
-            at, old = _slowest(), Scan(0, {}, {}) if entire else self._scan
+            compare = not 0 <= now - self._compared_at < LONGEST
+            at = _slowest()
             # A clock that was set, back or forth, hides no change.
-            since = 0.0 if entire else min(at, self._time) - RECENT
-            rows = {row[0]: row for row in self._read(_naive(since))}
-            if rows or entire:
-                number = self._scan.number + 1
-                self._scan = Scan(number, {**old.nodes, **rows}, {
-                    **old.read, **dict.fromkeys(rows, number)})
+            since = _naive(max(0.0, min(at, self._time) - RECENT))
+            self._scan = self._next(since, entire, compare)
             self._at, self._time = now, at
-            if entire:
-                self._entire_at = now
+            self._entire_at = now if entire else self._entire_at
+            self._compared_at = now if compare else self._compared_at
             return self._scan
 
-
-class NodeCache(Generic[Value]):
-    """Something about each node, by the id of the node."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        #: With the time of the change up to which a value is known.
-        self._known: dict[int, tuple[datetime.datetime | None, Value]] = {}
-        self._began = float('-inf')
-        self._basis: object = None
-
-    def values(self, there: Mapping[int, datetime.datetime | None],
-               now: float, read: Callable[[list[int]], Mapping[int, Value]],
-               basis: object = None) -> dict[int, Value]:
-        """What is so of some nodes; of those that changed it is read.
-
-        :param there: when each of the nodes changed last, as it is now.
-        :param now: epoch seconds by the clock that all conductors share.
-        :param read: reads it of nodes, by id; what it leaves out is read
-            again next time.
-        :param basis: what else the values depend on: with another one all
-            are read again.
-        """
-        with self._lock:
-            if basis != self._basis or not 0 <= now - self._began < LONGEST:
-                self._known, self._began, self._basis = {}, now, basis
-            known = self._known
-            stale = [i for i, at in there.items()
-                     if i not in known or known[i][0] != at]
-            fresh = read(stale) if stale else {}
-            for number in stale:
-                known.pop(number, None)
-            found = {i: known[i][1] for i in there if i in known}
-            for number, value in fresh.items():
-                found[number] = value
-                if not _is_recent(there[number], now):
-                    known[number] = there[number], value
-            return found
+    def _next(self, since: datetime.datetime, entire: bool, compare: bool
+              ) -> Scan:
+        old, number = self._scan.nodes, self._scan.number + 1
+        (read, others), kept = self._read(since, entire), old
+        if entire:
+            kept = _only(old.keys() - {row[0] for row in read}, old)
+            if others != (len(kept), sum(row[4] for row in kept.values())):
+                kept, (read, _none) = {}, self._read(_naive(0.0), False)
+        if not (read or compare or len(kept) < len(old)):
+            return self._scan
+        rows = {row[0]: old[row[0]] if row[0] in old
+                and old[row[0]][:5] == row[:5] else row for row in read}
+        nodes = {**kept, **rows}
+        if compare:
+            digests = self._contents()
+            nodes = rows = {i: (*row[:5], digests.get(i, number))
+                            for i, row in nodes.items()}
+        return Scan(number, nodes, {
+            **(self._scan.read if kept else {}),
+            **dict.fromkeys(rows, number)})
 
 
 class ScanCache(Generic[Value]):
-    """Something about each node of a scan; worked out once for each scan.
+    """Something about each node of a scan; read of those that changed.
 
-    :param read: reads it of nodes, by id.
+    :param read: reads it of nodes, by id; what it leaves out has none until
+        the node is scanned again.
     """
 
     def __init__(self, read: Callable[[list[int]], Mapping[int, Value]]
                  ) -> None:
         self._lock = threading.Lock()
-        self._cache: NodeCache[Value] = NodeCache()
         self._read = read
         self._number = 0
+        self._basis: object = None
         self._values: Mapping[int, Value] = {}
+        #: The nodes as they were, if their values hold until they change.
+        self._known: Mapping[int, ScannedNode] = {}
 
-    def values(self, scan: Scan) -> Mapping[int, Value]:
-        """What is so of the nodes of a scan, or of a later one, by id."""
+    def values(self, scan: Scan, basis: object = None
+               ) -> Mapping[int, Value]:
+        """What is so of the nodes of a scan, or of a later one, by id.
+
+        :param basis: what else the values depend on: with another one all
+            are read again.
+        """
         with self._lock:
-            there = {} if scan.number <= self._number else {
-                i: scan.nodes[i][1] for i, number in scan.read.items()
-                if number > self._number}
-            if there:
-                found = self._cache.values(there, _slowest(), self._read)
-                kept = {i: value for i, value in self._values.items()
-                        if i in scan.nodes and i not in there}
-                self._values = {**kept, **found}
-            self._number = max(scan.number, self._number)
+            if basis != self._basis:
+                self._number, self._known, self._basis = 0, {}, basis
+            if scan.number <= self._number:
+                return self._values
+            stale = {i: scan.nodes[i] for i, number in scan.read.items()
+                     if number > self._number
+                     and self._known.get(i) != scan.nodes[i]}
+            now, left = _slowest(), scan.nodes.keys() - stale.keys()
+            fresh = self._read(sorted(stale)) if stale else {}
+            self._values = {**_only(left, self._values), **fresh}
+            self._known = {**_only(left, self._known), **{
+                i: stale[i] for i in fresh
+                if not _is_recent(stale[i][1], now)}}
+            self._number = scan.number
             return self._values
+
+
+def _only(ids: Set[int], values: Mapping[int, Value]) -> dict[int, Value]:
+    return {i: value for i, value in values.items() if i in ids}
 
 
 def _is_recent(at: datetime.datetime | None, now: float) -> bool:

@@ -42,6 +42,7 @@ from urllib import parse
 
 import sqlalchemy
 
+from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import keys
@@ -147,24 +148,6 @@ def with_key(key: str, columns: Collection[str] = (), *,
                  or row.provision_state in provision_states)]
 
 
-def changed_at(*, unreserved: bool = False,
-               provision_states: Collection[str] = (), fresh: bool = False
-               ) -> dict[int, datetime.datetime | None]:
-    """When each node was changed last, or created, by its id.
-
-    See ``node_cache``. It may be as old as a shared scan.
-
-    :param unreserved: only nodes that are not reserved.
-    :param provision_states: only nodes in these states.
-    :param fresh: scan now, for a caller that makes a decision by it.
-    """
-    states = frozenset(provision_states)
-    return {number: when
-            for number, when, state, holder in _scan.now(fresh).nodes.values()
-            if not (unreserved and holder)
-            and (not states or state in states)}
-
-
 def by_id(ids: Collection[int], columns: Collection[str]) -> list[Any]:
     """Some columns of nodes, by their ids; oldest first.
 
@@ -225,36 +208,68 @@ def _nodes() -> Any:
     return models.Node.__table__
 
 
-def _read_scan(since: datetime.datetime) -> list[ScannedNode]:
-    table = _nodes()
-    changed = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
-    return [tuple(row) for row in select(
-        [table.c.id, changed.label('changed'), table.c.provision_state,
-         table.c.reservation],
-        sqlalchemy.or_(changed >= since, changed.is_(None)))]
+def _read_scan(since: datetime.datetime, entire: bool
+               ) -> tuple[list[ScannedNode], tuple[int, int]]:
+    """The nodes that changed since; see ``node_cache.ReadNodes``."""
+    table, sql = _nodes(), sqlalchemy.func
+    changed = sql.coalesce(table.c.updated_at, table.c.created_at)
+    columns = [changed, table.c.provision_state, table.c.reservation]
+    recent = sqlalchemy.or_(changed >= since, changed.is_(None))
+    if not _has_digests():
+        return [(*row, 0, None) for row in select(
+            [table.c.id, *columns],
+            sqlalchemy.true() if entire else recent)], (0, 0)
+    # One statement, so that no change comes between; the others are one row.
+    rows = select([
+        sqlalchemy.case((recent, table.c.id), else_=0).label('number'),
+        *map(sql.max, columns), sqlalchemy.cast(sql.sum(sql.crc32(
+            sql.concat_ws('|', table.c.id, *columns))), sqlalchemy.BigInteger),
+        sql.count()], group='number')
+    return ([(*row[:5], None) for row in rows if row[0]],
+            next(((row[5], row[4]) for row in rows if not row[0]), (0, 0)))
 
 
-def scanned() -> Scan:
-    """All nodes with the time of their last change, read a moment ago."""
-    return _scan.now()
+def _read_contents() -> dict[int, int]:
+    """A digest of each row, by the id of the node, if the database has one."""
+    table, sql = _nodes(), sqlalchemy.func
+    digest = sql.crc32(sql.concat_ws('|', *table.c)).label('content')
+    return dict(map(tuple, select([table.c.id, digest]))) if (
+        _has_digests()) else {}
 
 
-_scan = NodeScan(_read_scan)
+def _has_digests() -> bool:
+    """Whether the database computes CRC-32: MySQL and MariaDB do."""
+    return str(CONF.database.connection).startswith('mysql')
+
+
+def scanned(fresh: bool = False) -> Scan:
+    """All nodes with the time of their last change, read a moment ago.
+
+    :param fresh: compare them now, for a caller that makes a decision by it.
+    """
+    return _scan.now(fresh)
+
+
+_scan = NodeScan(_read_scan, _read_contents)
 _known_keys: ScanCache[frozenset[str]] = ScanCache(_read_keys)
 
 
 @db_retry.repeated
-def select(columns: list[Any], *conditions: Any) -> list[Any]:
+def select(columns: list[Any], *conditions: Any, group: str | None = None
+           ) -> list[Any]:
     """Rows, oldest first.
 
     :param conditions: conditions, or functions of a dialect's name.
+    :param group: the label of a column: one row for each of its values.
     """
     from ironic.db.sqlalchemy import api as db_api
     with db_api._session_for_read() as session:
         database = session.get_bind().dialect.name
-        return list(session.execute(sqlalchemy.select(*columns).where(*(
-            c(database) if callable(c) else c for c in conditions
-        )).order_by(columns[0].table.c.id)).all())
+        chosen = sqlalchemy.select(*columns).where(*(
+            c(database) if callable(c) else c for c in conditions))
+        return list(session.execute(
+            chosen.group_by(group) if group else chosen.order_by(
+                columns[0].table.c.id)).all())
 
 
 def chunks(values: list[Any]) -> Iterator[list[Any]]:

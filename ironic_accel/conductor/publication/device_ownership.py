@@ -39,7 +39,7 @@ from oslo_log import log
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import keys
-from ironic_accel.conductor.node.node_cache import NodeCache
+from ironic_accel.conductor.node.node_cache import ScanCache
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredWait
@@ -57,7 +57,9 @@ _PLACEHOLDERS = frozenset({'0123456789', '1234567890', '123456789'})
 
 
 #: What each node claims.
-_claims: NodeCache[frozenset[str]] = NodeCache()
+_claims: ScanCache[frozenset[str]] = ScanCache(lambda ids: {
+    row.id: frozenset(_claimed(row))
+    for row in queries.by_id(ids, ('driver_internal_info',))})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -242,10 +244,7 @@ def _claiming(keys: Collection[str]) -> list[Any]:
     nodes would search all N. A claim that is made during this query is missed,
     as it always was: the later one finds both.
     """
-    claims = _claims.values(
-        queries.changed_at(fresh=True), clock.shared(), lambda ids: {
-            row.id: frozenset(_claimed(row)) for row in queries.by_id(
-                ids, ('driver_internal_info',))})
+    claims = _claims.values(queries.scanned(fresh=True))
     wanted = set(keys)
     return queries.by_id(
         [i for i, claimed in claims.items() if claimed & wanted],

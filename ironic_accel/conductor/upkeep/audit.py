@@ -88,8 +88,8 @@ class Due:
     def due(self, now: float) -> list[str]:
         """The nodes that are due, the one that is due longest first."""
         with self._lock:
-            return [uuid for at, uuid in sorted(
-                (at, uuid) for uuid, at in self._at.items() if at <= now)]
+            return [uuid for _at, uuid in sorted(
+                [(at, uuid) for uuid, at in self._at.items() if at <= now])]
 
     def is_due(self, uuid: str, now: float) -> bool:
         """Whether a node is due: it may have been audited since ``due``."""

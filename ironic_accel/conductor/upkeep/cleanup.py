@@ -34,7 +34,7 @@ from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import keys
-from ironic_accel.conductor.node.node_cache import NodeCache
+from ironic_accel.conductor.node.node_cache import ScanCache
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import queries
@@ -61,38 +61,30 @@ _COLUMNS = ('uuid', 'driver_internal_info', 'provision_state',
 #: has gone on, if it was told.
 TELL_AGAIN = 300.0
 
-#: Until when nothing is to be cleared away on a node, as long as the node
-#: does not change.
-_clean: NodeCache[float] = NodeCache()
-
 
 def found(provision_states: Collection[str]) -> list[str]:
     """The unreserved nodes with something to remove.
 
     :param provision_states: only nodes in these states.
     """
-    wanting: list[str] = []
-    now = clock.shared()
-
-    def read(ids: list[int]) -> dict[int, float]:
-        until = {}
-        for row in queries.by_id(ids, _COLUMNS):
-            if wanted(row):
-                wanting.append(row.uuid)
-            else:
-                until[row.id] = min(verification.holds_until(row),
-                                    _told_again_at(row))
-        return until
-
-    there = queries.changed_at(
-        unreserved=True, provision_states=provision_states)
+    scan, now = queries.scanned(), clock.shared()
     basis = (profile_agreement.own(), dict(profile_agreement.differing()),
              CONF.accelerator.verification_max_age)
-    late = [i for i, until in _clean.values(there, now, read, basis).items()
-            if until < now]
-    wanting += [row.uuid for row in queries.by_id(late, _COLUMNS)
-                if wanted(row)]
-    return wanting
+    states_ = frozenset(provision_states)
+    late = [i for i, until in _clean.values(scan, basis).items()
+            if until < now and i in scan.nodes
+            and scan.nodes[i][2] in states_ and not scan.nodes[i][3]]
+    return [row.uuid for row in queries.by_id(late, _COLUMNS) if wanted(row)]
+
+
+def _holds_until(ids: list[int]) -> dict[int, float]:
+    """Until when there is nothing to remove on nodes that do not change."""
+    return {row.id: -math.inf if wanted(row) else min(
+                verification.holds_until(row), _told_again_at(row))
+            for row in queries.by_id(ids, _COLUMNS)}
+
+
+_clean: ScanCache[float] = ScanCache(_holds_until)
 
 
 def wanted(node: Any) -> bool:

@@ -46,6 +46,8 @@ from ironic_accel.conductor.config import profiles as site_profiles
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.publication import device_ownership
+from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.redfish.client import session as client_session
 
 INTERFACES = {
@@ -126,11 +128,13 @@ def unshared_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(node_cache, 'SHARED', 0.0)
     monkeypatch.setattr(queries, '_scan', node_cache.NodeScan(
-        lambda since: queries._read_scan(since)))
-    monkeypatch.setattr(queries, '_known_keys', node_cache.ScanCache(
-        queries._read_keys))
-    monkeypatch.setattr(guard_copy, '_overwritten', node_cache.ScanCache(
-        guard_copy._compare))
+        lambda since, entire: queries._read_scan(since, entire),
+        queries._read_contents))
+    for module, name in ((queries, '_known_keys'), (cleanup, '_clean'),
+                         (guard_copy, '_overwritten'),
+                         (device_ownership, '_claims')):
+        monkeypatch.setattr(module, name, node_cache.ScanCache(
+            getattr(module, name)._read))
 
 
 @pytest.fixture

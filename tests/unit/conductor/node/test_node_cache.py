@@ -15,14 +15,15 @@
 from __future__ import annotations
 
 import datetime
+import random
 import time
 from unittest import mock
+import zlib
 
 import pytest
 
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import node_cache
-from ironic_accel.conductor.node.node_cache import NodeCache
 
 #: When the nodes changed, and a time at which that is long ago.
 CHANGED = datetime.datetime(2026, 1, 1)
@@ -35,28 +36,41 @@ class Nodes:
     :ivar read: the nodes that were read at the last question.
     """
 
-    def __init__(self) -> None:
-        self.there: dict[int, datetime.datetime | None] = {
-            1: CHANGED, 2: CHANGED}
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.there: dict[int, node_cache.ScannedNode] = {}
+        for number in (1, 2):
+            self.put(number)
         self.values = {1: 'a', 2: 'b'}
-        self.cache: NodeCache[str] = NodeCache()
+        self.cache: node_cache.ScanCache[str] = node_cache.ScanCache(
+            self._read)
         self.read: list[int] = []
+        self.now = NOW
+        monkeypatch.setattr(time, 'time', lambda: self.now)
+        monkeypatch.setattr(clock, 'shared', lambda: self.now + 5)
+
+    def put(self, number: int,
+            changed: datetime.datetime | None = CHANGED,
+            content: int | None = None) -> None:
+        """Have a node, as it was scanned."""
+        self.there[number] = number, changed, 'available', None, 0, content
 
     def ask(self, now: float = NOW, basis: object = None) -> dict[int, str]:
-        """What the cache says of the nodes."""
-        self.read = []
+        """What the cache says of the nodes, which were all scanned again."""
+        self.read, self.now = [], now
+        number = self.cache._number + 1
+        return dict(self.cache.values(node_cache.Scan(
+            number, dict(self.there), dict.fromkeys(self.there, number)),
+            basis))
 
-        def read(ids: list[int]) -> dict[int, str]:
-            self.read = sorted(ids)
-            return {i: self.values[i] for i in ids if i in self.values}
-
-        return self.cache.values(self.there, now, read, basis)
+    def _read(self, ids: list[int]) -> dict[int, str]:
+        self.read = ids
+        return {i: self.values[i] for i in ids if i in self.values}
 
 
 @pytest.fixture
-def nodes() -> Nodes:
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     """Two nodes that were asked about once."""
-    made = Nodes()
+    made = Nodes(monkeypatch)
     assert made.ask() == {1: 'a', 2: 'b'}
     assert made.read == [1, 2]
     return made
@@ -71,17 +85,26 @@ def test_unchanged_node_is_read_once(nodes: Nodes) -> None:
 @pytest.mark.parametrize('later', [1, -1, 3000])
 def test_changed_node_is_read_again(nodes: Nodes, later: int) -> None:
     """Also where the clock of who changed it is behind."""
-    nodes.there[2] = CHANGED + datetime.timedelta(seconds=later)
+    nodes.put(2, CHANGED + datetime.timedelta(seconds=later))
     nodes.values[2] = 'c'
     assert nodes.ask() == {1: 'a', 2: 'c'}
     assert nodes.read == [2]
 
 
+def test_node_with_another_content_is_read_again(nodes: Nodes) -> None:
+    for content in (7, 8, 0):
+        nodes.put(2, CHANGED, content)
+        nodes.values[2] = f'at {content}'
+        for read in ([2], []):
+            assert nodes.ask() == {1: 'a', 2: f'at {content}'}
+            assert nodes.read == read
+
+
 def test_recently_changed_node_is_read_each_time(nodes: Nodes) -> None:
     """It may change again within the same second, which MySQL cannot tell."""
-    just = NOW - node_cache.RECENT / 2
-    nodes.there[2] = datetime.datetime.fromtimestamp(
-        just, datetime.UTC).replace(tzinfo=None)
+    # By the clock that is behind, of this conductor and the database's.
+    just = NOW - node_cache.RECENT + 1
+    nodes.put(2, naive(just), 7)
     nodes.ask()
     nodes.values[2] = 'c'
     assert nodes.ask() == {1: 'a', 2: 'c'}
@@ -94,72 +117,99 @@ def test_recently_changed_node_is_read_each_time(nodes: Nodes) -> None:
 
 def test_new_node_is_read_and_deleted_node_is_left_out(
         nodes: Nodes) -> None:
-    nodes.there = {2: CHANGED, 3: CHANGED}
+    del nodes.there[1]
+    nodes.put(3)
     nodes.values[3] = 'c'
     assert nodes.ask() == {2: 'b', 3: 'c'}
     assert nodes.read == [3]
 
 
 def test_missing_value_is_read_again(nodes: Nodes) -> None:
-    nodes.there[3] = CHANGED
+    nodes.put(3)
     for _ in range(2):
         assert 3 not in nodes.ask()
         assert nodes.read == [3]
 
 
 def test_node_without_a_time_is_read_each_time(nodes: Nodes) -> None:
-    nodes.there[1] = None
+    nodes.put(1, None, 7)
     for _ in range(2):
         nodes.ask()
         assert nodes.read == [1]
 
 
-@pytest.mark.parametrize(('now', 'basis'), [
-    (NOW + node_cache.LONGEST, None), (NOW - 1, None), (NOW, 'other')])
-def test_all_is_read_again_after_a_while_and_on_another_basis(
-        nodes: Nodes, now: float, basis: object) -> None:
-    """And where the clock that all share was set back."""
-    nodes.ask(now, basis)
-    assert nodes.read == [1, 2]
+def test_all_is_read_again_on_another_basis(nodes: Nodes) -> None:
+    """Also where nothing was scanned since."""
+    last = node_cache.Scan(nodes.cache._number, nodes.there,
+                           dict.fromkeys(nodes.there, 1))
+    for basis, read in (('other', [1, 2]), ('other', []), (None, [1, 2])):
+        nodes.read = []
+        assert nodes.cache.values(last, basis) == {1: 'a', 2: 'b'}
+        assert nodes.read == read
 
 
 class Table:
     """A table with two nodes of long ago, and a scan of it.
 
     :ivar rows: of the table, by id.
+    :ivar contents: what else is in them, by id.
     :ivar since: the times since when the scan read.
     :ivar now: seconds of every clock that the scan reads.
+    :param digests: whether the database computes CRC-32.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, digests: bool
+                 ) -> None:
         self.rows: dict[int, node_cache.ScannedNode] = {}
+        self.contents: dict[int, str] = {}
+        self.digests = digests
         self.since: list[datetime.datetime] = []
         self.now = self.database = self.own = NOW
         monkeypatch.setattr(node_cache, 'SHARED', 1.0)
         monkeypatch.setattr(time, 'monotonic', lambda: self.now)
         monkeypatch.setattr(time, 'time', lambda: self.own)
         monkeypatch.setattr(clock, 'shared', lambda: self.database)
-        self.scan = node_cache.NodeScan(self.read)
+        self.scan = node_cache.NodeScan(self.read, self.digest)
         for number in (1, 2):
             self.put(number, NOW - 3600)
 
     def put(self, number: int, at: float | None, state: str = 'available'
             ) -> None:
         """Change a node, by the clock of who changes it."""
+        changed = None if at is None else naive(at)
         self.rows[number] = (
-            number, None if at is None else naive(at), state, None)
+            number, changed, state, None, zlib.crc32(
+                f'{number}|{changed}|{state}'.encode()
+            ) if self.digests else 0, None)
+        self.contents.setdefault(number, 'something')
 
-    def read(self, since: datetime.datetime) -> list[node_cache.ScannedNode]:
+    def drop(self, number: int) -> None:
+        """Delete a node."""
+        del self.rows[number], self.contents[number]
+
+    def read(self, since: datetime.datetime, check: bool) -> tuple[
+            list[node_cache.ScannedNode], tuple[int, int]]:
         self.since.append(since)
-        return [row for row in self.rows.values()
-                if row[1] is None or row[1] >= since]
+        if check and not self.digests:
+            since = datetime.datetime.min
+        found = [row for row in self.rows.values()
+                 if row[1] is None or row[1] >= since]
+        others = [row for row in self.rows.values() if row not in found]
+        return found, (len(others), sum(row[4] for row in others))
 
-    def later(self, seconds: float) -> dict[int, node_cache.ScannedNode]:
-        """The nodes after some time."""
+    def digest(self) -> dict[int, int]:
+        return {i: zlib.crc32(f'{self.rows[i]}|{content}'.encode())
+                for i, content in self.contents.items()
+                } if self.digests else {}
+
+    def later(self, seconds: float, fresh: bool = False
+              ) -> dict[int, node_cache.ScannedNode]:
+        """The nodes after some time, without the digests of contents."""
         self.now += seconds
         self.own += seconds
         self.database += seconds
-        return dict(self.scan.now().nodes)
+        return {i: (*row[:5], None)
+                for i, row in self.scan.now(fresh).nodes.items()}
 
 
 def naive(at: float) -> datetime.datetime:
@@ -168,11 +218,12 @@ def naive(at: float) -> datetime.datetime:
         at, datetime.UTC).replace(tzinfo=None)
 
 
-@pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Table:
-    """A table that was scanned once."""
-    made = Table(monkeypatch)
-    assert made.scan.now().nodes == made.rows
+@pytest.fixture(params=[True, False], ids=['digests', 'none'])
+def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+          ) -> Table:
+    """A table that was scanned once, of a database of either kind."""
+    made = Table(monkeypatch, request.param)
+    assert made.later(0) == made.rows
     assert made.since == [naive(0)]
     return made
 
@@ -181,7 +232,8 @@ def test_scan_is_shared_for_a_moment(table: Table) -> None:
     first = table.scan.now()
     table.later(0.9)
     assert table.scan.now() is first
-    assert table.scan.now(fresh=True) is not first
+    table.scan.now(fresh=True)
+    assert len(table.since) == 2
     table.later(1.0)
     assert len(table.since) == 3
 
@@ -226,7 +278,7 @@ def test_change_by_a_clock_far_behind_is_found_by_the_next_entire_scan(
         table: Table) -> None:
     """And so is a deleted node."""
     table.put(1, NOW - 2000, 'active')
-    del table.rows[2]
+    table.drop(2)
     seen = table.later(5)
     assert seen[1][2] == 'available'
     assert 2 in seen
@@ -235,22 +287,72 @@ def test_change_by_a_clock_far_behind_is_found_by_the_next_entire_scan(
 
 def test_who_decides_by_it_has_all_nodes_read(table: Table) -> None:
     table.put(1, NOW - 2000, 'active')
-    del table.rows[2]
-    assert table.scan.now(fresh=True).nodes == table.rows
-    assert table.since == [naive(0)] * 2
+    table.drop(2)
+    assert table.later(0, fresh=True) == table.rows
+
+
+def test_nodes_that_are_as_they_were_are_not_read_again(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database compares them; also if some of them changed."""
+    table = Table(monkeypatch, digests=True)
+    table.scan.now()
+    for _ in range(3):
+        assert table.later(node_cache.ENTIRE) == table.rows
+        table.put(3, table.now)
+        assert table.later(0, fresh=True) == table.rows
+    table.later(node_cache.ENTIRE + 5)
+    first = table.scan.now(fresh=True)
+    assert table.scan.now(fresh=True) is first
+    assert naive(0) not in table.since[1:]
+
+
+def test_last_node_is_deleted(table: Table) -> None:
+    """None is left, and there is nothing that would differ."""
+    table.drop(1)
+    table.put(2, table.now)
+    assert table.later(node_cache.ENTIRE) == table.rows
+    table.drop(2)
+    assert table.later(node_cache.ENTIRE) == {}
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_scan_has_what_the_table_has(table: Table, seed: int) -> None:
+    """At once what a clock changed that is right, the rest in a minute."""
+    chance = random.Random(seed)  # noqa: S311
+    unseen: set[int] = set()
+    for number in range(3, 200):
+        for _ in range(chance.randrange(3)):
+            node = chance.choice([*table.rows, number])
+            behind = chance.choice([0, 30, node_cache.RECENT, 1000])
+            if node in table.rows and chance.random() < 0.2:
+                table.drop(node)
+                unseen.add(node)
+            else:
+                table.put(node, table.now - behind,
+                          chance.choice(['available', 'active']))
+                (unseen.add if behind > node_cache.RECENT
+                 else unseen.discard)(node)
+        seconds = chance.choice([5, 5, 5, node_cache.ENTIRE])
+        seen = table.later(seconds)
+        if seconds == node_cache.ENTIRE:
+            unseen.clear()
+        assert {i: row for i, row in seen.items() if i not in unseen} == {
+            i: row for i, row in table.rows.items() if i not in unseen}
+        assert table.scan.now().read.keys() == seen.keys()
 
 
 def test_scan_that_fails_is_made_again(table: Table) -> None:
     """The time that it would have read since is not forgotten."""
     table.put(3, NOW)
-    rows, table.rows = table.rows, {}
-    with mock.patch.object(table.scan, '_read', autospec=True,
-                           side_effect=OSError):
-        for seconds in (5, 300):
-            with pytest.raises(OSError):
-                table.later(seconds)
-    table.rows = rows
-    assert table.later(0) == rows
+    for name in ('_read', '_contents'):
+        with mock.patch.object(table.scan, name, autospec=True,
+                               side_effect=OSError):
+            for seconds in (5, node_cache.LONGEST):
+                if name == '_read' or seconds > 5:
+                    with pytest.raises(OSError):
+                        table.later(seconds)
+        assert table.scan._scan.nodes.keys() == {1, 2}
+    assert table.later(0) == table.rows
 
 
 class Values:
@@ -323,9 +425,49 @@ def test_deleted_node_has_no_value_after_an_entire_scan(
         table: Table) -> None:
     there = Values()
     there.cache.values(table.scan.now())
-    del table.rows[2]
+    table.drop(2)
     table.later(node_cache.ENTIRE)
     assert there.cache.values(table.scan.now()) == {1: 'gpu'}
+
+
+def test_content_that_changed_within_the_same_second_is_found(
+        table: Table) -> None:
+    """By a clock far behind, so that it was not recent when it was read."""
+    there = Values()
+    there.cache.values(table.scan.now())
+    for number in (1, 2):
+        table.put(number, NOW - 1000)
+    table.later(node_cache.ENTIRE)
+    there.cache.values(table.scan.now())
+    there.values[2] = 'dpu'
+    table.contents[2] = 'something else'
+    table.later(node_cache.LONGEST - 2 * node_cache.ENTIRE)
+    there.asked.clear()
+    assert there.cache.values(table.scan.now()) == {1: 'gpu', 2: 'gpu'}
+    table.later(node_cache.ENTIRE)
+    assert there.cache.values(table.scan.now()) == {1: 'gpu', 2: 'dpu'}
+    # What changed after the contents were compared is read with the next ones.
+    assert there.asked == [[1, 2]]
+    for values in ('fpga', 'nic'):
+        there.asked.clear()
+        there.values[2] = table.contents[2] = values
+        table.later(node_cache.LONGEST)
+        assert there.cache.values(table.scan.now()) == {1: 'gpu', 2: values}
+        assert there.asked == [[2] if table.digests else [1, 2]]
+
+
+def test_values_are_not_read_again_for_a_node_that_is_gone(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though all nodes are."""
+    table, there = Table(monkeypatch, digests=True), Values()
+    there.cache.values(table.scan.now())
+    table.drop(2)
+    table.later(node_cache.ENTIRE)
+    assert there.cache.values(table.scan.now()) == {1: 'gpu'}
+    table.later(node_cache.LONGEST)
+    assert there.cache.values(table.scan.now()) == {1: 'gpu'}
+    assert there.asked == [[1, 2]]
+    assert table.since.count(naive(0)) == 2
 
 
 def test_values_that_could_not_be_read_are_read_next_time(

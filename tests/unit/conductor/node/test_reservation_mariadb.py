@@ -18,7 +18,6 @@ from collections.abc import Iterator
 import concurrent.futures
 import contextlib
 import json
-import pathlib
 import time
 from typing import Any
 from unittest import mock
@@ -27,50 +26,16 @@ from ironic.common import exception
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.db.sqlalchemy import api as db_api
-from ironic.db.sqlalchemy import models
 from oslo_db import exception as db_exc
-from oslo_db.sqlalchemy import enginefacade
 import pymysql
 import pytest
 import sqlalchemy
 
 from ironic_accel.conductor.node import db_retry
-from tests.functional.harness import mariadb
-from tests.functional.harness import ports
-from tests.functional.harness import process
-from tests.functional.harness import services
 from tests.unit.conductor.stage import Make
 
 #: Seconds within which everything here is over, several times.
 BOUND = 30.0
-
-
-@pytest.fixture(scope='module')
-def server(database: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
-           ) -> Iterator[sqlalchemy.Engine]:
-    """An engine of a MariaDB with Ironic's tables, which Ironic uses."""
-    if mariadb.find_server() is None:
-        pytest.skip("Debian's package mariadb-server is missing")
-    with contextlib.ExitStack() as stack:
-        site = services.Site(tmp_path_factory.mktemp('mariadb'),
-                             ports.Ports(), process.Reaper())
-        stack.callback(site.ports.close)
-        stack.callback(site.reaper.close)
-        service = mariadb.MariaDB(site)
-        stack.callback(service.stop)
-        service.start()
-        service.wait_ready()
-        url = service.create('ironic')
-        manager = enginefacade.transaction_context()
-        manager.configure(connection=url)
-        engine = manager.writer.get_engine()
-        stack.callback(engine.dispose)
-        models.Base.metadata.create_all(engine)
-        stack.callback(enginefacade._context_manager.patch_factory(manager))
-        stack.callback(CONF.set_override, 'connection',
-                       f'sqlite:///{database}', 'database')
-        CONF.set_override('connection', url, 'database')
-        yield engine
 
 
 @pytest.fixture

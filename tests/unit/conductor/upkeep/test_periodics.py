@@ -268,7 +268,7 @@ def test_one_scan_answers_all_periodics_of_a_pass(
                 getattr(interface, name)(manager, context)
         assert scanned.call_count == 1
         # Who decides by what it finds has it read now.
-        queries.changed_at(fresh=True)
+        queries.scanned(fresh=True)
         assert scanned.call_count == 2
 
 
