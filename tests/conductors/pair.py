@@ -39,6 +39,8 @@ SETTINGS: dict[str, dict[str, object]] = {
     'DEFAULT': {'debug': False},
     'accelerator': {'poll_interval': POLL},
     'conductor': {'heartbeat_timeout': HEARTBEAT,
+                  # Of all conductors together.
+                  'max_concurrent_clean': 1000,
                   'sync_power_state_interval': 60}}
 USER, PASSWORD = 'admin', 'secret'
 SESSIONS = '/redfish/v1/SessionService/Sessions'
@@ -58,7 +60,7 @@ class Pair:
     rpc: str
 
     def enroll(self, name: str, **fields: Any) -> Machine:
-        """A box whose flash lasts, and its manageable node."""
+        """A box whose flash lasts, and its node, soon manageable."""
         file = self.lab.folder / 'bmc-password'
         file.write_text(PASSWORD)
         twin = self.lab.twin(
@@ -70,7 +72,7 @@ class Pair:
                 'redfish_username': USER, 'redfish_password': PASSWORD,
                 'redfish_system_id': stage.SYSTEM}, **INTERFACES, **fields)
         made = Machine(self.first, twin, node)
-        self.first.api.manage(made.uuid)
+        self.first.api.set_provision(made.uuid, 'manage')
         return made
 
     def conductor_of(self, one: Machine, by: Conductor | None = None) -> str:
