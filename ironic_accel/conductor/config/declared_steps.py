@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The steps of the vendor interfaces, each declared once.
+"""The steps of the accelerator interfaces, each declared once.
 
-A step is a method of a vendor interface with the decorator ``step``, which
+A step is a method of such an interface with the decorator ``step``, which
 applies Ironic's decorators. It is the only declaration: admission, cleanup and
 the end of a step read from it which steps are ours, which arguments they take
 and whether they write.
@@ -39,6 +39,11 @@ Arguments = Mapping[str, Mapping[str, Any]]
 #: planned from the stored inventory: a profile and its strongest reset.
 Check = Callable[[Any, str, Mapping[str, Any]], Any]
 Method = TypeVar('Method', bound=Callable[..., Any])
+
+#: The types of interface that ours are of: Ironic's vendor interface, and the
+#: type of an Ironic that has one for accelerators (``contrib/upstream``). Of
+#: a node that has ours in both, the first one has the steps.
+TYPES = ('accelerator', 'vendor')
 
 #: Ironic's decorators, by kind of operation, and what only some of them take.
 _DECORATORS: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
@@ -122,9 +127,20 @@ def get(requested: Mapping[str, Any] | None) -> DeclaredStep | None:
 
     :returns: None where there is no step, or it is not one of ours.
     """
-    if not requested or requested.get('interface') != 'vendor':
+    if not requested or requested.get('interface') not in TYPES:
         return None
     return _declared.get(str(requested.get('step')))
+
+
+def interface_type(driver: Any, of: type) -> str | None:
+    """The type of the interface of a node that has the steps.
+
+    :param driver: of a task.
+    :param of: base class of the interfaces that are meant.
+    :returns: one of ``TYPES``; None where the node has no such interface.
+    """
+    return next((name for name in TYPES
+                 if isinstance(getattr(driver, name, None), of)), None)
 
 
 def names() -> frozenset[str]:

@@ -328,6 +328,17 @@ def _is_flag_set(node: Any) -> bool:
     return bool(key and node.driver_internal_info.get(key))
 
 
+#: The base class of an interface of the type accelerator. No release has it;
+#: one that ``contrib/upstream`` was applied to does.
+ACCELERATOR_INTERFACE: Any = getattr(
+    base, 'AcceleratorInterface', base.BaseInterface)
+
+
+def has_interface_type(name: str) -> bool:
+    """Whether a node of this Ironic has an interface of a type."""
+    return name in base.ALL_INTERFACES
+
+
 #: Whether the current clean or service of a node runs without a ramdisk.
 is_ramdisk_disabled: Callable[[Any], bool] = (
     deploy_utils.is_ramdisk_disabled if RAMDISK_DISABLED_QUERY.present

@@ -58,9 +58,22 @@ def check(task: Any) -> None:
     for step in wanted:
         declared = declared_steps.get(step)
         if declared is not None and not step.get('execute_on_child_nodes'):
+            _check_interface(task, step)
             _check_step(task, kind, declared, step.get('args') or {}, first)
         # Later steps may find the node changed by the earlier ones.
         first = False
+
+
+def _check_interface(task: Any, step: Mapping[str, Any]) -> None:
+    """Refuse a step of the interface that does not have it on this node.
+
+    Ironic would boot the ramdisk, to ask the agent for the step.
+    """
+    there = declared_steps.interface_type(task.driver, steps.Steps)
+    if there not in (None, step['interface']):
+        raise steps.invalid(
+            f"{step['interface']}.{step['step']}: this node has the step in "
+            f"its {there} interface; request {there}.{step['step']}")
 
 
 def _check_step(task: Any, kind: str, declared: DeclaredStep,

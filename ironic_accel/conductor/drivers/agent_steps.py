@@ -52,19 +52,23 @@ _DECLARED = declared_steps.declare(STEP, steps.APPLY, check=_request)
 
 
 class AgentSteps:
-    """What a vendor interface does with the steps of the agent."""
+    """What an interface of ours does with the steps of the agent."""
+
+    interface_type: str
 
     def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
-        """Our steps, and the vendor steps that the agent declares."""
-        _update_arguments(task.node, 'clean')
+        """Our steps, and those of this type that the agent declares."""
+        _update_declared(task, 'clean')
         return [*super().get_clean_steps(task),  # type: ignore[misc]
-                *agent_base.get_steps(task, 'clean', interface='vendor')]
+                *agent_base.get_steps(
+                    task, 'clean', interface=self.interface_type)]
 
     def get_deploy_steps(self, task: Any) -> list[dict[str, Any]]:
-        """Our steps, and the vendor steps that the agent declares."""
-        _update_arguments(task.node, 'deploy')
+        """Our steps, and those of this type that the agent declares."""
+        _update_declared(task, 'deploy')
         return [*super().get_deploy_steps(task),  # type: ignore[misc]
-                *agent_base.get_steps(task, 'deploy', interface='vendor')]
+                *agent_base.get_steps(
+                    task, 'deploy', interface=self.interface_type)]
 
     def get_service_steps(self, task: Any) -> list[dict[str, Any]]:
         """Our steps only.
@@ -73,7 +77,7 @@ class AgentSteps:
         deploy interface, and it reads the vendor interface before that one
         (ironic/conductor/steps.py, SERVICING_INTERFACE_PRIORITY).
         """
-        _update_arguments(task.node, 'service')
+        _update_declared(task, 'service')
         found: list[dict[str, Any]] = super(
         ).get_service_steps(task)  # type: ignore[misc]
         return found
@@ -133,20 +137,28 @@ class AgentSteps:
         return done
 
 
-def _update_arguments(node: Any, kind: str) -> None:
-    """Have the in-band step accept the arguments that this conductor knows.
+def _update_declared(task: Any, kind: str) -> None:
+    """Have the in-band step be of the interface that has our steps, and accept
+    the arguments that this conductor knows.
 
     The conductor runs the step, so its arguments never reach the agent; but
     Ironic checks them by what the agent declares. A ramdisk built before
-    ``max_activation`` declares ``max_effect`` alone.
+    ``max_activation`` declares ``max_effect`` alone, and every ramdisk
+    declares a step of the vendor interface.
     """
+    node = task.node
     key = f'agent_cached_{kind}_steps'
     cached = node.driver_internal_info.get(key) or {}
-    declared = cached.get('vendor') or []
-    updated = [{**s, 'argsinfo': dict(steps.APPLY)}
-               if s.get('step') == STEP else s for s in declared]
-    if updated != declared:
-        node.set_driver_internal_info(key, {**cached, 'vendor': updated})
+    ours = declared_steps.interface_type(task.driver, AgentSteps)
+    declared = [{**s, 'argsinfo': dict(steps.APPLY), 'interface': ours}
+                if s.get('step') == STEP else s
+                for name in declared_steps.TYPES for s in cached.get(name, ())]
+    updated = {**cached, **{
+        name: found for name in declared_steps.TYPES
+        if (found := [s for s in declared if s.get('interface') == name])
+        or name in cached}}
+    if updated != cached:
+        node.set_driver_internal_info(key, updated)
 
 
 def _arguments(node: Any, step: Mapping[str, Any]) -> tuple[Any, Any, Any]:

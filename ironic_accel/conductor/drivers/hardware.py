@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Hardware types: Ironic's own, with our vendor and power interfaces."""
+"""Hardware types: Ironic's own, with our interfaces."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class _WithAccelerators(hardware_type.AbstractHardwareType):
 
     _power: type
     _vendor: type
+    _accelerator: type
     _management: tuple[type, ...] = ()
 
     @property
@@ -55,6 +56,15 @@ class _WithAccelerators(hardware_type.AbstractHardwareType):
         return [self._vendor, *super().supported_vendor_interfaces]
 
     @property
+    def supported_accelerator_interfaces(self) -> list[Any]:
+        """Ironic's no-accelerator and ours, in an Ironic with this type.
+
+        Ours is not the default: enabling it changes no node.
+        """
+        return [*getattr(super(), 'supported_accelerator_interfaces', ()),
+                self._accelerator]
+
+    @property
     def supported_management_interfaces(self) -> list[Any]:
         """The interface with accelerator sensors, if any, and Ironic's."""
         return [*self._management, *super().supported_management_interfaces]
@@ -65,6 +75,7 @@ class AccelRedfishHardware(_WithAccelerators, redfish.RedfishHardware):
 
     _power = power.AccelRedfishPower
     _vendor = vendor.RedfishAccelerator
+    _accelerator = vendor.AccelRedfishAccelerator
     _management = (management.AccelRedfishManagement,)
 
 
@@ -73,6 +84,7 @@ class AccelIdracHardware(_WithAccelerators, drac.IDRACHardware):
 
     _power = power.AccelIdracPower
     _vendor = vendor.IdracAccelerator
+    _accelerator = vendor.AccelIdracAccelerator
     _management = (management.AccelIdracManagement,)
 
 
@@ -84,3 +96,4 @@ class AccelIpmiHardware(_WithAccelerators, ipmi.IPMIHardware):
 
     _power = power.AccelIpmiPower
     _vendor = vendor.IpmiAccelerator
+    _accelerator = vendor.AccelIpmiAccelerator

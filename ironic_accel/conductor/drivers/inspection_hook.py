@@ -24,6 +24,7 @@ from ironic.drivers.modules.inspector.hooks import base
 from oslo_log import log
 
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers.vendor import Accelerator
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import inspection
@@ -77,7 +78,8 @@ class AcceleratorTraits(base.InspectionHook):
 
 def _process(task: Any, inventory: dict[str, Any],
              plugin_data: dict[str, Any]) -> None:
-    ours = isinstance(task.driver.vendor, Accelerator)
+    ours = declared_steps.interface_type(
+        task.driver, Accelerator) is not None
     if ours:
         seen = inspection.take(task, plugin_data)
     else:

@@ -27,6 +27,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.drivers import activation_limit
@@ -221,6 +222,8 @@ class Passthru:
         return {'age': found.age, 'profile': profile.name,
                 'digest': profile.digest, 'kind': request.kind,
                 'via': 'agent' if request.in_band else 'redfish',
+                'interface': declared_steps.interface_type(
+                    task.driver, Passthru),
                 'limit': {'activation': str(request.limit), 'why': why},
                 'plan': {**found.to_dict(), 'blocked': admission.blocked(
                     task, request.kind, request.in_band)},

@@ -13,7 +13,10 @@
 """The vendor interfaces: one mixin in front of Ironic's own.
 
 Ironic has no interface type for accelerators, and no hook to add one; the
-vendor slot has clean, deploy, service and verify steps, and passthru.
+vendor slot has clean, deploy, service and verify steps, and passthru. In an
+Ironic that has the type (``contrib/upstream``) the same class is an
+accelerator interface. Of a node that has ours in both, the accelerator
+interface has the steps, and the vendor interface the passthru methods.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
 from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
+from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.drivers.agent_steps import AgentSteps
 from ironic_accel.conductor.drivers.first_boot_step import FirstBoot
 from ironic_accel.conductor.drivers.hold_passthru import Holding
@@ -38,7 +44,7 @@ from ironic_accel.conductor.upkeep.periodics import Periodics
 
 class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot,
                   Periodics):
-    """The methods that every accelerator vendor interface adds to Ironic's."""
+    """The methods that every accelerator interface adds to Ironic's."""
 
     def __init__(self) -> None:
         """Read the catalogue, so that invalid files are reported when the
@@ -61,6 +67,31 @@ class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot,
                 'List of Redfish paths of sub-resources that the BMC is known '
                 'not to serve. Paths of devices, collections, tasks, jobs and '
                 'update resources are refused. Optional.'}
+
+
+    def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The clean steps that this interface of the node has."""
+        return self._listed(task, super().get_clean_steps(task))
+
+    def get_deploy_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The deploy steps that this interface of the node has."""
+        return self._listed(task, super().get_deploy_steps(task))
+
+    def get_service_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The service steps that this interface of the node has."""
+        return self._listed(task, super().get_service_steps(task))
+
+    def get_verify_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The verify steps that this interface of the node has."""
+        return self._listed(task, super(  # type: ignore[misc]
+            ).get_verify_steps(task))
+
+    def _listed(self, task: Any, steps: list[dict[str, Any]]
+                ) -> list[dict[str, Any]]:
+        if declared_steps.interface_type(
+                task.driver, Accelerator) == self.interface_type:
+            return steps
+        return [s for s in steps if not hasattr(Accelerator, s['step'])]
 
 
 class RedfishAccelerator(Accelerator, redfish_vendor.RedfishVendorPassthru):
@@ -87,3 +118,33 @@ class IpmiAccelerator(Accelerator, ipmitool.VendorPassthru):
         standing = flash_guard.applicable(task)
         if method == 'send_raw' and standing and not flash_guard.passes(task):
             raise exception.InvalidState(flash_guard.refusal(*standing))
+
+
+class _OfItsOwnType(ironic_series.ACCELERATOR_INTERFACE):
+    """An accelerator interface that is nothing else."""
+
+    interface_type = 'accelerator'
+
+    def get_properties(self) -> dict[str, str]:
+        """None beside ours."""
+        return {}
+
+    def validate(self, task: Any, method: str | None = None,
+                 **kwargs: Any) -> None:
+        """Check what the node has in driver_info for the BMC.
+
+        :raises: InvalidParameterValue.
+        """
+        bmc_session.check(task.node)
+
+
+class AccelRedfishAccelerator(Accelerator, _OfItsOwnType):
+    """The life cycle of accelerators, as an interface type of Ironic."""
+
+
+class AccelIdracAccelerator(Accelerator, _OfItsOwnType):
+    """The same, for the hardware type accel-idrac."""
+
+
+class AccelIpmiAccelerator(Accelerator, _OfItsOwnType):
+    """The same, for the hardware type accel-ipmi."""

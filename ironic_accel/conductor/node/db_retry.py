@@ -41,6 +41,7 @@ from oslo_log import log
 import sqlalchemy
 import tenacity
 
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.model.errors import AccelError
 
@@ -162,8 +163,8 @@ def visit(context: Any, uuid: str, purpose: str,
 
     :param purpose: what is done, as in "while refreshing it".
     :param work: takes a task.
-    :param interface: base class of the vendor interfaces of these nodes; any
-        other node is left alone.
+    :param interface: base class of the vendor or accelerator interfaces of
+        these nodes; any other node is left alone.
     :param options: of ``acquire``.
     :returns: what ``work`` does; None where it was not called, or has failed.
     """
@@ -174,7 +175,7 @@ def visit(context: Any, uuid: str, purpose: str,
     try:
         with acquire(context, uuid, retry=False, purpose=purpose,
                      **options) as task:
-            if isinstance(getattr(task.driver, 'vendor', None), interface):
+            if declared_steps.interface_type(task.driver, interface):
                 return work(task)
     except Exception as exc:
         # What the node has in the database is what the next attempt goes on

@@ -30,6 +30,7 @@ from ironic.common import exception
 from ironic.common import faults
 from oslo_log import log
 
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
@@ -185,8 +186,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     try:
         with db_retry.acquire(context, uuid, shared=True,
                                   purpose='auditing it') as task:
-            if not isinstance(getattr(task.driver, 'vendor', None),
-                              interface):
+            if not declared_steps.interface_type(task.driver, interface):
                 return 'foreign'
             if in_maintenance(task.node) and not keys.SUMMARY.is_there(
                     task.node):

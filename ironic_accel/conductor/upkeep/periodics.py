@@ -23,6 +23,7 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.access import ramdisk
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import workers
@@ -85,13 +86,15 @@ def overdue(node: Any) -> float:
 
 
 def leads(interface: Any) -> bool:
-    """Whether a vendor interface runs the periodics of this conductor.
+    """Whether an interface runs the periodics of this conductor.
 
-    Ironic calls the periodics of each enabled vendor interface. One of ours
-    runs them for the nodes of all, so that each query is made once.
+    Ironic calls the periodics of each enabled interface. One of ours runs
+    them for the nodes of all, so that each query is made once.
     """
-    enabled = driver_factory.interfaces('vendor')
-    first = next((found for _name, found in sorted(enabled.items())
+    first = next((found for name in declared_steps.TYPES
+                  if ironic_series.has_interface_type(name)
+                  for _name, found in sorted(
+                      driver_factory.interfaces(name).items())
                   if isinstance(found, Periodics)), None)
     return type(first) is type(interface)
 

@@ -130,7 +130,8 @@ class Apply(base.Lister):
                      'the step runs')
             return job
         plan = answer['plan']
-        job.planned(plan, via, bool(answer.get('outdated')))
+        job.planned(plan, via, bool(answer.get('outdated')),
+                    answer.get('interface'))
         for line in (plan_view.headline(plan), *plan_view.notes(plan)):
             self.say(f'node {ref}: {line}')
         self._plans.append((ref, plan))

@@ -122,13 +122,19 @@ class ApplyJob:
         self._done: Status | None = None
 
     def planned(self, plan: api.Document, via: str,
-                outdated: bool = False) -> None:
+                outdated: bool = False, interface: str | None = None
+                ) -> None:
         """Store the refused items and the devices of the plan.
 
         What the last inventory cannot tell is decided by the step. A
         conductor of an earlier release does not say what that is: its plan
         refuses what the agent alone can do.
+
+        :param interface: the one of the node that has the step: accelerator,
+            in an Ironic with this type. An earlier conductor does not say.
         """
+        if interface:
+            self._step = {**self._step, 'interface': interface}
         blocked = [{'device': 'node', 'name': b['item'], 'expected': None,
                     'seen': None, 'reason': f"{b['reason']}; next: {b['next']}"
                     } for b in plan.get('blocked') or ()]

@@ -358,3 +358,12 @@ def test_refresh_with_invalid_accept_unread_is_refused(
                        match='driver_info/accel_accept_unread'):
         cloud.call('vendor_passthru', node, 'accel_refresh', 'POST', {})
     assert cloud.begun == []
+
+
+@pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])
+def test_a_step_is_requested_of_the_interface_that_has_it(
+        cloud: Cloud, kind: str) -> None:
+    """Ironic boots the ramdisk for a step that no interface lists."""
+    assert 'request vendor.apply_profile' in cloud.refused(
+        kind, cloud.node(kind), {'interface': 'accelerator',
+                                 'step': 'apply_profile', **APPLY})

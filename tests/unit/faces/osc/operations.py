@@ -31,10 +31,11 @@ REFUSED = {**PLAN, 'stages': [], 'refused': [
     {**ITEM, 'expected': 'enabled', 'seen': None, 'reason': 'not there'}]}
 
 
-def planning(cloud: Cloud, plan: dict[str, Any]) -> None:
+def planning(cloud: Cloud, plan: dict[str, Any], **more: Any) -> None:
     """Let the cloud return this plan for every profile."""
     cloud.passthru['accel_plan'] = lambda node, body: (200, {
-        'age': 60.0, 'profile': 'ecc-on', 'digest': 'd', 'plan': plan})
+        'age': 60.0, 'profile': 'ecc-on', 'digest': 'd', 'plan': plan,
+        **more})
 
 
 def result(**fields: Any) -> dict[str, Any]:

@@ -57,6 +57,18 @@ def test_a_manageable_node_is_cleaned_and_an_active_one_serviced(
     assert 'disable_ramdisk' not in service
 
 
+def test_the_step_is_of_the_interface_that_the_conductor_names(
+        make_cloud: MakeCloud) -> None:
+    """An Ironic may have an interface type of its own for accelerators."""
+    cloud = make_cloud()
+    cloud.add('one')
+    planning(cloud, PLAN, interface='accelerator')
+    assert run(cloud, 'apply', 'one', '--profile', 'ecc-on').status == 0
+    assert begun(cloud)[0]['clean_steps'] == [{
+        'interface': 'accelerator', 'step': 'apply_profile',
+        'args': {'profile': 'ecc-on'}}]
+
+
 def test_via_agent_requests_the_in_band_step_with_its_limits(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
