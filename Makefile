@@ -9,8 +9,9 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test test-series test-conductors soak campaign kills \
-    fuzz lint docs bench clean constraints constraints-series programs \
+.PHONY: install demo test test-series test-conductors test-upstream soak \
+    campaign kills fuzz lint docs bench clean constraints \
+    constraints-series programs \
     accessibility screenshots
 
 install: $(STAMP)
@@ -54,6 +55,13 @@ NODES ?= 60
 test-conductors: install programs
 	@$(PYTHON) -m tools.debian_packages rabbitmq-server=rabbitmq-server
 	@NODES=$(NODES) $(BIN)/python -m pytest -q tests/conductors
+
+# Ironic 39 with an interface type for accelerators: upstream's unit tests
+# that this touches, and the lab with it (contrib/upstream). It gets the sdist
+# from the package index; SDIST=FILE names one.
+test-upstream: install
+	@$(BIN)/python -m contrib.upstream.check \
+	    $(if $(SDIST),--sdist $(SDIST)) $(if $(FOLDER),--folder $(FOLDER))
 
 # make soak TESTS=tests/functional/test_kill.py ROUNDS=20: the functional tier
 # ten times by default.
