@@ -60,6 +60,9 @@ BUDGET = 50
 #: Characters of a trait (Placement's limit).
 LONGEST = 255
 
+#: What ``worst_health`` returns for a health that could not be read.
+UNREAD = 'unread'
+
 #: Words of modes that say that something is not so.
 _NEGATIVE = frozenset({'disabled', 'off'})
 
@@ -170,6 +173,26 @@ def may_count(device: Device, catalog: Catalog) -> bool:
     if device.kind in ('nic', 'dpu') and device.product is None:
         return device.is_unread('identity')
     return counts(device, catalog)
+
+
+def worst_health(inventory: Inventory, catalog: Catalog) -> str | None:
+    """The worst health of the devices of a node that yield traits.
+
+    :returns: ``Warning`` or ``Critical`` where one reports it (Redfish
+        Resource.Health); else ``UNREAD`` if the health of one, or whether it
+        is there, could not be read; else ``OK`` if one reports that, or None.
+    """
+    inventory = condition.marked(inventory)
+    found = [d for d in inventory.devices if may_count(d, catalog)]
+    told = {d.health for d in found}
+    for word in ('Critical', 'Warning'):
+        if word in told:
+            return word
+    if told - {'OK', None} or any(
+            d.is_unread('health') for d in found) or not all(
+            inventory.complete_of(k) for k in KINDS if k != 'baseboard'):
+        return UNREAD
+    return 'OK' if 'OK' in told else None
 
 
 def presence(inventory: Inventory, catalog: Catalog,

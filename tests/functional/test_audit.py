@@ -22,6 +22,7 @@ import json
 import pytest
 
 from ironic_accel.model.traits import is_trait
+from tests import commands
 from tests.functional import stage
 from tests.functional.harness import Lab
 from tests.functional.harness.ironic import Ironic
@@ -32,12 +33,15 @@ MODE = 'CUSTOM_ACCEL_GPU_ECC'
 GPU = 'GPU_SXM_1'
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def watchful(lab: Lab) -> Iterator[Ironic]:
     """One more Ironic, which audits every second."""
-    more = lab.ironic_on(None, 'ironic-watchful', {'accelerator': {
-        'audit_interval': 1, 'audit_retry': 1, 'cleanup_interval': 1,
-        'audit_unreachable_timeout': 3}})
+    more = lab.ironic_on(None, 'ironic-watchful', {'DEFAULT': {
+        'enabled_management_interfaces':
+            'redfish,idrac-redfish,accel-redfish'},
+        'accelerator': {
+            'audit_interval': 1, 'audit_retry': 1, 'cleanup_interval': 1,
+            'audit_unreachable_timeout': 3}})
     try:
         yield more
     finally:
@@ -101,3 +105,29 @@ def test_drift_silence_and_a_changed_profile(
             'profile': 1, 'name': profile, 'offered': True,
             **stage.modes(ecc='disabled')}))
         wait(box, {MODE}, {is_ecc})
+
+
+def wait_health(box: Machine, health: str | None) -> None:
+    """Wait until a node has a health."""
+    box.ironic.api.wait_node(box.uuid, f'health {health}',
+                             lambda node: node['health'] == health)
+
+
+def test_health_of_a_node_is_that_of_its_worst_accelerator(
+        lab: Lab, watchful: Ironic) -> None:
+    """Ironic's power sync tells it, and nothing more is asked for it."""
+    with contextlib.ExitStack() as stack:
+        box = stage.hgx(functools.partial(
+            lab.machine, into=watchful, management_interface='accel-redfish'))
+        stack.callback(box.remove)
+        stage.refresh(box)
+        wait_health(box, 'OK')
+        box.twin.control.post('/device', {'device': GPU,
+                                          'health': 'Critical'})
+        wait_health(box, 'Critical')
+        shown = commands.run(watchful.url, 'node', 'show', box.uuid,
+                             '-f', 'value', '-c', 'health')
+        assert shown.out.strip() == 'Critical', shown
+        wait_told(box, "Node health status changed: health='Critical'")
+        box.twin.control.post('/device', {'device': GPU, 'health': 'OK'})
+        wait_health(box, 'OK')

@@ -274,6 +274,12 @@ _UPKEEP = [
              'become complete. The IS, CAN and mode traits are withdrawn '
              'then, and the node is reported as degraded until an audit '
              'succeeds. 0: never.'),
+    cfg.IntOpt(
+        'health_max_age', default=7200, min=0,
+        help='Time in seconds after which the last inventory of a host that '
+             'is on no longer tells that its accelerators are healthy: the '
+             'field health of the node is empty until the next inventory. '
+             'Choose more than audit_interval. 0: no limit.'),
     cfg.StrOpt(
         'resource_class',
         help='Template of the resource class of nodes that have none, for '

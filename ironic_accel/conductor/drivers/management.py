@@ -10,12 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Management interfaces: Ironic's own, whose sensors know accelerators.
+"""Management interfaces: Ironic's own, whose sensors and health know
+accelerators.
 
 Ironic asks every node for its sensors at an interval of its own
 (``[sensor_data]``). What accelerators measure is added under the category
 ``Accelerator``, and their temperatures also under ``Temperature``, in the
 shape in which Ironic's Redfish driver gives the others.
+
+Since 35 Ironic asks for the health of every node whenever it asks for its
+power state (``[conductor]enable_health_monitoring``), and keeps it in the
+field ``health`` of the node.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
+from ironic.common import states
 from ironic.drivers.modules.drac import management as drac_management
 from ironic.drivers.modules.redfish import management as redfish_management
 from oslo_log import log
@@ -31,8 +37,11 @@ from oslo_log import log
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import verification
 from ironic_accel.model.errors import AccelError
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory import sensors
@@ -76,6 +85,49 @@ class Sensors:
             data['Temperature'] = _even(
                 {**(data.get('Temperature') or {}), **warm})
         return data
+
+
+class Health:
+    """Adds accelerators to the health that an interface of Ironic's reads."""
+
+    def get_node_health(self, task: Any) -> Any:
+        """The worse of the health of the system and of the accelerators.
+
+        Of the accelerators the last stored inventory counts, which costs no
+        request: Ironic asks each minute. An accelerator that could not be
+        read, and one of a host that is on whose inventory is older than
+        ``[accelerator]health_max_age``, makes no node healthy and none ill:
+        the health is unknown then unless another one is ill.
+
+        :returns: an ``ironic.common.health_states.HealthState``, or None if
+            the health is unknown.
+        :raises: what the interface of Ironic raises.
+        """
+        # Ironic 32 has neither this module nor anybody who asks.
+        from ironic.common import health_states
+        system = super().get_node_health(task)  # type: ignore[misc]
+        stored = keys.SUMMARY.of(task.node) or {'at': 0.0}
+        told = stored.get('health')
+        if told is None:
+            return system
+        for word in (health_states.HealthState.CRITICAL,
+                     health_states.HealthState.WARNING):
+            if word == system or word.value == told:
+                return word
+        return None if told != 'OK' or _is_past(task.node, stored['at']) \
+            else system
+
+
+def _is_past(node: Any, at: float) -> bool:
+    """Whether an inventory is too old for devices to be healthy by it.
+
+    A host that is off shows no devices: what it showed last holds, as for
+    its traits.
+
+    :param at: its time (epoch seconds).
+    """
+    return node.power_state != states.POWER_OFF and verification.is_past(
+        at, clock.shared(), CONF.accelerator.health_max_age)
 
 
 def _readings(task: Any) -> list[Reading]:
@@ -138,11 +190,13 @@ def _told(entries: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 @ironic_series.inherited_periodics_once
-class AccelRedfishManagement(Sensors, redfish_management.RedfishManagement):
-    """Ironic's Redfish management, with the sensors of accelerators."""
+class AccelRedfishManagement(Health, Sensors,
+                             redfish_management.RedfishManagement):
+    """Ironic's Redfish management, with sensors and health of accelerators.
+    """
 
 
 @ironic_series.inherited_periodics_once
-class AccelIdracManagement(Sensors,
+class AccelIdracManagement(Health, Sensors,
                            drac_management.DracRedfishManagement):
-    """Ironic's iDRAC management, with the sensors of accelerators."""
+    """Ironic's iDRAC management, with sensors and health of accelerators."""

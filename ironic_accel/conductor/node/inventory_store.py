@@ -29,6 +29,7 @@ from ironic.drivers.modules import inspect_utils
 from ironic import objects
 from oslo_log import log
 
+from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import clock
@@ -44,6 +45,7 @@ from ironic_accel.model.identity import Source
 from ironic_accel.model import plan as plan_mod
 from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
+from ironic_accel.model import traits
 from ironic_accel.model import transport_document
 from ironic_accel.model import unite
 
@@ -152,13 +154,14 @@ def save(task: Any, inventory: Inventory, transports: Iterable[Transport] = (),
 
 
 def summary(inventory: Inventory, at: float) -> StoredSummary:
-    """What fits ``driver_internal_info``: counts, not devices."""
+    """What fits ``driver_internal_info``: counts and the worst health."""
     kinds: dict[str, int] = {}
     for device in inventory.devices:
         kinds[device.kind] = kinds.get(device.kind, 0) + 1
     return {'at': at, 'host': inventory.host, 'complete': inventory.complete,
             'devices': dict(sorted(kinds.items())),
-            'warnings': len(inventory.warnings)}
+            'warnings': len(inventory.warnings),
+            'health': traits.worst_health(inventory, catalogue.catalogue())}
 
 
 def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:

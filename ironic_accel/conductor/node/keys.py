@@ -163,8 +163,8 @@ LEFT_OFF = Key[str](
     instead=lambda _value: '')
 SUMMARY = Key[values.StoredSummary](
     'accel_summary', INTERNAL, values.StoredSummary,
-    holds='The last inventory in short: when it was, and how many devices of '
-          'each kind.',
+    holds='The last inventory in short: when it was, how many devices of '
+          'each kind, and the worst health of the accelerators.',
     writer='Every inventory that is stored.',
     ends='When ironic-accel is disabled for the node.')
 INSIDE_VOID = Key[float](

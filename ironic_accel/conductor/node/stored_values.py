@@ -111,13 +111,17 @@ class StoredProof(TypedDict):
 
 
 class StoredSummary(TypedDict):
-    """An inventory in short; ``devices`` is how many of each kind."""
+    """An inventory in short; ``devices`` is how many of each kind.
+
+    ``health``: the worst of the accelerators (``traits.worst_health``).
+    """
 
     at: float
     host: NotRequired[str | None]
     complete: NotRequired[bool]
     devices: NotRequired[dict[str, int]]
     warnings: NotRequired[int]
+    health: NotRequired[str | None]
 
 
 class StoredClaims(TypedDict):

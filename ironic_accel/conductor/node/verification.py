@@ -94,12 +94,18 @@ def had_tenant(node: Any) -> bool:
 
 
 def too_old(at: float, now: float) -> bool:
-    """Whether a verification of that time (epoch seconds) has expired.
+    """Whether a verification of that time (epoch seconds) has expired."""
+    return is_past(at, now, CONF.accelerator.verification_max_age)
+
+
+def is_past(at: float, now: float, oldest: int) -> bool:
+    """Whether something of that time (epoch seconds) is past an age.
 
     The age of one with a time in the future is unknown: the clock of the
     database was set back since, or it was a conductor's that was ahead.
+
+    :param oldest: seconds; 0 for no limit.
     """
-    oldest = CONF.accelerator.verification_max_age
     return bool(oldest) and not -AHEAD <= now - at <= oldest
 
 

@@ -59,6 +59,11 @@ def box(*devices: Device, **fields: Any) -> Inventory:
     return Inventory(**{**values, **fields})
 
 
+def with_health(device: Device, health: str | None) -> Device:
+    """A device that reports another health."""
+    return dataclasses.replace(device, health=health)
+
+
 def with_mode(device: Device, name: str, value: str) -> Device:
     """A device with one mode's value changed."""
     return dataclasses.replace(device, modes=tuple(

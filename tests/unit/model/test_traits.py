@@ -28,6 +28,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
+from ironic_accel.model.device import Unread
 from ironic_accel.model.device import Value
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Group
@@ -241,3 +242,44 @@ def test_reconcile_holds_its_promises(
     assert not after - foreign - set(ours)
     again = traits.reconcile(after, ours, change.standard, budget)
     assert (again.add, again.remove) == ((), ())
+
+
+@pytest.mark.parametrize(('healths', 'worst'), [
+    ((), None), ((None, None), None), (('OK', None), 'OK'),
+    (('OK', 'Warning'), 'Warning'),
+    (('Warning', 'OK', 'Critical'), 'Critical'),
+    # What is no value of Redfish's was not read.
+    (('OK', 'Good'), traits.UNREAD), (('Good', 'Warning'), 'Warning')])
+def test_worst_health_of_accelerators(
+        healths: tuple[str | None, ...], worst: str | None) -> None:
+    found = look(*(gpu(n, health) for n, health in enumerate(healths)))
+    assert traits.worst_health(found, CATALOG) == worst
+
+
+@pytest.mark.parametrize('facts', [('health',), ('presence',)])
+@pytest.mark.parametrize('marked', [True, False])
+def test_unread_device_makes_nothing_healthy_and_nothing_ill(
+        facts: tuple[str, ...], marked: bool) -> None:
+    def with_unread(*others: Device) -> Inventory:
+        lost = dataclasses.replace(gpu(9, None), unread=facts * marked)
+        return dataclasses.replace(look(lost, *others), unread=() if marked
+                                   else (Unread('/x', 'no answer', 'gpu-9',
+                                                facts=facts),))
+    assert traits.worst_health(
+        with_unread(gpu(1)), CATALOG) == traits.UNREAD
+    assert traits.worst_health(
+        with_unread(gpu(1), gpu(2, 'Warning')), CATALOG) == 'Warning'
+
+
+def test_health_is_not_known_of_what_may_be_hidden() -> None:
+    assert traits.worst_health(
+        look(gpu(1), complete=False), CATALOG) == traits.UNREAD
+    hiding = dataclasses.replace(look(gpu(1)), unread=(
+        Unread('/x', 'no answer', kinds=('fpga',)),))
+    assert traits.worst_health(hiding, CATALOG) == traits.UNREAD
+
+
+def test_health_of_what_is_no_accelerator_does_not_count() -> None:
+    board = Device('board', 'baseboard', health='Critical')
+    nic = Device('nic', 'nic', product='some-nic', health='Critical')
+    assert traits.worst_health(look(gpu(1), board, nic), CATALOG) == 'OK'

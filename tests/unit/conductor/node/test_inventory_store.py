@@ -45,7 +45,7 @@ def test_an_inventory_comes_back_as_it_was_stored(
         {'redfish': 12.5})
     assert task.node.driver_internal_info[keys.SUMMARY.name] == {
         'at': 12.5, 'host': 'on', 'complete': True, 'devices': {'gpu': 2},
-        'warnings': 0}
+        'warnings': 0, 'health': 'OK'}
 
 
 def test_data_of_an_inspection_are_kept(
