@@ -394,7 +394,8 @@ def test_a_conductor_may_be_upgraded(
             'Release of Ironic', 'Enabled interfaces', 'Site profiles',
             'Records of the nodes', 'Permissions of the site profiles',
             'No update in progress', 'Sessions with BMCs',
-            'Redfish vendor plug-ins')}
+            'Redfish vendor plug-ins', 'Conductors', 'Disallowed steps',
+            'Policies of single steps', 'Storage of inventories')}
 
 
 ECC_OFF = """\

@@ -22,8 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import dataclasses
 import functools
+import json
 import pathlib
+import subprocess
+import sys
 from typing import Any
 
 from ironicclient.common import filecache
@@ -48,6 +52,7 @@ from tests.functional.harness import rest
 from tests.functional.harness.machines import Machine
 from tests import roles_page
 
+STEP_RULE = 'baremetal:step:execute:vendor.apply_profile'
 #: A step that a node in another provision state than the right one refuses.
 STEP = [{'interface': 'vendor', 'step': 'apply_profile',
          'args': {'profile': 'none-of-the-site'}}]
@@ -335,7 +340,7 @@ def ruled(site: Site) -> Iterator[None]:
     """The rules of the page in the policy file, as an operator writes it."""
     site.policy.write_text('\n'.join(
         block.text for block in consoles.blocks(roles_page.PAGE)
-        if block.language == 'yaml'), 'utf-8')
+        if block.language == 'yaml' and STEP_RULE not in block.text), 'utf-8')
     yield
     site.policy.write_text('{}', 'utf-8')
 
@@ -366,3 +371,110 @@ def test_rules_of_the_page_do_what_the_page_has(
         assert stage.refused(functools.partial(
             site.api(f'admin {place}').set_provision, site.used.uuid, 'clean',
             clean_steps=STEP))[0] == status
+
+
+# Single steps
+
+#: Each starts a service, and the second a command, on a busy machine.
+SLOW = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope='module')
+def restricted(site: Site, lab: Lab) -> Iterator[Site]:
+    """One more Ironic, which disallows a step, and asks policies of steps."""
+    policy = lab.folder / 'restricted.yaml'
+    policy.write_text('{}', 'utf-8')
+    more = lab.ironic_on(None, 'restricted', {
+        'api': {'disallow_clean_steps':
+                'vendor.send_raw,vendor.apply_baseline',
+                'middleware': policies.MIDDLEWARE},
+        'conductor': {'automated_clean': True},
+        'oslo_policy': {'policy_file': policy}}, site.keystone)
+    owner = site.ironic.api.node(site.free.uuid)['owner']
+    node = stage.hgx(functools.partial(
+        lab.machine, into=more, owner=owner))
+    try:
+        stage.refresh(node)
+        yield dataclasses.replace(
+            site, ironic=more, free=node, used=node, policy=policy)
+    finally:
+        node.remove()
+        more.stop()
+
+
+@SLOW
+def test_disallowed_baseline_is_left_out_of_cleaning_and_nobody_says_so(
+        restricted: Site, profile: str) -> None:
+    """The check before an upgrade does: see below."""
+    api, uuid = restricted.ironic.api, restricted.free.uuid
+    baseline = {'interface': 'vendor', 'step': 'apply_baseline'}
+    status, text = stage.refused(functools.partial(
+        api.set_provision, uuid, 'clean', clean_steps=[baseline]))
+    assert (status, 'vendor.apply_baseline' in text) == (400, True), text
+    api.create_runbook({
+        'name': 'baseline', 'disable_ramdisk': True, 'steps': [
+            {**baseline, 'args': {}, 'order': 1},
+            {'interface': 'vendor', 'step': 'refresh_traits', 'args': {},
+             'order': 2}]}, ['CUSTOM_CLEANED'])
+    api.add_trait(uuid, 'CUSTOM_CLEANED')
+    api.patch_node(uuid, driver_info__accel_baseline=profile,
+                   driver_info__cleaning_runbook='baseline')
+    stage.forget(restricted.free)
+    api.set_provision(uuid, 'provide')
+    api.wait_state(uuid, 'available')
+    assert stage.result(restricted.free)['step'] == 'refresh_traits'
+    assert written(restricted) == []
+    assert not any('apply_baseline' in e['event'] for e in api.history(uuid))
+    assert api.node(uuid)['last_error'] is None
+    api.set_provision(uuid, 'manage')
+    api.wait_state(uuid, 'manageable')
+
+
+@SLOW
+def test_policy_of_a_step_lets_in_whom_its_rule_names(
+        restricted: Site, profile: str,
+        tmp_path: pathlib.Path) -> None:
+    """As the page writes it; our step to those whom it leaves out."""
+    (tmp_path / 'clouds.yaml').write_text(
+        yaml.safe_dump(restricted.clouds()), 'utf-8')
+    restricted.policy.write_text('\n'.join(
+        block.text for block in consoles.blocks(roles_page.PAGE)
+        if block.language == 'yaml' and STEP_RULE in block.text), 'utf-8')
+    stage.forget(restricted.free)
+    for who in (OWNER, 'manager lessee'):
+        status, text = stage.refused(functools.partial(
+            restricted.api(who).set_provision, restricted.free.uuid, 'clean',
+            clean_steps=STEP))
+        assert (status, 'insufficient privileges to execute step '
+                'apply_profile on interface vendor' in text) == (403, True), (
+                    who, text)
+    row = apply(restricted, OWNER, restricted.free, profile)
+    assert row['status'] == 4, row
+    assert 'apply_profile' in row['Note'], row
+    assert written(restricted) == []
+    # Steps without a rule are as they were.
+    refreshing = [{'interface': 'vendor', 'step': 'refresh_traits'}]
+    for who, steps in ((OWNER, refreshing), ('manager owner', STEP),
+                       (ADMIN, STEP)):
+        status, text = 0, ''
+        try:
+            restricted.api(who).set_provision(
+                restricted.free.uuid, 'clean', clean_steps=steps)
+        except rest.RestError as error:
+            status, text = error.status, error.text
+        assert (status, 'none-of-the-site' in text) == (
+            (0, False) if steps is refreshing else (400, True)), (who, text)
+        restricted.ironic.api.wait_state(restricted.free.uuid, 'manageable')
+    told = subprocess.run(
+        [pathlib.Path(sys.executable).with_name('ironic-accel-status'),
+         '--config-file', restricted.ironic.config, 'upgrade', 'check',
+         '--json'], capture_output=True, text=True, check=False)
+    found = {c['check']: c for c in json.loads(told.stdout)['checks']}
+    assert found['Policies of single steps'] == {
+        'check': 'Policies of single steps', 'result': 0, 'details':
+        'baremetal:step:execute:vendor.apply_profile: not permitted to '
+        'member (owner), manager (lessee)'}
+    assert found['Disallowed steps']['result'] == 1
+    assert 'vendor.apply_baseline in [api]disallow_clean_steps' in (
+        found['Disallowed steps']['details'])
+    assert told.returncode == 1, told

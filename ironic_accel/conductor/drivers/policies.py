@@ -10,15 +10,23 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Policies of our own: who may stop a node's writes, who may end a guard.
+"""Policies of our own: who may stop a node's writes, who may end a guard, and
+the policies of single steps of ours.
 
 Ironic has one policy for all passthru methods of a node
 (``baremetal:node:vendor_passthru``), which is asked first, in the API. These
 are asked in the conductor, of the policy file that its configuration names.
+
+Ironic 39 asks ``baremetal:step:execute:INTERFACE.STEP`` of a policy file, in
+the API, of who requests a step. It asks for a rule that has a default, and no
+step has one (39.0.0, conductor/steps.py _check_step_policy: every such request
+ends with PolicyNotRegistered). The middleware gives our steps theirs: they are
+allowed to whoever may request steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,9 +55,41 @@ RULES = (
                                   'ended.'))
 
 
+#: The name of the middleware in ``[api]middleware``.
+MIDDLEWARE = 'accelerator-step-policies'
+#: The steps are listed, because an API that loads the middleware need not
+#: load the drivers.
+STEP_RULES = tuple(oslo_policy.DocumentedRuleDefault(
+    name=f'baremetal:step:execute:vendor.{step}', check_str='@',
+    scope_types=['system', 'project'], description=(
+        f'Request the step {step}. Needs {MIDDLEWARE} in [api]middleware of '
+        'Ironic 39 or later.'), operations=[{
+            'method': 'PUT', 'path': '/nodes/{node_ident}/states/provision'}])
+    for step in (
+        'apply_baseline', 'apply_profile', 'apply_profile_in_band',
+        'deliver_first_boot', 'note_tenant', 'refresh_traits',
+        'reset_devices'))
+
+
 def list_rules() -> Sequence[Any]:
     """What oslo.policy's generator of sample files asks for."""
-    return RULES
+    return RULES + STEP_RULES
+
+
+def step_policies(app: Any) -> Any:
+    """The middleware: see above. It leaves every request as it is.
+
+    :param app: the WSGI application of Ironic's API.
+    """
+    _register(STEP_RULES)
+    return app
+
+
+def _register(rules: Iterable[Any]) -> None:
+    enforcer = policy.get_enforcer()
+    for rule in rules:
+        if rule.name not in enforcer.registered_rules:
+            enforcer.register_default(rule)
 
 
 def enforce(task: Any, name: str) -> None:
@@ -59,10 +99,7 @@ def enforce(task: Any, name: str) -> None:
 
     :raises: HTTPForbidden.
     """
-    enforcer = policy.get_enforcer()
-    for rule in RULES:
-        if rule.name not in enforcer.registered_rules:
-            enforcer.register_default(rule)
+    _register(RULES)
     node = task.node
     policy.authorize(name, {
         'node.owner': node.owner, 'node.lessee': node.lessee},

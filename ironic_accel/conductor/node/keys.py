@@ -250,7 +250,7 @@ DIFFERING = Key[list[str]](
 SITE = Key[values.StoredSite](
     'accel_site', INTERNAL, values.StoredSite,
     holds='The digests of the site profiles of one conductor, which the other '
-          'conductors compare with theirs.',
+          'conductors compare with theirs, and its releases.',
     writer='Each conductor, on one of its nodes.',
     ends='When ironic-accel is disabled for the node. Digests of offline '
          'conductors are ignored.')

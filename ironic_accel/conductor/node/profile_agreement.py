@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Comparison of the site profiles of all conductors.
+"""Comparison of the site profiles, and the releases, of all conductors.
 
 A verification and its trait refer to the profile of that name. If two
 conductors have different profiles of one name, the trait would be ambiguous,
@@ -18,7 +18,8 @@ and neither publishes it until the profiles are the same again.
 
 Ironic's table of conductors has no field for this, and every conductor reads
 the nodes. So each conductor stores a beacon on one of its nodes: its name, and
-the digest of each of its site profiles. Beacons of conductors that Ironic
+the digest of each of its site profiles, and the releases that it runs. Beacons
+of conductors that Ironic
 counts as offline are ignored. The later one of two beacons is decided by their
 number, not by a clock: one that was left on a node that the conductor lost
 would win after a clock was set back.
@@ -28,6 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import functools
+from importlib import metadata
 import threading
 from typing import Any
 
@@ -60,12 +63,31 @@ class Beacon:
 
     :ivar number: the serial number of this beacon of the conductor.
     :ivar node: the uuid of the node that stores it.
+    :ivar releases: of Ironic and of ironic-accel; of an earlier version None.
     """
 
     host: str
     number: int
     profiles: Mapping[str, str]
     node: str
+    releases: tuple[str | None, str | None] = (None, None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OnlineConductor:
+    """A conductor that Ironic counts as online.
+
+    :ivar group: its conductor group.
+    :ivar drivers: its hardware types.
+    :ivar ironic: its release of Ironic, and ``accel``: that of ironic-accel;
+        None if it has stored none.
+    """
+
+    host: str
+    group: str
+    drivers: tuple[str, ...]
+    ironic: str | None
+    accel: str | None
 
 
 class Agreement:
@@ -174,9 +196,9 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
         return
     mine = [b for b in _beacons() if b.host == host]
     last = max(mine, key=lambda b: b.number, default=None)
-    if last is not None and last.profiles == profiles:
-        return
-    if last is None and not profiles:
+    ironic, accel = own_releases()
+    if last is not None and (last.profiles, last.releases) == (
+            profiles, (ironic, accel)):
         return
     nodes = list(queries.managed(manager, reserved=False))
     if last is not None and last.node in nodes:
@@ -185,7 +207,7 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
     for uuid in nodes[:TRIED]:
         if _put(context, uuid, interface, {
                 'host': host, 'number': number, 'at': clock.now(),
-                'profiles': profiles}):
+                'profiles': profiles, 'ironic': ironic, 'accel': accel}):
             break
 
 
@@ -203,6 +225,25 @@ def _put(context: Any, uuid: str, interface: type,
         interface=interface))
 
 
+@functools.cache
+def own_releases() -> tuple[str, str]:
+    """The releases of Ironic and of ironic-accel that this process runs."""
+    return metadata.version('ironic'), metadata.version('ironic-accel')
+
+
+def conductors() -> list[OnlineConductor]:
+    """The conductors that are online, by name."""
+    there = online()
+    newest = {b.host: b for b in sorted(_beacons(), key=lambda b: b.number)}
+    rows = db_retry.call(conductor.Conductor.dbapi.get_conductor_list)
+    return [OnlineConductor(
+        row.hostname, row.conductor_group, tuple(row.drivers or ()),
+        *(newest[row.hostname].releases if row.hostname in newest
+          else (None, None)))
+        for row in sorted(rows, key=lambda row: str(row.hostname))
+        if row.hostname in there]
+
+
 def online() -> set[str]:
     """The names of the conductors that Ironic counts as online."""
     return set(db_retry.call(
@@ -215,6 +256,7 @@ def _beacons() -> list[Beacon]:
         raw = keys.SITE.of(row)
         if raw:
             # One of an earlier version has no number: it is the first.
-            found.append(Beacon(raw['host'], raw.get('number', 0),
-                                dict(raw['profiles']), row.uuid))
+            found.append(Beacon(
+                raw['host'], raw.get('number', 0), dict(raw['profiles']),
+                row.uuid, (raw.get('ironic'), raw.get('accel'))))
     return found

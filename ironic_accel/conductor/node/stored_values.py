@@ -159,13 +159,16 @@ class StoredSite(TypedDict):
     """The digests of a conductor's site profiles, by name.
 
     ``number`` is higher in the later of two (the first version wrote none);
-    ``at``: epoch seconds, for people.
+    ``at``: epoch seconds, for people; ``ironic`` and ``accel``: the releases
+    that it runs.
     """
 
     host: str
     number: NotRequired[int]
     at: NotRequired[float]
     profiles: dict[str, str]
+    ironic: NotRequired[str]
+    accel: NotRequired[str]
 
 
 def misfit(value: object, hint: Any) -> str | None:

@@ -102,7 +102,7 @@ def wanted(node: Any) -> bool:
     if any(_is_ours(getattr(node, f))
            for f in operation.STEP_FIELDS.values()):
         return True
-    if _differs(node) or _agrees_again(node):
+    if _differs(node) or _agrees_again(node) or _unnoted(node):
         return True
     return verification.had_tenant(node) or bool(
         verification.of(node)
@@ -122,6 +122,8 @@ def reap(task: Any) -> None:
         completion.keep_monitoring(task)
     if node.provision_state in SETTLED:
         _drop_steps(node)
+        if _unnoted(node):
+            withdraw.note_tenant(node)
         _withdraw_void(task)
         if _agrees_again(node):
             # Nothing is powered on for it.
@@ -227,6 +229,15 @@ def _agrees_again(node: Any) -> bool:
     held = _held(node)
     return (bool(held) and operation.can_refresh(node)
             and not set(held) & set(profile_agreement.differing()))
+
+
+def _unnoted(node: Any) -> bool:
+    """Whether a tenant has a node with verifications and it is not noted.
+
+    A site may have disallowed the deploy step that does.
+    """
+    return (node.provision_state in traits.HAS_INSTANCE
+            and not keys.TENANT.of(node) and bool(verification.of(node)))
 
 
 def _withdraw_void(task: Any) -> None:

@@ -210,7 +210,7 @@ def status() -> int:
         missing.
     """
     try:
-        from ironic_accel.conductor.drivers import upgrade_check
+        from ironic_accel.conductor.status import upgrade_check
     except ModuleNotFoundError as exc:
         if (exc.name or '').startswith('ironic_accel'):
             raise

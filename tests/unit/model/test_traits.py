@@ -28,10 +28,10 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
-from ironic_accel.model.device import Unread
 from ironic_accel.model.device import Value
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Group
+from ironic_accel.model.reading_status import Unread
 
 CATALOG = catalog_mod.load()
 H100 = 'nvidia-h100-sxm'

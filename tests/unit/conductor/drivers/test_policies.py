@@ -25,6 +25,7 @@ from importlib import metadata
 import re
 from typing import Any
 
+from ironic.api import app as api_app
 from ironic.common import context as ironic_context
 from ironic.common import exception
 from ironic.common import policy
@@ -36,7 +37,9 @@ import pytest
 import yaml
 
 from ironic_accel.conductor.config import ironic_series
+from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import policies
+from ironic_accel.conductor.drivers import vendor
 from tests import consoles
 from tests import roles_page
 from tests.unit.conductor.stage import Make
@@ -201,6 +204,41 @@ def test_policy_of_a_single_step_fails_for_everybody_in_ironic_39(
     assert f'``{STEP_RULE}``' in roles_page.PAGE.read_text('utf-8')
 
 
+def test_each_step_of_ours_has_a_policy() -> None:
+    declared = vendor.RedfishAccelerator()
+    assert {r.name for r in policies.STEP_RULES} == {
+        f'baremetal:step:execute:vendor.{name}' for name in (
+            agent_steps.STEP, *(s['step'] for kind in (
+                'clean', 'deploy', 'service')
+                for s in getattr(declared, f'{kind}_steps')))}
+
+
+def test_middleware_gives_the_policies_of_our_steps_a_default(
+        make_node: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaded as Ironic's API loads it."""
+    monkeypatch.setattr(policy, '_ENFORCER', None)
+    app = object()
+    assert api_app._load_custom_middleware(
+        app, [policies.MIDDLEWARE]) is app
+    steps = [{'interface': 'vendor', 'step': 'apply_profile'}]
+    node = make_node(owner=OWNER)
+    for who in (asking('member', SYSTEM), asking('member', OWNER)):
+        conductor_steps.validate_user_steps_policy(who, steps, node)
+    rule = 'role:manager and project_id:%(node.owner)s'
+    with ruled({STEP_RULE: rule}):
+        conductor_steps.validate_user_steps_policy(
+            asking('manager', OWNER), steps, node)
+        for who in (asking('admin', SYSTEM), asking('member', OWNER),
+                    asking('manager', LESSEE)):
+            with pytest.raises(exception.NotAuthorized,
+                               match='execute step apply_profile'):
+                conductor_steps.validate_user_steps_policy(who, steps, node)
+        # A step without a rule of the site's is as it was.
+        conductor_steps.validate_user_steps_policy(
+            asking('member', OWNER),
+            [{'interface': 'vendor', 'step': 'reset_devices'}], node)
+
+
 def test_disallowed_step_is_refused_or_dropped_as_the_page_has_it() -> None:
     assert CONF.api.disallow_clean_steps == ['vendor.send_raw']
     steps = [{'interface': 'vendor', 'step': 'apply_baseline'}]
@@ -221,7 +259,9 @@ def test_policies_are_of_a_system_admin_and_documented() -> None:
     point, = (p for p in metadata.entry_points(
         group='oslo.policy.policies') if p.name == 'ironic-accel')
     rules = {r.name: r for r in point.load()()}
+    steps = {r.name: rules.pop(r.name) for r in policies.STEP_RULES}
     assert set(rules) == {policies.HOLD, policies.UNLOCK}
+    assert all(r.check_str == '@' and r.description for r in steps.values())
     for rule in rules.values():
         assert rule.check_str == policy.SYSTEM_ADMIN
         assert rule.scope_types == ['system', 'project']

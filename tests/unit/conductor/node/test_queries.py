@@ -60,7 +60,7 @@ ALLOWED = {
     ('conductor/node/inventory_store.py', '_session_for_write'):
         "a firmware component of the task's own node",
     ('conductor/node/profile_agreement.py', 'dbapi'):
-        'the conductors that are online',
+        'the conductors',
     ('conductor/node/saving.py', '_session_for_write'):
         "the row of the task's own node"}
 

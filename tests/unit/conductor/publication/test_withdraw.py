@@ -28,6 +28,7 @@ from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.conductor.publication.withdraw import WithdrawalScope
+from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.model.trait_meaning import PRESENT
 from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model.trait_meaning import TraitType
@@ -161,3 +162,21 @@ def test_node_without_tenant_keeps_its_traits(
     traits.change(task, MEANINGS, ())
     withdraw.after_tenant(task)
     assert set(MEANINGS) <= traits.of(task)
+
+
+@pytest.mark.parametrize('state', [states.ACTIVE, states.RESCUE])
+def test_tenant_that_no_step_has_noted_is_noted_by_the_cleanup(
+        task: Any, state: str) -> None:
+    """A site may have disallowed the step that notes it."""
+    node = task.node
+    keys.TENANT.drop(node)
+    node.provision_state = state
+    saving.save(node)
+    assert cleanup.wanted(node)
+    cleanup.reap(task)
+    assert keys.TENANT.of(objects.Node.get_by_id(task.context, node.id))
+
+
+def test_node_without_verifications_needs_no_tenant_noted(
+        make_node: Make) -> None:
+    assert not cleanup.wanted(make_node(provision_state=states.ACTIVE))

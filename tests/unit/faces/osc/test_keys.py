@@ -26,7 +26,7 @@ from importlib import metadata
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import passthru
-from ironic_accel.conductor.drivers import upgrade_check
+from ironic_accel.conductor.status import upgrade_check
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import apply_job
 from ironic_accel.faces.osc.jobs import driver_switch

@@ -41,6 +41,8 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.status import conductors
+from ironic_accel.conductor.status import step_access
 from ironic_accel.model.errors import AccelError
 from ironic_accel.redfish import backend as redfish
 from ironic_accel.model import loader
@@ -71,9 +73,10 @@ class Checks(upgradecheck.UpgradeCommands):
             if one.name == 'ironic' and not one.specifier.contains(
                     found, prereleases=True):
                 return Result(Code.FAILURE, (
-                    f'ironic {found} is installed, but {one.specifier} is '
-                    'required: install the matching release of ironic-accel'))
-        return Result(Code.SUCCESS, f'ironic {found}')
+                    f'{conductors.release(found)} is installed, but '
+                    f'{one.specifier} is required: install the matching '
+                    'release of ironic-accel'))
+        return Result(Code.SUCCESS, conductors.release(found))
 
     def _check_interfaces(self) -> Any:
         """Each enabled hardware type of ironic-accel has its interfaces
@@ -94,6 +97,15 @@ class Checks(upgradecheck.UpgradeCommands):
                 'no hardware type of ironic-accel is in '
                 'enabled_hardware_types'))
         return Result(Code.SUCCESS, ', '.join(enabled))
+
+    def _check_inventory(self) -> Any:
+        """Ironic keeps inspection data, where our inventory is."""
+        backend = CONF.inventory.data_backend
+        if backend == 'none':
+            return Result(Code.FAILURE, (
+                '[inventory]data_backend is none: no inventory is stored, '
+                'and no plan can be made: set it to database or swift'))
+        return Result(Code.SUCCESS, f'data_backend is {backend}')
 
     def _check_vendors(self) -> Any:
         """Every plug-in for a vendor's Redfish services can be used."""
@@ -183,7 +195,12 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (
         ('Release of Ironic', _check_ironic),
+        ('Conductors', lambda _: conductors.check()),
         ('Enabled interfaces', _check_interfaces),
+        ('Disallowed steps', lambda _: step_access.disallowed()),
+        ('Policies of single steps',
+         lambda _: step_access.policies_of_steps()),
+        ('Storage of inventories', _check_inventory),
         ('Redfish vendor plug-ins', _check_vendors),
         ('Site profiles', _check_profiles),
         ('Permissions of the site profiles', _check_files),
