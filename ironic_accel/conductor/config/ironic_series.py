@@ -158,6 +158,10 @@ STEP_POLICY = Capability(
 TRAIT_NETWORKING = Capability(
     'TRAIT_NETWORKING', 35, hasattr(task_manager.TaskManager, 'tbn_traits'),
     'category and vendor of ports are stored, and Ironic does not use them')
+#: Ironic keeps the health of a node, by its power sync.
+NODE_HEALTH = Capability(
+    'NODE_HEALTH', 35, hasattr(base.ManagementInterface, 'get_node_health'),
+    'a node has no field for it; sensors and traits tell it')
 #: An entry of the history of a node has the provision state.
 HISTORY_STATE = Capability(
     'HISTORY_STATE', 39, 'state' in node_history.NodeHistory.fields,
@@ -179,8 +183,8 @@ CAPABILITIES = (
     CALLABLE_SPACING, HISTORY_PROJECT, FIRMWARE_ROW_VENDOR,
     EXACT_NODE_PERIODICS, ABORTABLE_DEPLOY_STEP, RAMDISK_DISABLED_QUERY,
     SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA, STEP_POLICY,
-    TRAIT_NETWORKING, HISTORY_STATE, IMAGES_BY_BOOT_INTERFACE,
-    CLEAN_RAMDISK_BY_STEPS)
+    TRAIT_NETWORKING, NODE_HEALTH, HISTORY_STATE,
+    IMAGES_BY_BOOT_INTERFACE, CLEAN_RAMDISK_BY_STEPS)
 
 
 def _machine() -> Any:

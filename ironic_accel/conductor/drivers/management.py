@@ -103,7 +103,8 @@ class Health:
             the health is unknown.
         :raises: what the interface of Ironic raises.
         """
-        # Ironic 32 has neither this module nor anybody who asks.
+        # Without ironic_series.NODE_HEALTH there is no such module, and nobody
+        # asks.
         from ironic.common import health_states
         system = super().get_node_health(task)  # type: ignore[misc]
         stored = keys.SUMMARY.of(task.node) or {'at': 0.0}
@@ -114,20 +115,12 @@ class Health:
                      health_states.HealthState.WARNING):
             if word == system or word.value == told:
                 return word
-        return None if told != 'OK' or _is_past(task.node, stored['at']) \
-            else system
-
-
-def _is_past(node: Any, at: float) -> bool:
-    """Whether an inventory is too old for devices to be healthy by it.
-
-    A host that is off shows no devices: what it showed last holds, as for
-    its traits.
-
-    :param at: its time (epoch seconds).
-    """
-    return node.power_state != states.POWER_OFF and verification.is_past(
-        at, clock.shared(), CONF.accelerator.health_max_age)
+        # A host that is off shows no devices: what it showed last holds, as
+        # for its traits.
+        fresh = task.node.power_state == states.POWER_OFF or not (
+            verification.is_past(stored['at'], clock.shared(),
+                                 CONF.accelerator.health_max_age))
+        return system if told == 'OK' and fresh else None
 
 
 def _readings(task: Any) -> list[Reading]:

@@ -31,6 +31,7 @@ import ironic.conf
 from oslo_policy import policy as oslo_policy
 from oslo_upgradecheck import upgradecheck
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import policies
 from ironic_accel.conductor.drivers import vendor
@@ -83,7 +84,7 @@ def _disallowed() -> Iterator[str]:
                    'is not intended')
 
 
-def policies_of_steps() -> Any:
+def of_policies() -> Any:
     """Rules of the policy files for single steps of ours."""
     if CONF.auth_strategy != 'keystone':
         return Result(Code.SUCCESS, f'auth_strategy is {CONF.auth_strategy}: '
@@ -101,20 +102,19 @@ def policies_of_steps() -> Any:
 
 def _rule(name: str) -> tuple[Any, str]:
     """What a rule comes to, and whether that can be meant."""
-    ask = getattr(conductor_steps, 'validate_user_steps_policy', None)
-    if ask is None:
+    if not ironic_series.STEP_POLICY.present:
         return Code.WARNING, (f'{name}: Ironic has no policies of steps '
                               'before 39, the rule restricts nobody')
     step = {'interface': 'vendor', 'step': name.rpartition('.')[2]}
     refused = []
     for role, place in _PEOPLE:
         try:
-            ask(_context(role, place), [step], _NODE)
+            conductor_steps.validate_user_steps_policy(
+                _context(role, place), [step], _NODE)
         except oslo_policy.PolicyNotRegistered:
             return Code.FAILURE, (
-                f'{name}: every request for the step ends with an error: add '
-                f'{policies.MIDDLEWARE} to [api]middleware, or remove the '
-                'rule')
+                f'{name}: every request for the step ends with an error: '
+                f'remove it, or add {policies.MIDDLEWARE} to [api]middleware')
         except exception.NotAuthorized:
             refused.append(f'{role} ({place})')
     text = f'{name}: ' + (f'not permitted to {", ".join(refused)}'

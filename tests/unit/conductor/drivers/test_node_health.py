@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import importlib
 from typing import Any
 from unittest import mock
 
 from ironic.common import exception
-from ironic.common import health_states
 from ironic.conductor import utils as conductor_utils
 from ironic.conf import CONF
 from ironic.drivers.modules.drac import management as drac
@@ -28,6 +28,7 @@ from ironic.drivers.modules.redfish import management as upstream
 from ironic import objects
 import pytest
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.drivers import management
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
@@ -35,8 +36,12 @@ from ironic_accel.redfish.client import session
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
+if not ironic_series.NODE_HEALTH.present:
+    pytest.skip('NODE_HEALTH', allow_module_level=True)
+
 Make = Callable[..., Any]
-OK, WARNING, CRITICAL = health_states.HealthState
+OK, WARNING, CRITICAL = importlib.import_module(
+    'ironic.common.health_states').HealthState
 NOW = 1_000_000.0
 LIMIT = 7200
 
