@@ -310,17 +310,17 @@ def publish_images_as(names: Mapping[str, str]) -> None:
     image_utils.ImageHandler.update_driver_config = by_base
 
 
-def _decoded_inspection_data(node: Any, context: Any) -> dict[str, Any]:
+def inspection_data(node: Any, context: Any) -> dict[str, Any]:
+    """The stored inspection data of a node: inventory and plugin_data.
+
+    :raises: NodeInventoryNotFound, and ValueError if Swift has other than
+        JSON.
+    """
     found: dict[str, Any] = inspect_utils.get_inspection_data(node, context)
+    if PARSED_INSPECTION_DATA.present:
+        return found
     return {key: json.loads(value) if isinstance(value, str | bytes)
             else value for key, value in found.items()}
-
-
-#: The stored inspection data of a node: ``inventory`` and ``plugin_data``.
-#: Raises NodeInventoryNotFound, and ValueError if Swift has other than JSON.
-inspection_data: Callable[[Any, Any], dict[str, Any]] = (
-    inspect_utils.get_inspection_data if PARSED_INSPECTION_DATA.present
-    else _decoded_inspection_data)
 
 
 def _is_flag_set(node: Any) -> bool:
