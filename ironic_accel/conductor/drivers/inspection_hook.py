@@ -78,8 +78,7 @@ class AcceleratorTraits(base.InspectionHook):
 
 def _process(task: Any, inventory: dict[str, Any],
              plugin_data: dict[str, Any]) -> None:
-    ours = declared_steps.interface_type(
-        task.driver, Accelerator) is not None
+    ours = bool(declared_steps.interface_type(task.driver, Accelerator))
     if ours:
         seen = inspection.take(task, plugin_data)
     else:
