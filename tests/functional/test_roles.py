@@ -390,9 +390,10 @@ def restricted(site: Site, lab: Lab) -> Iterator[Site]:
                 'middleware': policies.MIDDLEWARE},
         'conductor': {'automated_clean': True},
         'oslo_policy': {'policy_file': policy}}, site.keystone)
-    owner = site.ironic.api.node(site.free.uuid)['owner']
+    known = site.ironic.api.node(site.free.uuid)
     node = stage.hgx(functools.partial(
-        lab.machine, into=more, owner=owner))
+        lab.machine, into=more, owner=known['owner'],
+        lessee=known['lessee']))
     try:
         stage.refresh(node)
         yield dataclasses.replace(
@@ -473,7 +474,7 @@ def test_policy_of_a_step_lets_in_whom_its_rule_names(
     assert found['Policies of single steps'] == {
         'check': 'Policies of single steps', 'result': 0, 'details':
         'baremetal:step:execute:vendor.apply_profile: not permitted to '
-        'member (owner), manager (lessee)'}
+        'member (system), member (owner), manager (lessee)'}
     assert found['Disallowed steps']['result'] == 1
     assert 'vendor.apply_baseline in [api]disallow_clean_steps' in (
         found['Disallowed steps']['details'])
