@@ -10,13 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a tick of an operation costs a conductor, beside Ironic's lock.
+"""What a tick of an operation costs a conductor, with Ironic's lock.
 
 Ironic's objects on SQLite and a BMC that responds at once, with devices that
 are still being discovered: the tick reads it, stores how far it is and is
 done, as each poll of a firmware update is. The peer is Ironic's own lock of
-the node (``task_manager.acquire`` and its release) with no work in it. CPU
-milliseconds are the least of all ticks: a machine that is busy adds to each.
+the node (``task_manager.acquire`` and its release) with no work in it; a tick
+reserves the node and reads it in one transaction, and saves and releases it in
+another. CPU milliseconds are the least of all ticks: a machine that is busy
+adds to each.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.upkeep import periodics
 
 TICKS, QUICK = 40, 3
-#: CPU milliseconds and statements of a tick beside Ironic's lock.
-GOAL_MS, GOAL_STATEMENTS = 5.0, 5
+#: CPU milliseconds and statements of a tick: a thousand in two intervals.
+GOAL_MS, GOAL_STATEMENTS = 8.0, 6
 
 
 def main() -> int:
@@ -85,10 +87,8 @@ def main() -> int:
             ('statements', tick_sql, lock_sql, 'statements',
              GOAL_STATEMENTS),
             ('CPU', tick_ms, lock_ms, 'CPU ms', GOAL_MS)):
-        peer = results.Peer("Ironic's lock", theirs)
-        report.add(f'{what} of a tick', ours, unit, None, peer)
-        report.add(f'{what} of a tick, beside the lock', ours - theirs, unit,
-                   results.at_most(goal), peer)
+        report.add(f'{what} of a tick', ours, unit, results.at_most(goal),
+                   results.Peer("Ironic's lock", theirs))
     return report.end(options)
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import copy
 import functools
 import threading
 from typing import Any
@@ -35,9 +36,11 @@ from typing import TypeVar
 
 from ironic.common import exception
 from ironic.conductor import task_manager
+from ironic import objects
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from oslo_log import log
+from oslo_utils import timeutils
 import sqlalchemy
 import tenacity
 
@@ -124,22 +127,22 @@ def repeated(function: Callable[Arguments, Answer]
 
 
 @contextlib.contextmanager
-def acquire(context: Any, node: str, *, shared: bool = False,
-            retry: bool = True, load_driver: bool = True,
-            **options: Any) -> Iterator[Any]:
+def acquire(context: Any, node: str, *, purpose: str, shared: bool = False,
+            retry: bool = True, load_driver: bool = True) -> Iterator[Any]:
     """A task of Ironic's whose node is released whatever the database does.
 
+    :param node: its UUID.
+    :param purpose: as of ``ironic.conductor.task_manager.acquire``.
     :param shared: do not reserve the node.
     :param retry: wait for a node that is reserved (Ironic's options
         ``[conductor]node_locked_retry_*``).
     :param load_driver: load the driver of the node, once it is reserved.
-    :param options: of ``ironic.conductor.task_manager.acquire``.
     :raises: as that does; an error of the database if the node could not be
         read or reserved: it is not reserved by this task then.
     """
     task = call(lambda: task_manager.acquire(
-        context, node, shared=True, load_driver=load_driver and shared,
-        **options))
+        context, node, shared=True, load_driver=load_driver, purpose=purpose)
+        ) if shared else _without_node(context, node, purpose)
     try:
         with task:
             if not shared:
@@ -151,6 +154,27 @@ def acquire(context: Any, node: str, *, shared: bool = False,
         if is_transient(exc):
             release(task)
         raise
+
+
+_first: Any = None
+
+
+def _without_node(context: Any, uuid: str, purpose: str) -> Any:
+    """A task of Ironic's for ``reserve``, which reads its node.
+
+    Ironic reads the node before it reserves it, and again after that, which
+    is most of what its lock costs. So the task is a copy of the first one,
+    as Ironic copies tasks itself (task_manager.py).
+    """
+    global _first
+    _first = _first or call(lambda: task_manager.acquire(
+        context, uuid, shared=True, load_driver=False, purpose=purpose))
+    context.ensure_thread_contain_context()
+    task = copy.copy(_first)
+    task.node, task.fsm = None, _first.fsm.copy()
+    task.context, task.node_id, task._purpose = context, uuid, purpose
+    task._debug_timer = timeutils.StopWatch().start()
+    return task
 
 
 def visit(context: Any, uuid: str, purpose: str,
@@ -196,13 +220,13 @@ def reserve(task: Any, retry: bool = False) -> None:
     Ironic commits a reservation and reads the node after that (ironic 39,
     db/sqlalchemy/api.py, reserve_node). Where only the reading fails, nobody
     would release the node until its conductor is restarted. So both are one
-    transaction here; the sessions of a thread share it.
+    transaction here.
 
     :param task: with a shared lock; nothing happens to another one.
     :param retry: as of ``acquire``.
-    :raises: NodeLocked; an error of the database if it persists: the node is
-        not reserved by this task then, unless the answer to the commit was
-        lost and the database did not come back for ten minutes.
+    :raises: NodeLocked, NodeNotFound; an error of the database if it persists:
+        the node is not reserved by this task then, unless the answer to the
+        commit was lost and the database did not come back for ten minutes.
     """
     if not task.shared:
         return
@@ -225,42 +249,50 @@ def _reserve(task: Any) -> None:
     What can wait for somebody else comes in this order, the same in every
     thread, and before anything is held that others wait for:
 
-    1. The lock of this process for reservations, which Ironic takes itself
-       within. Taken after the row, it would be waited for by a holder of the
-       row, and its holder would wait for the row.
-    2. The row, by a first statement that changes nothing. On SQLite it
-       reserves the database for writing before anything was read. A
-       transaction that had read it would keep the others from committing
-       while Ironic repeats its own write within (wrap_sqlite_retry).
+    1. Ironic's lock of this process for reservations. Taken after the row, it
+       would be waited for by a holder of the row, and its holder would wait
+       for the row.
+    2. The row, by the statement that reserves it. On SQLite it reserves the
+       database for writing before anything was read.
 
-    :raises: NodeLocked; an error of the database: it is not reserved then.
+    :raises: NodeLocked, NodeNotFound; an error of the database: it is not
+        reserved then.
     """
     from ironic.db.sqlalchemy import api as db_api
     from ironic.db.sqlalchemy import models
-    table = models.Node.__table__
-    node_id = task.node.id
+    nodes, traits = models.Node.__table__, models.NodeTrait.__table__
+    mine = nodes.c.uuid == (task.node.uuid if task.node else task.node_id)
 
     @db_api.synchronized(db_api.RESERVATION_SEMAPHORE, fair=True)
-    def reserved() -> None:
-        complete = False
+    def reserved() -> Any:
+        node = None
         try:
             with db_api._session_for_write() as session:
-                session.execute(
-                    sqlalchemy.update(table).where(table.c.id == node_id)
-                    .values(id=table.c.id, updated_at=table.c.updated_at))
-                task.upgrade_lock(retry=False)
-                complete = True
+                done = session.execute(sqlalchemy.update(nodes).where(
+                    mine, nodes.c.reservation.is_(None)).values(
+                        reservation=CONF.host))
+                row = session.execute(
+                    sqlalchemy.select(nodes).where(mine)).one_or_none()
+                if row is None:
+                    raise exception.NodeNotFound(node=task.node_id)
+                if done.rowcount != 1:
+                    raise exception.NodeLocked(
+                        node=row.uuid, host=row.reservation)
+                # As Ironic reads it, which loads its tags too.
+                node = objects.Node._from_db_object(
+                    task.context, objects.Node(), {**row._mapping, 'traits': [
+                        t._mapping for t in session.execute(sqlalchemy.select(
+                            traits).where(traits.c.node_id == row.id))]})
         except Exception:
             # Whatever failed: whoever else of this process reserves a node
             # waits for us. So if it is reserved by this host after a commit
             # without an answer, it is by this one.
-            task.shared = True
-            if not complete or not _patiently(
-                    lambda: _is_reserved_here(node_id)):
+            if node is None or not _patiently(
+                    lambda: _is_reserved_here(node.id)):
                 raise
-            task.shared = False
+        return node
 
-    reserved()
+    task.node, task.shared = reserved(), False
 
 
 def _is_reserved_here(node_id: int) -> bool:

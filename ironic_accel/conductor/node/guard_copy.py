@@ -110,26 +110,32 @@ def follow(node: Any, is_copied: bool) -> None:
             'version': objects.NodeHistory.get_target_version()}
         if ironic_series.HISTORY_STATE.present:
             values['state'] = node.provision_state
-        if is_copied:
-            session.execute(sqlalchemy.update(table).where(
-                *mine).values(**values))
-        else:
+        # Ironic may have removed the entry since.
+        if not is_copied or not session.execute(sqlalchemy.update(
+                table).where(*mine).values(**values)).rowcount:
             session.execute(sqlalchemy.insert(table).values(
                 uuid=str(uuid.uuid4()), node_id=node.id, severity='INFO',
                 event_type=EVENT_TYPE, **values))
 
 
-def copy_of(node: Any) -> Kept | None:
+def copy_of(node: Any, events: Iterable[str | None] | None = None
+            ) -> Kept | None:
     """The copy of a node's guard in its history, or None.
 
     :param node: with ``id``.
+    :param events: as ``stored`` gives them, if they were read.
     """
-    return _copies([node.id]).get(node.id)
+    return next(filter(None, map(
+        read, stored(node) if events is None else events)), None)
 
 
-def overwritten(node: Any) -> Kept | None:
-    """The copy of the power lock of a node that was overwritten, or None."""
-    kept = copy_of(node)
+def overwritten(node: Any, events: Iterable[str | None] | None = None
+                ) -> Kept | None:
+    """The copy of the power lock of a node that was overwritten, or None.
+
+    :param events: as of ``copy_of``.
+    """
+    kept = copy_of(node, events)
     return kept if kept is not None and is_newer(
         kept, node.driver_internal_info) else None
 

@@ -64,6 +64,9 @@ _OF_AN_EVENT = frozenset({'provision_state', 'target_provision_state'})
 class NotOurs(AccelError):
     """The node was taken from us: nothing may be written any more."""
 
+    #: The token that the node has instead.
+    found: str | None = None
+
 
 def token(node: Any) -> str | None:
     """The token that a node was read with, or None before the first."""
@@ -75,45 +78,65 @@ def generation(node: Any) -> int:
     return guard_copy.generation(node.driver_internal_info)
 
 
+def save_last(task: Any) -> None:
+    """Save, touch and release the node of a task: see ``save``."""
+    if save(task.node, touch=True, release=True):
+        task.shared = True
+        task.release_resources()
+
+
 def save(node: Any, forget: bool = False, touch: bool = False,
-         past: int | None = None) -> None:
+         past: int | None = None, release: bool = False) -> bool:
     """Save the changes of a node that this conductor still holds.
 
     :param node: a node that is locked by us, as it was read and changed.
     :param forget: remove the token, if ironic-accel is disabled for the node.
     :param touch: tell Ironic that the operation is alive, too.
     :param past: the generation of the values that were restored from the copy.
+    :param release: release the node too, if that takes no other statement.
+    :returns: whether it was released.
     :raises: NotOurs; nothing was written then. An error of the database if it
         persists.
     """
     old = token(node)
     number = max(generation(node), past or 0) + 1
     new = None if forget else f'{number}:{uuid.uuid4().hex[:12]}'
+    # Copies change with the token alone: while the row has it, so are they.
+    known = vars(node).pop('_accel_copies', {}).get(old)
     _put(node, new)
     changed = set(node._changed_fields)
 
-    def attempt() -> None:
+    def attempt() -> bool:
+        nonlocal known
         # A save that was rolled back has cleared the changes of the object.
         node._changed_fields |= changed
         now = timeutils.utcnow()
-        values = _of_info_alone(node, now, touch)
-        # A connection may break after the commit: our own new token shows
-        # that.
-        with _fenced(node, {old, new}, changed, values):
-            copies = guard_copy.stored(node)
-            if past is None:
-                _check_kept(node, number, copies)
-            if values is None:
-                node.save()
-                if touch:
-                    node.touch_provisioning()
-            guard_copy.follow(node, is_copied=bool(copies))
+        values = _of_info_alone(node, now, touch, release)
+        releases = release and values is not None
+        copies, known = known, None
+        # A connection may break after the commit: our new token shows that,
+        # and whoever has reserved the node since then keeps it.
+        try:
+            with _fenced(node, {old, old if releases else new}, changed,
+                         values):
+                copies = guard_copy.stored(node) if copies is None else copies
+                if past is None:
+                    _check_kept(node, number, copies)
+                if values is None:
+                    node.save()
+                    if touch:
+                        node.touch_provisioning()
+                guard_copy.follow(node, is_copied=bool(copies))
+        except NotOurs as exc:
+            if not releases or exc.found != new:
+                raise
         if values is not None:
             node.updated_at = now.replace(tzinfo=datetime.UTC)
             node.obj_reset_changes()
+        return releases
 
     try:
-        db_retry.call(attempt)
+        return db_retry.call(attempt)
     except BaseException:
         _put(node, old)
         raise
@@ -132,8 +155,8 @@ def claim(node: Any, read_with: str) -> None:
         save(node)
 
 
-def _of_info_alone(node: Any, now: datetime.datetime, touch: bool
-                   ) -> dict[str, Any] | None:
+def _of_info_alone(node: Any, now: datetime.datetime, touch: bool,
+                   release: bool) -> dict[str, Any] | None:
     """The columns to write where only ``driver_internal_info`` changed.
 
     That is every tick of an operation. Ironic's own save reads the row with
@@ -145,7 +168,8 @@ def _of_info_alone(node: Any, now: datetime.datetime, touch: bool
         return None
     return {'driver_internal_info': node.driver_internal_info,
             'updated_at': now,
-            **({'provision_updated_at': now} if touch else {})}
+            **({'provision_updated_at': now} if touch else {}),
+            **({'reservation': None} if release else {})}
 
 
 def restore_overwritten(node: Any) -> bool:
@@ -156,7 +180,8 @@ def restore_overwritten(node: Any) -> bool:
     :returns: whether anything was restored.
     :raises: NotOurs.
     """
-    kept = guard_copy.overwritten(node)
+    node._accel_copies = {token(node): (copies := guard_copy.stored(node))}
+    kept = guard_copy.overwritten(node, copies)
     if kept is None:
         return False
     text = guard_copy.words(kept)
@@ -357,10 +382,12 @@ def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
     seen = 'no such node' if there is None else _words(
         there.reservation, there.provision_state,
         keys.FENCE.of(there))
-    return NotOurs(
-        'this conductor no longer holds the node', node=node.uuid,
-        error_class=ErrorClass.TRANSIENT, seen=seen, expected=_words(
-            node.reservation, node.provision_state, token(node)))
+    error = NotOurs('this conductor no longer holds the node', node=node.uuid,
+                    error_class=ErrorClass.TRANSIENT, seen=seen,
+                    expected=_words(node.reservation, node.provision_state,
+                                    token(node)))
+    error.found = None if there is None else keys.FENCE.of(there)
+    return error
 
 
 def _words(reservation: str | None, state: str | None,

@@ -69,8 +69,9 @@ CHAIN = 10.0
 def tick(task: Any) -> None:
     """Continue the operation of a node by one tick.
 
-    It runs in a worker with an exclusive lock on the node. It never raises: an
-    error ends the operation or has the tick repeated.
+    It runs in a worker with an exclusive lock on the node, which it releases
+    where that takes nothing (``saving.save_last``). It never raises: an error
+    ends the operation or has the tick repeated.
     """
     current = operation.load(task.node)
     if current is None:
@@ -206,8 +207,7 @@ def _work(ctx: Context) -> End | None:
     if ctx.operation.work != 'watch':
         guard_followup.follow(ctx)
     if end is None:
-        saving.save(ctx.node, touch=True)
-        return None
+        saving.save_last(ctx.task)
     return end
 
 

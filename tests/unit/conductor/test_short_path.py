@@ -58,8 +58,9 @@ def test_a_profile_goes_through_few_files_to_the_bmc(
         task.node.save()
         with files_touched.traced() as trace:
             runner.tick(task)
-        left = operation.load(task.node)
-        assert left is not None, task.node.driver_internal_info
+        node.refresh()
+        left = operation.load(node)
+        assert left is not None, node.driver_internal_info
         assert box.ledger.count('PATCH') == 8, left.progress
     with capsys.disabled():
         print(f'\n{files_touched.report(trace)}')

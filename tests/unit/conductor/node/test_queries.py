@@ -178,8 +178,8 @@ def test_a_tick_that_writes_reads_no_other_bmc_s_nodes(
     # Before the intent is saved, and right before the write; bench/queries.py
     # adds up what that costs.
     assert asked.count(('uuid', 'driver_info')) == 2
-    assert asked.count(('node_id', 'event')) == 2 + 5
-    assert len(asked) == 2 * 4 + 3 + 5
+    assert asked.count(('node_id', 'event')) == 2 + 4
+    assert len(asked) == 2 * 4 + 3 + 4
     # Nobody loads more of a node that only its address is asked of.
     assert {c for c in asked if 'driver_internal_info' not in c} <= {
         ('uuid', 'driver_info'), ('node_id', 'event')}

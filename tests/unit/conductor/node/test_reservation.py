@@ -22,6 +22,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import concurrent.futures
 import contextlib
+import itertools
 import pathlib
 import sqlite3
 import threading
@@ -34,7 +35,9 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.db.sqlalchemy import api as db_api
 from ironic.drivers.modules import ipxe
+from ironic import objects
 from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import uuidutils
 import pytest
 import sqlalchemy
 import sqlalchemy.orm
@@ -115,17 +118,68 @@ def reservation(node: Any) -> str | None:
     return found
 
 
+def test_a_task_and_its_node_are_as_ironic_makes_them(
+        make_node: Make, acquire: Make, context: Any) -> None:
+    node = make_node(extra={'rack': 7}, name='seven')
+    objects.TraitList.create(context, node.id, ['CUSTOM_A', 'CUSTOM_B'])
+    db_api.Connection().set_node_tags(node.id, ['blue'])
+    theirs = acquire(node)
+    expected, spare = theirs.node, vars(theirs).keys()
+    theirs.release_resources()
+    for _ in range(2):
+        with db_retry.acquire(context, node.uuid, purpose='testing') as task:
+            assert vars(task).keys() == spare
+            assert (task.shared, task.node_id, task.context) == (
+                False, node.uuid, context)
+            assert task.fsm.current_state == expected.provision_state
+            ours = task.node
+            assert ours._changed_fields == expected._changed_fields == set()
+            assert ours._context is context
+            assert set(ours.traits.get_trait_names()) == {
+                'CUSTOM_A', 'CUSTOM_B'}
+            assert {**ours.as_dict(), 'updated_at': None} == {
+                **expected.as_dict(), 'updated_at': None}
+            assert [p.address for p in task.ports] == []
+            assert isinstance(task.driver.boot, type(
+                acquire(node, shared=True).driver.boot))
+        assert task.node is None and task.fsm is None
+
+
+def test_a_node_that_is_gone_is_not_found(context: Any) -> None:
+    with pytest.raises(exception.NodeNotFound), db_retry.acquire(
+            context, uuidutils.generate_uuid(), purpose='testing'):
+        raise AssertionError('there is none')
+
+
+@contextlib.contextmanager
+def unreadable(errors: Iterator[Exception]) -> Iterator[list[int]]:
+    """Reading a node's traits fails, as often as there are errors."""
+    tries: list[int] = []
+    engine = enginefacade.writer.get_engine()
+
+    def fail(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if 'FROM node_traits' in statement:
+            tries.append(1)
+            for error in errors:
+                raise error
+
+    sqlalchemy.event.listen(engine, 'before_cursor_execute', fail)
+    try:
+        yield tries
+    finally:
+        sqlalchemy.event.remove(engine, 'before_cursor_execute', fail)
+
+
 @pytest.mark.parametrize('error', [lost, locked])
 def test_a_node_is_not_reserved_that_cannot_be_read_after_it(
         make_node: Make, context: Any, error: Error, at_once: Any) -> None:
     """Ironic commits a reservation before it reads the node."""
     node = make_node()
-    with mock.patch.object(db_api.Connection, 'get_node_by_id',
-                           autospec=True, side_effect=error()) as read, \
+    with unreadable(error() for _ in itertools.count()) as tries, \
             pytest.raises(type(error())), \
             db_retry.acquire(context, node.uuid, purpose='testing'):
         raise AssertionError('it was not read')
-    assert read.call_count == 1 + db_retry.TRIES
+    assert len(tries) == 1 + db_retry.TRIES
     assert reservation(node) is None
 
 
@@ -133,20 +187,11 @@ def test_a_node_is_not_reserved_that_cannot_be_read_after_it(
 def test_a_node_is_reserved_that_can_be_read_later(
         make_node: Make, context: Any, error: Error, at_once: Any) -> None:
     node = make_node()
-    real = db_api.Connection.get_node_by_id
-    answers = iter([error(), error()])
-
-    def read(connection: Any, number: int) -> Any:
-        for failed in answers:
-            raise failed
-        return real(connection, number)
-
-    with mock.patch.object(db_api.Connection, 'get_node_by_id',
-                           autospec=True, side_effect=read) as reads, \
+    with unreadable(error() for _ in range(2)) as tries, \
             db_retry.acquire(context, node.uuid, purpose='testing') as task:
         assert not task.shared
+        assert len(tries) == 3
         assert reservation(node) == task.node.reservation == CONF.host
-    assert reads.call_count == 3
     assert reservation(node) is None
 
 
@@ -207,9 +252,9 @@ def test_a_reserved_node_is_waited_for_outside_of_a_transaction(
     CONF.set_override('node_locked_retry_interval', 7, 'conductor')
     tries = []
 
-    def upgrade(task: Any, **options: Any) -> Any:
-        tries.append(options)
-        return real(task, **options)
+    def attempt(task: Any) -> None:
+        tries.append(task.node)
+        real(task)
 
     def sleep(seconds: float) -> None:
         if seconds != 7:
@@ -221,10 +266,10 @@ def test_a_reserved_node_is_waited_for_outside_of_a_transaction(
             holder.node.save()
             holder.release_resources()
 
-    real = task_manager.TaskManager.upgrade_lock
+    real = db_retry._reserve
     try:
-        with mock.patch.object(task_manager.TaskManager, 'upgrade_lock',
-                               autospec=True, side_effect=upgrade), \
+        with mock.patch.object(db_retry, '_reserve', autospec=True,
+                               side_effect=attempt), \
                 mock.patch('tenacity.nap.time.sleep', autospec=True,
                            side_effect=sleep), \
                 db_retry.acquire(
@@ -235,7 +280,7 @@ def test_a_reserved_node_is_waited_for_outside_of_a_transaction(
     finally:
         CONF.clear_override('node_locked_retry_attempts', 'conductor')
         CONF.clear_override('node_locked_retry_interval', 'conductor')
-    assert tries == [{'retry': False}] * 3
+    assert tries == [None] * 3
     assert reservation(node) is None
 
 

@@ -79,22 +79,23 @@ def test_a_node_that_is_lost_while_it_is_read_is_not_reserved(
         server: sqlalchemy.Engine, node: Any, context: Any,
         at_once: Any) -> None:
     """The server ends the connection before the commit."""
-    read = db_api.Connection.get_node_by_id
+    tries = []
 
-    def kill(connection: Any, number: int) -> Any:
-        with db_api._session_for_read() as session:
-            mine = session.execute(sqlalchemy.text(
-                'SELECT CONNECTION_ID()')).scalar_one()
-        with server.connect() as other:
-            other.execute(sqlalchemy.text(f'KILL CONNECTION {mine:d}'))
-        return read(connection, number)
+    def kill(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if 'FROM node_traits' in statement:
+            tries.append(1)
+            mine = connection.connection.dbapi_connection.thread_id()
+            with server.connect() as other:
+                other.execute(sqlalchemy.text(f'KILL CONNECTION {mine:d}'))
 
-    with mock.patch.object(db_api.Connection, 'get_node_by_id',
-                           autospec=True, side_effect=kill) as reads, \
-            pytest.raises(db_exc.DBConnectionError), \
-            db_retry.acquire(context, node.uuid, purpose='testing'):
-        raise AssertionError('it was not read')
-    assert reads.call_count == 1 + db_retry.TRIES
+    sqlalchemy.event.listen(server, 'before_cursor_execute', kill)
+    try:
+        with pytest.raises(db_exc.DBConnectionError), \
+                db_retry.acquire(context, node.uuid, purpose='testing'):
+            raise AssertionError('it was not read')
+    finally:
+        sqlalchemy.event.remove(server, 'before_cursor_execute', kill)
+    assert len(tries) == 1 + db_retry.TRIES
     assert reservation(node) is None
 
 
