@@ -50,7 +50,7 @@ _RUN = [
              'the conductor starts. An invalid file prevents the conductor '
              'from starting. All conductors must use the same files.'),
     cfg.IntOpt(
-        'max_workers', default=16, min=1,
+        'max_workers', default=48, min=1,
         help='Maximum number of nodes on which one conductor runs '
              'accelerator operations concurrently. As many nodes with a slow '
              'BMC (longer than 10 s) run in addition. Keep it well below '
