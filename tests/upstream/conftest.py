@@ -40,7 +40,7 @@ def lab() -> Iterator[Lab]:
     if 'accelerator' not in base.ALL_INTERFACES:
         pytest.skip('this Ironic has no interface type accelerator: make '
                     'test-upstream')
-    with Lab(SETTINGS, keep=True) as running:
+    with Lab(SETTINGS) as running:
         yield running
 
 
