@@ -45,7 +45,7 @@ test: install programs
 # environments are kept in .series, or where SERIES_ENVS says.
 SERIES ?=
 PARTS ?=
-test-series: install
+test-series: install programs
 	@$(BIN)/python -m tools.test_series $(SERIES) \
 	    $(if $(PARTS),--parts $(PARTS))
 

@@ -18,7 +18,6 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import subprocess
 import sys
 
 from tests.conductors import pair as conductors
@@ -28,22 +27,19 @@ from tests.functional.harness import Lab
 from tests.functional.harness.conductors import Conductor
 from tests.functional.harness.lab import INTERFACES
 from tests.functional.harness.machines import Machine
+from tests.functional.harness import services
 from tests.functional.test_story import trait
 
 SETTINGS: dict[str, dict[str, object]] = {
     'conductor': {'heartbeat_timeout': 15}}
-_MAJOR = ('from importlib import metadata; '
-          'print(metadata.version("ironic").partition(".")[0])')
 #: What Ironic calls its releases of a coordinated one
 #: (ironic/common/release_mappings.py).
-_NAMES = {'32': '2025.2', '35': '2026.1', '39': '2026.2'}
+_NAMES = {32: '2025.2', 35: '2026.1', 39: '2026.2'}
 
 
 def series(python: str) -> str:
     """The name of the series that an environment has, as ``2026.1``."""
-    told = subprocess.run([python, '-c', _MAJOR], check=True,
-                          capture_output=True, text=True)
-    return _NAMES[told.stdout.strip()]
+    return _NAMES[services.ironic_of(python)]
 
 
 @dataclasses.dataclass

@@ -26,6 +26,7 @@ from ironic.drivers.modules import deploy_utils
 
 from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import ramdisk_support
 from ironic_accel.conductor.node import clock
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
@@ -82,6 +83,7 @@ def prepare(task: Any, current: Operation) -> None:
     async_steps.set_node_flags(
         task.node, reboot=True, skip_current_step=True, polling=True,
         step_type=current.kind)
+    ramdisk_support.withdraw_image(task)
     deploy_utils.prepare_agent_boot(task)
 
 

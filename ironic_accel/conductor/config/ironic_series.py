@@ -36,6 +36,7 @@ from typing import Any
 from typing import TypeVar
 
 from ironic.common import driver_factory
+from ironic.common import image_publisher
 from ironic.common import states
 from ironic.conductor import periodics
 from ironic.conductor import servicing
@@ -178,13 +179,27 @@ CLEAN_RAMDISK_BY_STEPS = Capability(
     hasattr(conductor_steps, 'all_steps_disable_ramdisk'),
     'each clean boots the ramdisk that is not requested with '
     '``--disable-ramdisk``, as ``baremetal accelerator apply`` does')
+#: An image that is published already may be published again.
+REPUBLISHED_IMAGES = Capability(
+    'REPUBLISHED_IMAGES', 39,
+    'SameFileError' in
+    image_publisher.LocalPublisher.publish.__code__.co_names,
+    'the image of the ramdisk is withdrawn before it is published again for '
+    'a reboot within a step')
+#: The API answers an agent that looks up its node in ``service wait``.
+SERVICE_LOOKUP = Capability(
+    'SERVICE_LOOKUP', 35,
+    states.SERVICEWAIT in states.LOOKUP_ALLOWED_STATES,
+    'a service step in the ramdisk is refused, unless '
+    '``[api]restrict_lookup`` is false')
 
 CAPABILITIES = (
     CALLABLE_SPACING, HISTORY_PROJECT, FIRMWARE_ROW_VENDOR,
     EXACT_NODE_PERIODICS, ABORTABLE_DEPLOY_STEP, RAMDISK_DISABLED_QUERY,
     SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA, STEP_POLICY,
     TRAIT_NETWORKING, NODE_HEALTH, HISTORY_STATE,
-    IMAGES_BY_BOOT_INTERFACE, CLEAN_RAMDISK_BY_STEPS)
+    IMAGES_BY_BOOT_INTERFACE, CLEAN_RAMDISK_BY_STEPS,
+    REPUBLISHED_IMAGES, SERVICE_LOOKUP)
 
 
 def _machine() -> Any:
@@ -289,25 +304,6 @@ def firmware_row(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those values that Ironic stores with a firmware component."""
     return {key: value for key, value in values.items()
             if key in firmware.FirmwareComponent.fields}
-
-
-def publish_images_as(names: Mapping[str, str]) -> None:
-    """Let Ironic publish the images of hardware types that it does not know.
-
-    Without it no ramdisk and no instance boots from virtual media.
-
-    :param names: the hardware type of Ironic's by each of ours.
-    """
-    if IMAGES_BY_BOOT_INTERFACE.present:
-        return
-    from ironic.drivers.modules import image_utils
-    configure = image_utils.ImageHandler.update_driver_config
-
-    @functools.wraps(configure)
-    def by_base(handler: Any, driver: str) -> None:
-        configure(handler, names.get(driver, driver))
-
-    image_utils.ImageHandler.update_driver_config = by_base
 
 
 def inspection_data(node: Any, context: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config import ironic_series
+from ironic_accel.conductor.config import ramdisk_support
 from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.model.device import Activation
@@ -185,6 +186,11 @@ def check_ramdisk(node: Any, kind: str) -> None:
     if ironic_series.is_ramdisk_disabled(node):
         raise steps.invalid(f'{STEP} requires the ramdisk, but '
                             f'disable_ramdisk is set for this {kind}')
+    if not ramdisk_support.can_look_up(node, kind):
+        raise steps.invalid(
+            f'{STEP} requires the ramdisk, but the API of this release of '
+            'Ironic does not answer it in service wait: set '
+            '[api]restrict_lookup = false')
 
 
 def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:

@@ -21,14 +21,14 @@ from ironic.drivers import hardware_type
 from ironic.drivers import ipmi
 from ironic.drivers import redfish
 
-from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config import options  # noqa: F401 - registers options
+from ironic_accel.conductor.config import ramdisk_support
 from ironic_accel.conductor.drivers import management
 from ironic_accel.conductor.drivers import power
 from ironic_accel.conductor.drivers import vendor
 
 
-ironic_series.publish_images_as(
+ramdisk_support.publish_images_as(
     {'accel-redfish': 'redfish', 'accel-idrac': 'idrac'})
 
 

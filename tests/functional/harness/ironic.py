@@ -90,7 +90,11 @@ class Ironic(services.Service):
                 "host": f"lab-{self.name}", "my_ip": "127.0.0.1",
                 "debug": True, "state_path": self.folder, **_INTERFACES},
             "api": {"host_ip": "127.0.0.1", "port": self.port,
-                    "public_endpoint": self.url, "api_workers": 1},
+                    "public_endpoint": self.url, "api_workers": 1,
+                    # Ironic 32 answers no agent in "service wait" otherwise.
+                    **({"restrict_lookup": False}
+                       if services.ironic_of(self.site.python) <= 32
+                       else {})},
             "database": {"connection": self._database},
             "service_catalog": {"auth_type": "none",
                                 "endpoint_override": self.url},

@@ -22,6 +22,7 @@ upstream's own, put together as in Nova's functional tests: the transport
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
@@ -61,23 +62,33 @@ def main() -> None:
     only_databases = port == DATABASES
     sys.argv = ["nova"]
     sqlite.install()
-    wsgi_app.init_global_data(
-        wsgi_app._get_config_files(), "osapi_compute", "nova")
+    _call(wsgi_app.init_global_data, wsgi_app._get_config_files(),
+          "osapi_compute", "nova")
     objects.register_all()
     create_databases()
     if only_databases:
         return
     try:
         for name, more in SERVICES.items():
-            service.Service.create(
-                binary=f"nova-{name}", topic=name, **more).start()
-        application = wsgi_app.init_application(
-            "osapi_compute", "nova-api")
+            _call(service.Service.create, binary=f"nova-{name}",
+                  topic=name, **more).start()
+        application = _call(
+            wsgi_app.init_application, "osapi_compute", "nova-api")
     except Exception:
         # Threads of the services that did start would keep us alive.
         traceback.print_exc()
         os._exit(1)
     waitress.serve(application, listen=f"127.0.0.1:{port}", threads=THREADS)
+
+
+def _call(function: Any, *args: object, **options: object) -> Any:
+    """Call a function with those of the arguments that it takes.
+
+    Nova 32 takes neither the name of a program nor ``topic_alt``.
+    """
+    takes = inspect.signature(function).parameters
+    return function(*args[:len(takes)], **{
+        name: value for name, value in options.items() if name in takes})
 
 
 def create_databases() -> None:

@@ -17,8 +17,10 @@ from __future__ import annotations
 import abc
 import configparser
 import dataclasses
+import functools
 import pathlib
 import pwd
+import subprocess
 import sys
 from collections.abc import Mapping
 
@@ -110,6 +112,16 @@ class Service(abc.ABC):
             self.name, command, folder=self.folder, env=env, user=user,
             reaper=self.site.reaper)
         self.process.start()
+
+
+@functools.cache
+def ironic_of(python: str) -> int:
+    """The major version of the Ironic that an environment has."""
+    told = subprocess.run(
+        [python, "-c", "from importlib import metadata; "
+         "print(metadata.version('ironic'))"],
+        check=True, capture_output=True, text=True).stdout
+    return int(told.partition(".")[0])
 
 
 def write_settings(path: pathlib.Path, *layers: Settings) -> pathlib.Path:

@@ -39,6 +39,8 @@ def nine_nova(show: Show, crew: Cast) -> None:
         {**apply_step(profiles.SECURE), 'priority': 150}])
     api.provide(machine.uuid)
     chain.wait_offered(machine.uuid, CAN_SECURE)
+    # A provider from before is offered before it has the new traits.
+    chain.wait_traits(machine.uuid)
     show.expect(chain.published(machine.uuid) == crew.traits(cast_mod.HGX),
                 'Nova has published the node\'s traits and no others of '
                 'that kind', sorted(chain.published(machine.uuid)))

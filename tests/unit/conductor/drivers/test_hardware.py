@@ -15,10 +15,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import pathlib
+import types
 from typing import Any
 
 from ironic.common import exception
+from ironic.common import image_publisher
 from ironic.conf import CONF
 from ironic.drivers import drac
 from ironic.drivers.modules.drac import power as drac_power
@@ -32,6 +35,8 @@ import pytest
 
 from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config import options as options_module
+from ironic_accel.conductor.config import ramdisk_support
+from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import hardware
 from ironic_accel.conductor.drivers import management
 from ironic_accel.conductor.drivers import power
@@ -123,3 +128,48 @@ def test_images_for_virtual_media_are_published(
 def test_images_of_other_hardware_types_are_no_business_of_ours() -> None:
     with pytest.raises(exception.UnsupportedDriverExtension):
         image_utils.ImageHandler('another')
+
+
+def test_the_image_of_a_ramdisk_is_published_again(
+        tmp_path: pathlib.Path) -> None:
+    """As for a reboot within a step, out of the cache of images."""
+    CONF.set_override('http_root', str(tmp_path), group='deploy')
+    CONF.set_override('http_url', 'http://127.0.0.1', group='deploy')
+    image = tmp_path / 'cached.iso'
+    image.write_text('an image')
+    node = types.SimpleNamespace(driver='accel-redfish', uuid='of-a-node',
+                                 driver_internal_info={})
+    publisher = image_publisher.LocalPublisher('redfish')
+    for _boot in range(2):
+        ramdisk_support.withdraw_image(types.SimpleNamespace(node=node))
+        publisher.publish(str(image), 'boot-of-a-node.iso')
+    assert (tmp_path / 'redfish' / 'boot-of-a-node.iso').samefile(image)
+
+
+def test_a_hardware_type_without_virtual_media_has_nothing_to_withdraw(
+        ) -> None:
+    node = types.SimpleNamespace(driver='accel-ipmi', uuid='of-a-node',
+                                 driver_internal_info={})
+    ramdisk_support.withdraw_image(types.SimpleNamespace(node=node))
+
+
+@pytest.mark.parametrize(('kind', 'fields', 'found'), [
+    ('service', {}, False),
+    ('service', {'restrict_lookup': False}, True),
+    ('clean', {}, True)])
+def test_an_agent_that_is_not_answered_in_service_wait(
+        kind: str, fields: dict[str, bool], found: bool,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ironic_series, 'SERVICE_LOOKUP', dataclasses.replace(
+        ironic_series.SERVICE_LOOKUP, present=False))
+    for name, value in fields.items():
+        CONF.set_override(name, value, group='api')
+    node = types.SimpleNamespace(provision_state='servicing', driver_info={},
+                                 driver_internal_info={})
+    assert ramdisk_support.can_look_up(node, kind) is found
+    if found:
+        agent_steps.check_ramdisk(node, kind)
+    else:
+        with pytest.raises(exception.InvalidParameterValue,
+                           match='restrict_lookup = false'):
+            agent_steps.check_ramdisk(node, kind)
