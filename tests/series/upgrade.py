@@ -31,6 +31,8 @@ from tests.functional.harness import services
 from tests.functional.test_story import trait
 
 SETTINGS: dict[str, dict[str, object]] = {
+    # An API asks no conductor for long that is dead.
+    'DEFAULT': {'hash_ring_reset_interval': 1},
     'conductor': {'heartbeat_timeout': 15}}
 #: What Ironic calls its releases of a coordinated one
 #: (ironic/common/release_mappings.py).
@@ -102,6 +104,8 @@ def goes_over(one: Machine, dead: Conductor, by: Conductor) -> None:
     assert stage.flashing(one)
     dead.kill()
     one.ironic = by
+    conductors.until('the dead one to be missed',
+                     lambda: dead.address not in by.alive())
     since = conductors.generation(one)
     conductors.until('the other one to go on', lambda: (
         by.api.node(one.uuid)['conductor'] == by.address
@@ -142,7 +146,8 @@ def begin(lab: Lab, database: str, stack: contextlib.ExitStack, *,
     # It is not added to the lab, which would start it.
     second = Conductor(
         lab, database, 'newer', f'{net}.2.1', False, {
-            **SETTINGS, 'DEFAULT': {'pin_release_version': pin}},
+            **SETTINGS, 'DEFAULT': {**SETTINGS['DEFAULT'],
+                                    'pin_release_version': pin}},
         python=newer)
     stack.callback(second.stop)
     return Pair(lab, first, second)
