@@ -37,6 +37,7 @@ import zlib
 
 import requests
 from requests import adapters
+import urllib3
 from urllib3 import connection
 from urllib3 import connectionpool
 from urllib3 import exceptions as urllib3_errors
@@ -194,6 +195,19 @@ class _HttpsPool(connectionpool.HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
+def _context(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Make a TLS context.
+
+    urllib3 1.26 gives OpenSSL no host name that is an address, which fails if
+    OpenSSL has to check one. It compares names and addresses itself otherwise
+    (urllib3/connection.py, HTTPSConnection.connect).
+    """
+    context = tls()
+    if urllib3.__version__.startswith('1.'):
+        context.check_hostname = False
+    return context
+
+
 @functools.lru_cache(maxsize=64)
 def _trusting(tls: Callable[[], ssl.SSLContext] | None, bundle: str,
               *version: int) -> ssl.SSLContext:
@@ -205,7 +219,7 @@ def _trusting(tls: Callable[[], ssl.SSLContext] | None, bundle: str,
     :param version: what changes with the file.
     :raises: OSError for a file without certificates.
     """
-    context = tls() if tls else urllib3_tls.create_urllib3_context(
+    context = _context(tls) if tls else urllib3_tls.create_urllib3_context(
         cert_reqs=ssl.CERT_REQUIRED)
     context.load_verify_locations(bundle)
     context.set_alpn_protocols(urllib3_tls.ALPN_PROTOCOLS)
@@ -229,9 +243,17 @@ class Adapter(adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Have the pools use our connections."""
         if self._tls is not None:
-            kwargs['ssl_context'] = self._tls()
+            kwargs['ssl_context'] = _context(self._tls)
         super().init_poolmanager(*args, **kwargs)
         _bind(self.poolmanager)
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        """Send a request. A body that ends early is an error, which urllib3
+        1.26 has to be told.
+        """
+        response = super().send(*args, **options)
+        response.raw.enforce_content_length = True
+        return response
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any
                     ) -> None:

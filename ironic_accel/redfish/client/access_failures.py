@@ -32,6 +32,7 @@ import ssl
 
 from requests import exceptions as requests_errors
 from sushy import exceptions
+from urllib3.util import ssl_match_hostname
 
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -173,15 +174,15 @@ def _known(error: BaseException) -> Cause | None:
     """The cause that an exception stands for by its type."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _OTHER_NAME:
-            return Cause('the certificate of the BMC is for another name: '
-                         f'{error.verify_message.rstrip(".")}', True,
-                         'use a name of the certificate in {address}, or set '
-                         '{skip}')
+            return _other_name(error.verify_message.rstrip('.'))
         return _CERTIFICATE.get(error.verify_code, Cause(
             'the certificate of the BMC was rejected: '
             f'{error.verify_message}', True, _TRUST))
     if isinstance(error, ssl.SSLError):
         return _tls(error)
+    if isinstance(error, ssl_match_hostname.CertificateError):
+        # urllib3 1.26 compares names itself.
+        return _other_name(str(error))
     if isinstance(error, socket.gaierror):
         return _TEXTS[1][0]
     if isinstance(error, http.client.BadStatusLine) \
@@ -194,6 +195,12 @@ def _known(error: BaseException) -> Cause | None:
         return Cause('the CA bundle cannot be read', True,
                      'check {bundle}')
     return None
+
+
+def _other_name(why: str) -> Cause:
+    return Cause(f'the certificate of the BMC is for another name: {why}',
+                 True, 'use a name of the certificate in {address}, or set '
+                       '{skip}')
 
 
 def _tls(error: ssl.SSLError) -> Cause | None:

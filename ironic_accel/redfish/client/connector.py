@@ -309,7 +309,8 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
         theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
     if type(theirs) is adapters.HTTPAdapter:
         return web.Adapter()
-    if isinstance(theirs, sushy_connector.TLSHttpAdapter):
+    # sushy has it since 5.14.
+    if isinstance(theirs, getattr(sushy_connector, 'TLSHttpAdapter', ())):
         if 'ssl_context' not in theirs.poolmanager.connection_pool_kw:
             return web.Adapter()
         kind: Any = type(theirs)

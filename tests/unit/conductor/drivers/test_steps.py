@@ -28,6 +28,7 @@ from ironic.conf import CONF
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
@@ -250,7 +251,9 @@ def test_no_step_can_be_aborted_and_none_wants_a_ramdisk(
     for step in (*vendor.clean_steps, *vendor.service_steps):
         assert (step['step'], step['abortable'], step['requires_ramdisk']
                 ) == (step['step'], False, False)
-    assert all(s['abortable'] is False for s in vendor.deploy_steps)
+    assert all(s.get('abortable') is (
+        False if ironic_series.ABORTABLE_DEPLOY_STEP.present else None)
+        for s in vendor.deploy_steps)
 
 
 def test_a_deploy_is_noted_as_a_tenancy(

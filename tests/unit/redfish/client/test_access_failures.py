@@ -139,9 +139,9 @@ def test_a_self_signed_certificate_names_the_bundle(
 def test_a_certificate_for_another_name_is_told_from_an_untrusted_one(
         serve: Serve, tmp_path: Path) -> None:
     where = serve(certificate(tmp_path, '192.0.2.7'))
-    lasting(failure(f'https://{where}', str(tmp_path / 'bmc.crt')),
-            "for another name: IP address mismatch, certificate is not "
-            "valid for '127.0.0.1'", 'certificate in ADDRESS, or set SKIP')
+    error = failure(f'https://{where}', str(tmp_path / 'bmc.crt'))
+    lasting(error, 'for another name: ', 'certificate in ADDRESS, or set SKIP')
+    assert "'127.0.0.1'" in error.detail.summary
 
 
 @pytest.mark.parametrize(('first', 'last', 'words', 'todo'), [
