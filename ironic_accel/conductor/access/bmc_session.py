@@ -26,6 +26,7 @@ from ironic.drivers.modules.redfish import utils as redfish_utils
 
 from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
 from ironic_accel.model.errors import BadInput
@@ -94,7 +95,7 @@ def _failure(node: Any, error: Exception) -> Unreachable:
     address = str(redfish_utils.parse_driver_info(node)['address'])
     found = access_failures.unreachable(
         error, f'the BMC at {parse.urlsplit(address).netloc}', OPTIONS,
-        address.startswith('http://'), CONF.redfish.read_timeout)
+        address.startswith('http://'), ironic_series.read_timeout())
     return type(found)(found.detail, node=node.uuid)
 
 

@@ -43,6 +43,7 @@ from ironic.conductor import servicing
 from ironic.conductor import steps as conductor_steps
 from ironic.conductor import task_manager
 from ironic.conductor import utils as manager_utils
+from ironic.conf import CONF
 from ironic.drivers import base
 from ironic.drivers.modules import deploy_utils
 from ironic.drivers.modules import inspect_utils
@@ -150,6 +151,10 @@ SERVICE_RAMDISK_NOTED = Capability(
 PARSED_INSPECTION_DATA = Capability(
     'PARSED_INSPECTION_DATA', 35, _parses_inspection_data(),
     'they are decoded here')
+#: How long Ironic waits for a response of a BMC is an option.
+READ_TIMEOUT_OPTION = Capability(
+    'READ_TIMEOUT_OPTION', 39, 'read_timeout' in CONF.redfish,
+    'Ironic waits for 60 seconds')
 #: Policies may name a step.
 STEP_POLICY = Capability(
     'STEP_POLICY', 39,
@@ -193,13 +198,8 @@ SERVICE_LOOKUP = Capability(
     'a service step in the ramdisk is refused, unless '
     '``[api]restrict_lookup`` is false')
 
-CAPABILITIES = (
-    CALLABLE_SPACING, HISTORY_PROJECT, FIRMWARE_ROW_VENDOR,
-    EXACT_NODE_PERIODICS, ABORTABLE_DEPLOY_STEP, RAMDISK_DISABLED_QUERY,
-    SERVICE_RAMDISK_NOTED, PARSED_INSPECTION_DATA, STEP_POLICY,
-    TRAIT_NETWORKING, NODE_HEALTH, HISTORY_STATE,
-    IMAGES_BY_BOOT_INTERFACE, CLEAN_RAMDISK_BY_STEPS,
-    REPUBLISHED_IMAGES, SERVICE_LOOKUP)
+CAPABILITIES = tuple(found for found in list(globals().values())
+                     if isinstance(found, Capability))
 
 
 def _machine() -> Any:
@@ -298,6 +298,12 @@ def _record_without_project(node: Any, project: str | None = None,
 node_history_record: Callable[..., None] = (
     manager_utils.node_history_record if HISTORY_PROJECT.present
     else _record_without_project)
+
+
+def read_timeout() -> float:
+    """The seconds for which Ironic waits for a response of a BMC."""
+    # sushy/connector.py, default_request_timeout
+    return CONF.redfish.read_timeout if READ_TIMEOUT_OPTION.present else 60.0
 
 
 def firmware_row(values: Mapping[str, Any]) -> dict[str, Any]:

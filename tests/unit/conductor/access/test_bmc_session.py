@@ -29,6 +29,7 @@ import requests
 
 from ironic_accel.bounded import web
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client.limits import BmcSettings
@@ -242,7 +243,8 @@ def test_a_bmc_that_does_not_answer_is_asked_once(
     """Sushy asks ten times, each time as long as it may."""
     bmc = serve({**answers(), path: silence})
     node = node_of(make_node, bmc.url)
-    CONF.set_override('read_timeout', 1, group='redfish')
+    if ironic_series.READ_TIMEOUT_OPTION.present:
+        CONF.set_override('read_timeout', 1, group='redfish')
     bounds = BmcSettings(read_timeout=0.3, request_timeout=0.3)
     try:
         with mock.patch.object(connector_module.PinnedConnector, 'settings',
@@ -250,7 +252,8 @@ def test_a_bmc_that_does_not_answer_is_asked_once(
                 pytest.raises(Unreachable, match='does not answer'):
             bmc_session.session(node)
     finally:
-        CONF.clear_override('read_timeout', group='redfish')
+        if ironic_series.READ_TIMEOUT_OPTION.present:
+            CONF.clear_override('read_timeout', group='redfish')
     assert bmc.paths(method) == [path]
     # It is asked anew as soon as it is there, and no less often by Ironic.
     bmc.answers = answers()

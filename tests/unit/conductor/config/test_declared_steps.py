@@ -21,6 +21,7 @@ import inspect
 import pytest
 
 from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.operation import context
@@ -58,7 +59,8 @@ def test_declaration_gives_ironic_its_attributes() -> None:
     for kind in ('clean', 'deploy'):
         assert getattr(blink, f'_is_{kind}_step') is True
         assert getattr(blink, f'_{kind}_step_priority') == 7
-        assert getattr(blink, f'_{kind}_step_abortable') is False
+        if kind == 'clean' or ironic_series.ABORTABLE_DEPLOY_STEP.present:
+            assert getattr(blink, f'_{kind}_step_abortable') is False
         assert getattr(blink, f'_{kind}_step_argsinfo') == arguments
     assert vars(blink)['_clean_step_requires_ramdisk'] is False
     assert not hasattr(blink, '_is_service_step')

@@ -100,6 +100,16 @@ def test_nothing_else_asks_for_the_version_of_ironic() -> None:
                      'profile_agreement.py'}
 
 
+def test_each_option_that_is_read_is_there(database: pathlib.Path) -> None:
+    named = {pair for path in (ROOT / 'ironic_accel').rglob('*.py')
+             for pair in re.findall(r'\bCONF\.(\w+)\.(\w+)',
+                                    path.read_text(encoding='utf-8'))
+             if path.name != 'ironic_series.py'}
+    assert len(named) > 20
+    assert {(group, option) for group, option in named
+            if option not in getattr(CONF, group)} == set()
+
+
 # Periodics
 
 @pytest.fixture
