@@ -25,6 +25,7 @@ from ironic.common import states
 from ironic.drivers.modules import inspect_utils
 import pytest
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
@@ -61,8 +62,8 @@ def task(make_node: Make, acquire: Make, profiles: pathlib.Path) -> Any:
 def test_the_stored_inventory_is_read_and_parsed_once(task: Any) -> None:
     publish.publish(task, ecc('disabled'), transports, T0)
     with mock.patch.object(
-            inspect_utils, 'get_inspection_data', autospec=True,
-            side_effect=inspect_utils.get_inspection_data) as read, \
+            ironic_series, 'inspection_data', autospec=True,
+            side_effect=ironic_series.inspection_data) as read, \
         mock.patch.object(
             serialization, 'inventory_from_dict', autospec=True,
             side_effect=serialization.inventory_from_dict) as parsed:
