@@ -231,7 +231,7 @@ def periodic(spacing: Callable[[], float],
 
     def decorate(method: Method) -> Method:
         decorated: Any = periodics.periodic(spacing=1, enabled=False)(method)
-        decorated.accel_configured = spacing, enabled
+        decorated._periodic_configured = spacing, enabled
         return decorated  # type: ignore[no-any-return]
 
     return decorate
@@ -245,7 +245,7 @@ def read_spacings(interface: Any) -> None:
     """
     method: Any
     for _name, method in inspect.getmembers(type(interface)):
-        configured = getattr(method, 'accel_configured', None)
+        configured = getattr(method, '_periodic_configured', None)
         if configured is not None:
             spacing, enabled = configured
             method._periodic_spacing = spacing()

@@ -352,5 +352,6 @@ def test_each_has_a_policy_of_its_own(
 
 
 def test_the_policies_are_documented() -> None:
-    assert {r.name for r in policies.list_rules()} == {
+    assert {r.name for r in policies.list_rules()
+            if not r.name.startswith('baremetal:step:execute:')} == {
         policies.HOLD, policies.UNLOCK}
