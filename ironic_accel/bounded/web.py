@@ -248,9 +248,7 @@ class Adapter(adapters.HTTPAdapter):
         _bind(self.poolmanager)
 
     def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request. A body that ends early is an error, which urllib3
-        1.26 has to be told.
-        """
+        """Send it; urllib3 1.26 has to be told to refuse a short body."""
         response = super().send(*args, **options)
         response.raw.enforce_content_length = True
         return response
