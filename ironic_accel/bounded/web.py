@@ -37,7 +37,6 @@ import zlib
 
 import requests
 from requests import adapters
-import urllib3
 from urllib3 import connection
 from urllib3 import connectionpool
 from urllib3 import exceptions as urllib3_errors
@@ -203,7 +202,7 @@ def _context(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     (urllib3/connection.py, HTTPSConnection.connect).
     """
     context = tls()
-    if urllib3.__version__.startswith('1.'):
+    if hasattr(urllib3_tls, 'IS_SECURETRANSPORT'):  # 1.26 alone has it
         context.check_hostname = False
     return context
 

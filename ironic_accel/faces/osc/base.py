@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import json
 from typing import Any
 
-from ironicclient.osc import command
+from osc_lib.command import command
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.faces import failure
@@ -49,7 +49,8 @@ class Command(command.Command):
     @property
     def ironic(self) -> api.Ironic:
         """The Bare Metal API selected by the options of the client."""
-        return api.Ironic(self.app.client_manager.baremetal)
+        manager: Any = self.app.client_manager
+        return api.Ironic(manager.baremetal)
 
     def say(self, text: str) -> None:
         """Print a line to standard error; standard output is for data."""

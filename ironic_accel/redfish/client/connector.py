@@ -310,7 +310,8 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
     if type(theirs) is adapters.HTTPAdapter:
         return web.Adapter()
     # sushy has it since 5.14.
-    if isinstance(theirs, getattr(sushy_connector, 'TLSHttpAdapter', ())):
+    with_tls: Any = getattr(sushy_connector, 'TLSHttpAdapter', ())
+    if isinstance(theirs, with_tls):
         if 'ssl_context' not in theirs.poolmanager.connection_pool_kw:
             return web.Adapter()
         kind: Any = type(theirs)
