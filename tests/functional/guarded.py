@@ -88,7 +88,8 @@ class Site:
 
     def run(self, who: str, *words: str) -> commands.Told:
         """Run ``baremetal accelerator`` as one of the users."""
-        return commands.bare('--os-cloud', who, 'accelerator', *words)
+        return commands.bare('--max-retries', '5', '--os-cloud', who,
+                             'accelerator', *words)
 
 
 @contextlib.contextmanager

@@ -37,12 +37,17 @@ class Shell:
         self._url = lab.ironic.url
         self.lines: list[str] = []
 
-    def run(self, line: str) -> commands.Told:
-        """Run ``baremetal ...`` or another command in this process."""
+    def run(self, line: str, retries: int = 5) -> commands.Told:
+        """Run ``baremetal ...`` or another command in this process.
+
+        :param retries: how often a request that Ironic answers with 409 is
+            repeated. Its own power sync locks a node for a moment.
+        """
         words = shlex.split(line)
         assert words.pop(0) == 'baremetal'
         quick = ['--interval', '0.3'] if 'apply' in words else []
-        told = commands.run(self._url, *words, *quick)
+        told = commands.run(self._url, '--max-retries', str(retries),
+                            *words, *quick)
         self.note(line, told)
         return told
 
@@ -74,7 +79,7 @@ class Shell:
         Ironic itself goes on reading power states meanwhile.
         """
         stage.forget(machine)
-        told = self.run(line)
+        told = self.run(line, retries=0)
         assert told.status == status, told
         counted = stage.ledger(machine)
         self.lines.insert(-1, (
