@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import copy
 from typing import Any
 from unittest import mock
@@ -91,11 +92,17 @@ def test_power_lock_and_intent_are_copied(stage: Stage) -> None:
     assert guard_copy.all_overwritten() == set()
 
 
-@pytest.mark.parametrize('pin', [None, '32.0'])
+@pytest.fixture(params=[None, '32.0'])
+def pin(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The release that all conductors of the test can read."""
+    cfg.CONF.set_override('pin_release_version', request.param)
+    yield request.param
+    cfg.CONF.clear_override('pin_release_version')
+
+
 def test_copy_has_the_version_that_all_conductors_read(
         stage: Stage, pin: str | None) -> None:
     """In a rolling upgrade it is that of the release before."""
-    cfg.CONF.set_override('pin_release_version', pin)
     burning(stage)
     table = guard_copy._table()
     [row] = queries.select([table.c.version], table.c.node_id
