@@ -474,13 +474,13 @@ from ironic.common import service
 import threading
 from ironic_accel.conductor.config import workers
 service.prepare_command(['test'])
-began = threading.Event()
+began = threading.Barrier(3)
 def hang():
-    began.set()
+    began.wait(30)
     threading.Event().wait()
 workers.VERIFY.submit(hang)
 workers.IMAGES.submit(hang)
-began.wait(10)
+began.wait(30)
 print('ending', flush=True)
 """
 
