@@ -94,10 +94,11 @@ class Health:
         """The worse of the health of the system and of the accelerators.
 
         Of the accelerators the last stored inventory counts, which costs no
-        request: Ironic asks each minute. An accelerator that could not be
-        read, and one of a host that is on whose inventory is older than
-        ``[accelerator]health_max_age``, makes no node healthy and none ill:
-        the health is unknown then unless another one is ill.
+        request: Ironic asks each minute. If the health of an accelerator
+        could not be read, or the inventory of a host that is on is older than
+        ``[accelerator]health_max_age``, the health of the node is unknown,
+        except where the system or another accelerator reports Warning or
+        Critical. Before the first inventory it is that of the system.
 
         :returns: an ``ironic.common.health_states.HealthState``, or None if
             the health is unknown.
