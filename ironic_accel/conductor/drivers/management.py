@@ -43,6 +43,7 @@ from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import verification
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model import traits
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory import sensors
 from ironic_accel.redfish.inventory.sensors import Reading
@@ -94,11 +95,11 @@ class Health:
         """The worse of the health of the system and of the accelerators.
 
         Of the accelerators the last stored inventory counts, which costs no
-        request: Ironic asks each minute. If the health of an accelerator
-        could not be read, or the inventory of a host that is on is older than
-        ``[accelerator]health_max_age``, the health of the node is unknown,
-        except where the system or another accelerator reports Warning or
-        Critical. Before the first inventory it is that of the system.
+        request: Ironic asks each minute. If there is no inventory, the health
+        of an accelerator could not be read, or the inventory of a host that
+        is on is older than ``[accelerator]health_max_age``, the health of the
+        node is unknown, except where the system or another accelerator
+        reports Warning or Critical.
 
         :returns: an ``ironic.common.health_states.HealthState``, or None if
             the health is unknown.
@@ -109,9 +110,8 @@ class Health:
         from ironic.common import health_states
         system = super().get_node_health(task)  # type: ignore[misc]
         stored = keys.SUMMARY.of(task.node) or {'at': 0.0}
-        told = stored.get('health')
-        if told is None:
-            return system
+        # An earlier version stored none; None: no accelerator reports one.
+        told = stored.get('health', traits.UNREAD)
         for word in (health_states.HealthState.CRITICAL,
                      health_states.HealthState.WARNING):
             if word == system or word.value == told:
@@ -121,7 +121,7 @@ class Health:
         fresh = task.node.power_state == states.POWER_OFF or not (
             verification.is_past(stored['at'], clock.shared(),
                                  CONF.accelerator.health_max_age))
-        return system if told == 'OK' and fresh else None
+        return system if told in ('OK', None) and fresh else None
 
 
 def _readings(task: Any) -> list[Reading]:

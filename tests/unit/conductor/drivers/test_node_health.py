@@ -44,6 +44,9 @@ OK, WARNING, CRITICAL = importlib.import_module(
     'ironic.common.health_states').HealthState
 NOW = 1_000_000.0
 LIMIT = 7200
+#: The system, and the node whose accelerators' health is not known.
+UNKNOWN = [(OK, None), (WARNING, 'Warning'), (CRITICAL, 'Critical'),
+           (None, None)]
 
 
 @pytest.fixture
@@ -63,14 +66,17 @@ def synced(system: mock.Mock, make_node: Make, acquire: Make
            ) -> Callable[..., str | None]:
     """The field of a node with an inventory after Ironic's own function."""
     def sync(told: Any = OK, *healths: str | None, age: float = 0.0,
-             unread: tuple[str, ...] = (), **fields: Any) -> str | None:
+             unread: tuple[str, ...] = (), box: Any = None,
+             **fields: Any) -> str | None:
         system.return_value = told
         node = make_node(management_interface='accel-redfish', **fields)
         task = acquire(node)
         if healths:
-            inventory_store.save(task, sample.box(*(
+            box = sample.box(*(
                 sample.with_health(sample.gpu(n, unread=unread), health)
-                for n, health in enumerate(healths))), now=NOW - age)
+                for n, health in enumerate(healths)))
+        if box is not None:
+            inventory_store.save(task, box, now=NOW - age)
             task.node.save()
         conductor_utils.node_cache_health(task)
         task.release_resources()
@@ -86,16 +92,16 @@ def synced(system: mock.Mock, make_node: Make, acquire: Make
     (WARNING, ('Critical',), 'Critical'), (CRITICAL, ('Warning',), 'Critical'),
     # A system that reports none: ill by its accelerators, never healthy.
     (None, ('Critical',), 'Critical'), (None, ('OK',), None),
-    # Accelerators that report none, and none at all.
-    (OK, (None, None), 'OK'), (WARNING, (), 'Warning'), (None, (), None)])
+    # Accelerators that report none.
+    (OK, (None, None), 'OK'), (WARNING, (None,), 'Warning'),
+    (None, (None,), None)])
 def test_worse_of_system_and_accelerators_is_the_health(
         synced: Callable[..., str | None], told: Any,
         healths: tuple[str | None, ...], worst: str | None) -> None:
     assert synced(told, *healths) == worst
 
 
-@pytest.mark.parametrize(('told', 'health'), [
-    (OK, None), (WARNING, 'Warning'), (CRITICAL, 'Critical')])
+@pytest.mark.parametrize(('told', 'health'), UNKNOWN)
 def test_unread_accelerator_makes_the_health_unknown(
         synced: Callable[..., str | None], told: Any,
         health: str | None) -> None:
@@ -103,17 +109,40 @@ def test_unread_accelerator_makes_the_health_unknown(
     assert synced(told, 'OK', 'OK', unread=('health',)) == health
 
 
+def test_inventory_without_accelerators_leaves_the_health_of_the_system(
+        synced: Callable[..., str | None]) -> None:
+    assert synced(OK, box=sample.box()) == 'OK'
+
+
+@pytest.mark.parametrize('power', ['power on', 'power off', None])
+@pytest.mark.parametrize(('info'), [
+    {}, {keys.SUMMARY.name: {'at': NOW}},
+    {keys.SUMMARY.name: {'at': NOW, 'health': 'excellent'}},
+    {keys.SUMMARY.name: {'at': NOW, 'health': 7}},
+    {keys.SUMMARY.name: 'what'}],
+    ids=['no inventory', 'of an earlier version', 'of a later version',
+         'malformed', 'no summary'])
+@pytest.mark.parametrize(('told', 'health'), UNKNOWN)
+def test_health_is_unknown_without_that_of_the_accelerators(
+        synced: Callable[..., str | None], told: Any, health: str | None,
+        info: dict[str, Any], power: str | None) -> None:
+    assert synced(told, driver_internal_info=info,
+                  power_state=power) == health
+
+
 @pytest.mark.parametrize(('age', 'told', 'power', 'health'), [
     (LIMIT, 'OK', 'power on', 'OK'), (LIMIT + 1, 'OK', 'power on', None),
     # The clock was set back: its age is not known.
     (-86400, 'OK', 'power on', None),
+    # Of those that report none it does not say that they still are there.
+    (LIMIT, None, 'power on', 'OK'), (LIMIT + 1, None, 'power on', None),
     # Nothing can be read of a host that is off.
     (1e6, 'OK', 'power off', 'OK'),
     # Nobody has seen that it is well again.
     (1e6, 'Critical', 'power on', 'Critical'),
     (1e6, 'Warning', 'power off', 'Warning')])
 def test_old_inventory_makes_nothing_healthy(
-        synced: Callable[..., str | None], age: float, told: str,
+        synced: Callable[..., str | None], age: float, told: str | None,
         power: str, health: str | None) -> None:
     assert synced(OK, told, age=age, power_state=power) == health
 
@@ -125,12 +154,6 @@ def test_health_has_no_limit_of_age_where_the_site_wants_none(
         assert synced(OK, 'OK', age=1e6) == 'OK'
     finally:
         CONF.clear_override('health_max_age', group='accelerator')
-
-
-def test_summary_of_an_earlier_version_tells_nothing(
-        synced: Callable[..., str | None]) -> None:
-    assert synced(WARNING, driver_internal_info={
-        keys.SUMMARY.name: {'at': 1.0}}) == 'Warning'
 
 
 def test_silent_bmc_leaves_the_field_as_it_was(
