@@ -30,6 +30,7 @@ from typing import Any
 from unittest import mock
 
 from ironicclient import shell
+from openstack.config import loader
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,14 +69,22 @@ def bare(*words: str) -> Told:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Without what the machine's user has set; logging as it was."""
+    """Without what the machine's user has set; logging as it was.
+
+    Up to version 4.10 openstacksdk adds the files that environment variables
+    name to lists that it keeps for the next start in this process
+    (openstack/config/loader.py, OpenStackConfig).
+    """
     root = logging.getLogger()
     before = root.handlers[:], root.level
     clean = {k: v for k, v in os.environ.items()
              if k == 'OS_CLIENT_CONFIG_FILE' or not (
                  k.startswith('OS_') or 'proxy' in k.lower())}
     try:
-        with mock.patch.dict(os.environ, clean, clear=True):
+        with mock.patch.dict(os.environ, clean, clear=True), \
+                mock.patch.multiple(
+                    loader, CONFIG_FILES=[*loader.CONFIG_FILES],
+                    SECURE_FILES=[*loader.SECURE_FILES]):
             yield
     finally:
         root.handlers[:], level = before
