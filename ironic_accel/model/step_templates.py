@@ -14,7 +14,9 @@
 
 The name of a deploy template is a trait: if the flavor of a server requires
 ``CUSTOM_ACCEL_CAN_X``, profile X is applied to its node during deployment. A
-runbook does the same by cleaning, and can be used for automated cleaning.
+runbook does the same by cleaning, and can be used for automated cleaning. It
+is for nodes with one of its traits; before API 1.112 it has none, and is for
+nodes with the trait that is its name.
 
 The bodies are those of ``POST /v1/deploy_templates`` and ``POST
 /v1/runbooks`` (ironic/api/controllers/v1/deploy_template.py, runbook.py).
@@ -39,6 +41,8 @@ IN_BAND_PRIORITY = 90
 FIRST_BOOT_PRIORITY = 70
 #: The transports by which a step can be requested.
 TRANSPORTS = ('redfish', 'agent')
+#: The types of interface that can have the steps, the usual one first.
+INTERFACES = ('vendor', 'accelerator')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,59 +96,57 @@ def needs(profile: Profile, known: Catalog,
                for product in group.products or (None,))))
 
 
-def document(profile: Profile, wants: StepNeeds,
-             via: str | None = None) -> dict[str, Any]:
+def document(profile: Profile, wants: StepNeeds, via: str | None = None,
+             interface: str = INTERFACES[0],
+             runbook_traits: bool = True) -> dict[str, Any]:
     """The deploy template and the runbook of a profile.
 
     ``deploy_template`` is null and ``runbook_traits`` is empty for a profile
     that is not offered: no node gets its CAN trait.
 
     :param via: one of ``TRANSPORTS``; None to select what the profile needs.
+    :param interface: that of the nodes that has the steps.
+    :param runbook_traits: whether runbooks have traits. If not, ``runbook`` is
+        named after the CAN trait, and null as ``deploy_template`` is.
     """
     agent = wants.agent if via is None else via == 'agent'
+    can = traits.can_trait(profile) if profile.offered else None
+    apply = {'interface': interface,
+             'step': 'apply_profile_in_band' if agent else 'apply_profile',
+             'args': {'profile': profile.name}}
+    name = f'accel-{profile.name}' if runbook_traits else can
     return {
         'name': profile.name, 'digest': profile.digest,
-        'deploy_template': _deploy_template(profile, wants, agent),
-        'runbook': _runbook(profile, agent),
-        'runbook_traits': ([traits.can_trait(profile)] if profile.offered
-                           else [])}
+        'deploy_template': can and {
+            'name': can, 'steps': _deploy_steps(profile, wants, agent, apply)},
+        # It boots a ramdisk only for the agent.
+        'runbook': name and {'name': name, 'disable_ramdisk': not agent,
+                             'steps': [{**apply, 'order': 1}]},
+        'runbook_traits': [can] if can and runbook_traits else []}
 
 
-def _deploy_template(profile: Profile, wants: StepNeeds,
-                     agent: bool) -> dict[str, Any] | None:
-    """The deploy template of an offered profile, else None.
+def _deploy_steps(profile: Profile, wants: StepNeeds, agent: bool,
+                  apply: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of a deploy template.
 
     Modes that do not survive a reboot are set by a unit in the instance, if
     the profile allows that. The others are set before the image is written.
+
+    :param apply: the step that applies the profile.
     """
-    if not profile.offered:
-        return None
     volatile = (wants.volatile if 'first_boot' in profile.allow
                 else frozenset())
     steps = []
     if _all(profile) - volatile or not volatile:
-        steps.append({
-            **_step(profile, agent), 'priority':
-                IN_BAND_PRIORITY if agent else OUT_OF_BAND_PRIORITY})
+        steps.append({**apply, 'priority': IN_BAND_PRIORITY if agent
+                      else OUT_OF_BAND_PRIORITY})
     if volatile:
-        steps.append({**_step(profile), 'step': 'deliver_first_boot',
+        steps.append({**apply, 'step': 'deliver_first_boot',
                       'priority': FIRST_BOOT_PRIORITY})
-    return {'name': traits.can_trait(profile), 'steps': steps}
+    return steps
 
 
 def _all(profile: Profile) -> frozenset[tuple[str, str]]:
     """The components and modes that a profile declares, with their group."""
     return frozenset((group.name, name) for group in profile.groups
                      for name in (*group.firmware, *group.modes))
-
-
-def _runbook(profile: Profile, agent: bool) -> dict[str, Any]:
-    """The runbook; it boots a ramdisk only for the agent."""
-    return {'name': f'accel-{profile.name}', 'disable_ramdisk': not agent,
-            'steps': [{**_step(profile, agent), 'order': 1}]}
-
-
-def _step(profile: Profile, agent: bool = False) -> dict[str, Any]:
-    return {'interface': 'vendor',
-            'step': 'apply_profile_in_band' if agent else 'apply_profile',
-            'args': {'profile': profile.name}}

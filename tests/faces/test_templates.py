@@ -26,6 +26,7 @@ from ironic_accel.faces.cli import main as cli
 from ironic_accel.model import step_templates as templates
 from ironic_accel import samples
 
+SAMPLES = pathlib.Path(samples.__file__).parent
 TWO = """\
 profile: 1
 name: mig-on
@@ -70,6 +71,23 @@ def test_an_offered_profile_has_template_and_runbook(
     assert (other['deploy_template'], other['runbook_traits']) == (None, [])
 
 
+@pytest.mark.parametrize('name', ['hgx-h100.yaml', 'h100-mig-at-boot.yaml'])
+@pytest.mark.parametrize('words', [(), ('--via', 'agent')])
+def test_all_steps_are_of_the_interface_that_is_given(
+        name: str, words: tuple[str, ...],
+        capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for more in ((), ('--interface', 'accelerator')):
+        assert cli.main(['templates', '--profile', str(SAMPLES / name),
+                         *words, *more]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    [before], [after] = (one['profiles'] for one in said)
+    for what in ('deploy_template', 'runbook'):
+        assert after[what]['steps'] == [
+            {**step, 'interface': 'accelerator'}
+            for step in before[what]['steps']]
+
+
 def test_one_profile_of_several(
         two: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(['templates', '--profile', two,
@@ -89,8 +107,6 @@ def test_an_unknown_profile_name_is_an_error(
 def test_the_out_of_band_priority_is_that_of_the_conductor() -> None:
     assert templates.OUT_OF_BAND_PRIORITY == steps.OUT_OF_BAND_PRIORITY
 
-
-SAMPLES = pathlib.Path(samples.__file__).parent
 
 
 def steps_of(name: str, capsys: pytest.CaptureFixture[str],

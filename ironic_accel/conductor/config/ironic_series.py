@@ -49,6 +49,7 @@ from ironic.drivers.modules import deploy_utils
 from ironic.drivers.modules import inspect_utils
 from ironic.objects import firmware
 from ironic.objects import node_history
+from ironic.objects import runbook
 
 Class = TypeVar('Class', bound=type)
 Method = TypeVar('Method', bound=Callable[..., Any])
@@ -197,6 +198,10 @@ SERVICE_LOOKUP = Capability(
     states.SERVICEWAIT in states.LOOKUP_ALLOWED_STATES,
     'a service step in the ramdisk is refused, unless '
     '``[api]restrict_lookup`` is false')
+#: A runbook has traits. The commands read it off the version of the API.
+RUNBOOK_TRAITS = Capability(
+    'RUNBOOK_TRAITS', 39, 'traits' in runbook.Runbook.fields,
+    'a runbook is for the nodes with the trait that is its name')
 
 CAPABILITIES = tuple(found for found in list(globals().values())
                      if isinstance(found, Capability))

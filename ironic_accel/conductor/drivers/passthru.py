@@ -155,6 +155,7 @@ class Passthru:
         options = CONF.accelerator
         return {
             'conductor': CONF.host, 'writes': flash_guard.writes_allowed(),
+            'interface': declared_steps.interface_type(task.driver, Passthru),
             'traits': {
                 'pci': list(options.pci_traits),
                 'verification_max_age': options.verification_max_age,

@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              'boots, agent for a step that uses both the ramdisk and the BMC '
              '(default: agent if the profile has firmware or modes that no '
              'BMC can write)')
+    parser.add_argument(
+        '--interface', choices=step_templates.INTERFACES,
+        default=step_templates.INTERFACES[0],
+        help='type of the interface of the nodes that has the steps '
+             '(default: %(default)s)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
     ``deploy_template`` and ``runbook`` are bodies of ``POST
     /v1/deploy_templates`` and ``POST /v1/runbooks``; ``runbook_traits`` go
-    to ``PUT /v1/runbooks/NAME/traits`` (API 1.112).
+    to ``PUT /v1/runbooks/NAME/traits`` (API 1.112; before, the name of a
+    runbook has to be that trait).
 
     :returns: 0.
     :raises: BadInput for an invalid file or an unknown name.
@@ -50,5 +56,5 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps({'schema': 'templates/1', 'profiles': [
         step_templates.document(
             profile, step_templates.needs(profile, known, modes.names()),
-            args.via) for profile in chosen]}, indent=2))
+            args.via, args.interface) for profile in chosen]}, indent=2))
     return 0

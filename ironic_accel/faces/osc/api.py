@@ -184,21 +184,36 @@ class Ironic:
         with errors.worded(f'change deploy template {name}'):
             self._client.deploy_template.update(name, list(changes))
 
+    @property
+    def has_runbook_traits(self) -> bool:
+        """Whether runbooks have traits: API 1.112, and a client that has it.
+
+        The version is known after a request, which negotiates it.
+        """
+        minor = str(self._client.http_client.os_ironic_api_version
+                    ).rpartition('.')[2]
+        return hasattr(self._client.runbook, 'get_traits') and not (
+            minor.isdecimal() and int(minor) < 112)
+
     def runbook(self, name: str) -> dict[str, Any]:
-        """A runbook by name, with its traits (API 1.112).
+        """A runbook by name, with its traits if runbooks have such.
 
         :raises: Missing if there is none.
         """
         with errors.worded(f'read runbook {name}'):
-            # This checks the version of the API, too.
-            traits = list(self._client.runbook.get_traits(name))
-            return {**self._client.runbook.get(name).to_dict(),
-                    'traits': traits}
+            found = dict(self._client.runbook.get(name).to_dict())
+            if self.has_runbook_traits:
+                found['traits'] = list(self._client.runbook.get_traits(name))
+            return found
 
     def create_runbook(self, body: Document) -> dict[str, Any]:
         """Create a runbook, which has no traits yet."""
         with errors.worded(f"create runbook {body['name']}"):
-            return dict(self._client.runbook.create(**body).to_dict())
+            # RunbookManager.create of the client refuses disable_ramdisk (up
+            # to 6.0; ironicclient/v1/runbook.py).
+            _, created = self._client.http_client.json_request(
+                'POST', '/v1/runbooks', body=dict(body))
+            return dict(created)
 
     def update_runbook(self, name: str, changes: Sequence[Document]) -> None:
         """Change fields of a runbook in one request."""

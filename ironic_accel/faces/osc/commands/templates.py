@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,11 +26,12 @@ from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import profile as profile_module
 from ironic_accel.faces.osc.errors import Missing
 from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.report.fleet_profiles import FleetProfiles
 from ironic_accel.faces import view
-from ironic_accel.model.profile import Profile
 from ironic_accel.model import step_templates
 
 Document = Mapping[str, Any]
+Changes = list[dict[str, Any]]
 
 #: What happens, by whether it is done: ``--dry-run`` does not.
 CREATED = ('would be created', 'created')
@@ -44,6 +46,8 @@ class _Create(base.ShowOne):
 
     #: What the object is called.
     what = ''
+    #: The fields that are replaced.
+    fields: tuple[str, ...] = ('steps',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser with all options."""
@@ -57,6 +61,11 @@ class _Create(base.ShowOne):
                  'and the BMC (default: agent if the profile has firmware or '
                  'modes that no BMC can write).')
         parser.add_argument(
+            '--interface', choices=step_templates.INTERFACES,
+            help='Type of the interface of the nodes that has the steps '
+                 '(default: that of one node of each conductor that has the '
+                 'profile).')
+        parser.add_argument(
             '--replace', action='store_true',
             help=f'Change a {self.what} of this name that differs. Without '
                  'it the differences are shown and nothing is changed.')
@@ -69,7 +78,7 @@ class _Create(base.ShowOne):
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Compare with what there is, and create or replace it."""
         ironic = self.ironic
-        wanted = self.body(_document(ironic, parsed_args))
+        wanted = self.body(ironic, _document(ironic, parsed_args))
         name = str(wanted['name'])
         there = self._there(ironic, name)
         differs = [] if there is None else differences(there, wanted)
@@ -86,8 +95,9 @@ class _Create(base.ShowOne):
             outcome = UNCHANGED
         elif parsed_args.replace:
             outcome = REPLACED[done]
+            changes = self._changes(ironic, there, wanted)
             if done:
-                self.replace(ironic, there, wanted)
+                self.replace(ironic, there, wanted, changes)
         else:
             outcome = DIFFERS
             self.status = base.REFUSED
@@ -103,13 +113,19 @@ class _Create(base.ShowOne):
         except Missing:
             return None
 
-    def body(self, doc: Document) -> dict[str, Any]:
+    def body(self, ironic: api.Ironic, doc: Document) -> dict[str, Any]:
         """The object as it has to be, with its ``traits`` if it has such.
 
         :param doc: of the profile, see ``step_templates.document``.
         :raises: CommandError if there is none for the profile.
         """
-        raise NotImplementedError
+        found = doc[self.what.replace(' ', '_')]
+        if found is None:
+            raise CommandError(
+                f"profile {doc['name']} is not offered: no node gets its CAN "
+                f'trait, which has to be the name of the {self.what}; next: '
+                "add 'offered: true' to the profile on all conductors")
+        return dict(found)
 
     def read(self, ironic: api.Ironic, name: str) -> dict[str, Any]:
         """The object as it is.
@@ -122,8 +138,25 @@ class _Create(base.ShowOne):
         """Create the object."""
         raise NotImplementedError
 
-    def replace(self, ironic: api.Ironic, there: Document,
-                wanted: Document) -> None:
+    def _changes(self, ironic: api.Ironic, there: Document,
+                 wanted: Document) -> Changes:
+        """The JSON patch of the fields that differ.
+
+        Ironic 32 and 35 let no patch of a runbook change disable_ramdisk.
+
+        :raises: CommandError if one cannot be changed.
+        """
+        found = changes_of(there, wanted, self.fields)
+        if not ironic.has_runbook_traits and any(
+                one['path'] == '/disable_ramdisk' for one in found):
+            raise CommandError(
+                f"runbook {wanted['name']}: disable_ramdisk cannot be changed "
+                'before API 1.112; next: baremetal runbook delete '
+                f"{wanted['name']}, and repeat the command")
+        return found
+
+    def replace(self, ironic: api.Ironic, there: Document, wanted: Document,
+                changes: Changes) -> None:
         """Change the fields that differ, and no others."""
         raise NotImplementedError
 
@@ -139,15 +172,6 @@ class TemplateCreate(_Create):
 
     what = 'deploy template'
 
-    def body(self, doc: Document) -> dict[str, Any]:
-        """The deploy template."""
-        if doc['deploy_template'] is None:
-            raise CommandError(
-                f"profile {doc['name']} is not offered: no node gets its CAN "
-                'trait, by which a deploy template is selected; next: add '
-                "'offered: true' to the profile on all conductors")
-        return dict(doc['deploy_template'])
-
     def read(self, ironic: api.Ironic, name: str) -> dict[str, Any]:
         """The deploy template of that name."""
         return ironic.deploy_template(name)
@@ -156,11 +180,10 @@ class TemplateCreate(_Create):
         """Create the deploy template."""
         return ironic.create_deploy_template(wanted)
 
-    def replace(self, ironic: api.Ironic, there: Document,
-                wanted: Document) -> None:
+    def replace(self, ironic: api.Ironic, there: Document, wanted: Document,
+                changes: Changes) -> None:
         """Replace its steps."""
-        ironic.update_deploy_template(
-            str(wanted['name']), changes_of(there, wanted, ('steps',)))
+        ironic.update_deploy_template(str(wanted['name']), changes)
 
 
 class RunbookCreate(_Create):
@@ -168,16 +191,21 @@ class RunbookCreate(_Create):
 
     It can be used for manual cleaning, servicing and automated cleaning of
     nodes that have one of its traits. If the profile is offered, the runbook
-    has its CAN trait; others that were added to it are kept. A runbook that
-    is there already is left as it is. The exit code is 3 if it differs and
-    --replace is not given.
+    has its CAN trait; others that were added to it are kept. Before API 1.112
+    runbooks have no traits: the CAN trait is the name of the runbook, and the
+    profile has to be offered. A runbook that is there already is left as it
+    is. The exit code is 3 if it differs and --replace is not given.
     """
 
     what = 'runbook'
+    fields = ('steps', 'disable_ramdisk')
 
-    def body(self, doc: Document) -> dict[str, Any]:
-        """The runbook with its traits."""
-        return {**doc['runbook'], 'traits': doc['runbook_traits']}
+    def body(self, ironic: api.Ironic, doc: Document) -> dict[str, Any]:
+        """The runbook, with its traits where runbooks have such."""
+        found = super().body(ironic, doc)
+        if ironic.has_runbook_traits:
+            found['traits'] = doc['runbook_traits']
+        return found
 
     def read(self, ironic: api.Ironic, name: str) -> dict[str, Any]:
         """The runbook of that name."""
@@ -190,17 +218,16 @@ class RunbookCreate(_Create):
         self._add_traits(ironic, {'traits': []}, wanted)
         return made
 
-    def replace(self, ironic: api.Ironic, there: Document,
-                wanted: Document) -> None:
+    def replace(self, ironic: api.Ironic, there: Document, wanted: Document,
+                changes: Changes) -> None:
         """Replace its steps, and add the traits that are missing."""
-        changes = changes_of(there, wanted, ('steps', 'disable_ramdisk'))
         if changes:
             ironic.update_runbook(str(wanted['name']), changes)
         self._add_traits(ironic, there, wanted)
 
     def _add_traits(self, ironic: api.Ironic, there: Document,
                     wanted: Document) -> None:
-        for trait in wanted['traits']:
+        for trait in wanted.get('traits') or ():
             if trait not in (there.get('traits') or ()):
                 ironic.add_runbook_trait(str(wanted['name']), trait)
 
@@ -230,14 +257,32 @@ def _document(ironic: api.Ironic, args: argparse.Namespace) -> Document:
             'the steps name; next: ironic-accel templates --profile '
             f'{name} prints the bodies for a file')
     found = profile_module.site_profiles(ironic)
-    profile: Profile = found.single(name, '<profile>')[0]
+    profile, hosts = found.single(name, '<profile>')
     wants = found.steps.get((profile.name, profile.digest))
     if wants is None:
         raise CommandError(
             f'profile {name}: its conductors are of an earlier release, which '
             'does not report what its steps depend on; next: ironic-accel '
             'templates --profile FILE prints the bodies')
-    return step_templates.document(profile, wants, args.via)
+    return step_templates.document(
+        profile, wants, args.via, args.interface or _interface(found, hosts),
+        ironic.has_runbook_traits)
+
+
+def _interface(found: FleetProfiles, hosts: Iterable[str]) -> str:
+    """The interface that has the steps on all of some conductors.
+
+    :raises: CommandError if they differ.
+    """
+    kinds = {host: found.interfaces.get(host, step_templates.INTERFACES[0])
+             for host in hosts}
+    if len(set(kinds.values())) > 1:
+        raise CommandError(
+            'the interface that has the steps differs between conductors: '
+            + ', '.join(f'{kind} on {host}'
+                        for host, kind in sorted(kinds.items()))
+            + '; next: --interface, with that of the nodes that it is for')
+    return kinds.popitem()[1]
 
 
 def differences(there: Document, wanted: Document) -> list[str]:
@@ -264,7 +309,7 @@ def differences(there: Document, wanted: Document) -> list[str]:
 
 
 def changes_of(there: Document, wanted: Document,
-               names: tuple[str, ...]) -> list[dict[str, Any]]:
+               names: tuple[str, ...]) -> Changes:
     """The JSON patch of the fields that differ."""
     return [{'op': 'replace', 'path': f'/{name}', 'value': wanted[name]}
             for name in names

@@ -45,6 +45,8 @@ class FleetProfiles:
         conductors of earlier releases do not report it.
     :ivar options: by which each conductor publishes traits; the same holds
         for them.
+    :ivar interfaces: by conductor, the type of the interface of the node that
+        was asked that has the steps; the same holds for it.
     """
 
     versions: tuple[tuple[Profile, tuple[str, ...]], ...] = ()
@@ -54,6 +56,7 @@ class FleetProfiles:
     steps: Mapping[tuple[str, str], StepNeeds] = dataclasses.field(
         default_factory=dict)
     options: Mapping[str, Document] = dataclasses.field(default_factory=dict)
+    interfaces: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def agreed(self) -> dict[str, Profile]:
@@ -124,6 +127,7 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
     stopped: list[str] = []
     steps: dict[tuple[str, str], StepNeeds] = {}
     options: dict[str, Document] = {}
+    interfaces: dict[str, str] = {}
     answered: set[str] = set()
     for conductor, uuid in asked.items():
         try:
@@ -139,6 +143,8 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
         answered.add(conductor)
         if isinstance(answer.get('traits'), Mapping):
             options[conductor] = answer['traits']
+        if isinstance(answer.get('interface'), str):
+            interfaces[conductor] = answer['interface']
         for one in site:
             try:
                 profile = loader.load_data(one['profile'], inline=False)
@@ -162,4 +168,4 @@ def read(ironic: api.Ironic, managed: Iterable[Document]) -> FleetProfiles:
     return FleetProfiles(
         tuple((profile, tuple(hosts)) for _, (profile, hosts) in sorted(
             found.items(), key=lambda x: x[0])), frozenset(answered),
-        tuple(denied), tuple(stopped), steps, options)
+        tuple(denied), tuple(stopped), steps, options, interfaces)

@@ -36,6 +36,7 @@ from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.upkeep import periodics
+from ironic_accel.model import step_templates
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor.ramdisk import STEP
 from tests.unit.conductor.stage import Stage
@@ -67,6 +68,17 @@ def test_each_step_is_listed_once(make_node: Make, acquire: Make, kind: str
     assert listed(task.driver.vendor, task, kind) == []
     assert listed(task.driver.accelerator, task, kind) == [
         {**s, 'interface': 'accelerator'} for s in before]
+
+
+def test_profiles_are_listed_with_the_interface_that_has_the_steps(
+        make_node: Make, acquire: Make) -> None:
+    """The commands write it into deploy templates and runbooks."""
+    assert set(step_templates.INTERFACES) == set(declared_steps.TYPES)
+    task = acquire(make_node(), shared=True)
+    for name in step_templates.INTERFACES:
+        told = task.driver.vendor.accel_profiles(task, http_method='GET')
+        assert told['interface'] == name
+        with_type(task)
 
 
 def test_the_vendor_interface_keeps_the_steps_of_ironic(

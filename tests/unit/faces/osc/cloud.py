@@ -53,6 +53,7 @@ class Cloud:
     :ivar passthru: method to ``f(node, body)`` that gives an answer.
     :ivar asked: (verb, path, body) of each call that changes something.
     :ivar on_provision: called with (node, body) when a state is asked for.
+    :ivar latest: the minor version of the API.
     """
 
     def __init__(self, role: str = 'admin') -> None:
@@ -70,6 +71,7 @@ class Cloud:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {
             'deploy_templates': {}, 'runbooks': {}}
         self.url = ''
+        self.latest = 115
 
     def add(self, name: str, **fields: Any) -> dict[str, Any]:
         """A node of ours, manageable, with nothing on it."""
@@ -88,8 +90,9 @@ class Cloud:
 
     # What the API does
 
-    def answer(self, verb: str, path: str, body: Json) -> Answer:
-        """Answer one call."""
+    def answer(self, verb: str, path: str, body: Json,
+               minor: int = 115) -> Answer:
+        """Answer one call of a version of the API."""
         if verb != 'GET':
             self.asked.append((verb, path, body))
         for pattern, (status, what) in self.refuse.items():
@@ -106,7 +109,8 @@ class Cloud:
         found = re.fullmatch(
             r'/v1/(deploy_templates|runbooks)(?:/([^/]+))?(/traits.*)?', path)
         if found:
-            return self._object(verb, found[1], found[2], found[3], body)
+            return self._object(verb, found[1], found[2], found[3], body,
+                                minor >= 112)
         found = re.fullmatch(r'/v1/nodes/([^/]+)(?:/(.*))?', path)
         if not found:
             return error(404, f'{path} is not there')
@@ -116,17 +120,31 @@ class Cloud:
         return error(404, f'Node {found[1]} could not be found.')
 
     def _object(self, verb: str, kind: str, name: str | None,
-                rest: str | None, body: Json) -> Answer:
-        """Deploy templates and runbooks, as far as the commands use them."""
+                rest: str | None, body: Json, traits: bool) -> Answer:
+        """Deploy templates and runbooks, as far as the commands use them.
+
+        :param traits: whether runbooks have any. If not, their name is one,
+            and a patch may not change ``disable_ramdisk`` (ironic 35.1.0,
+            api/controllers/v1/runbook.py).
+        """
         if 'passthru' not in self.may:
             return denied(f'baremetal:{kind[:-1]}:get')
+        if kind == 'runbooks' and not traits:
+            if rest:
+                return error(404, 'Not Found')
+            if verb == 'POST' and not body['name'].startswith('CUSTOM_'):
+                return error(400, f"Schema error for runbook: '{body['name']}'"
+                                  ' does not match')
+            if verb == 'PATCH' and any(
+                    c['path'] == '/disable_ramdisk' for c in body):
+                return error(400, 'Cannot patch /disable_ramdisk.')
         there = self.objects[kind]
         if verb == 'POST':
             if body['name'] in there:
                 return error(409, f"{body['name']} already exists.")
             there[body['name']] = {
                 **body, 'uuid': f'00000000-0000-4000-9000-{len(there):012}',
-                **({'traits': []} if kind == 'runbooks' else {})}
+                **({'traits': []} if kind == 'runbooks' and traits else {})}
             return 201, there[body['name']]
         if name not in there:
             return error(404, f'{kind[:-1]} {name} could not be found.')
@@ -236,9 +254,15 @@ def serving(cloud: Cloud) -> Iterator[Cloud]:
         size = int(environ.get('CONTENT_LENGTH') or 0)
         raw = environ['wsgi.input'].read(size) if size else b''
         asked = parse.parse_qs(environ.get('QUERY_STRING', ''))
+        minor = int(environ.get('HTTP_X_OPENSTACK_IRONIC_API_VERSION', '1.1')
+                    .rpartition('.')[2])
         status, body = cloud.answer(
             environ['REQUEST_METHOD'], environ['PATH_INFO'],
-            json.loads(raw) if raw else None)
+            json.loads(raw) if raw else None, minor) if (
+                minor <= cloud.latest) else error(
+                    406, f'Version 1.{minor} was requested but the requested '
+                         'API service supports only up to 1.'
+                         f'{cloud.latest}.')
         # As Ironic 39 does (ironic/db/sqlalchemy/api.py,
         # get_node_list_columns).
         if 'conductor' in ','.join(asked.get('fields', ())).split(','):
@@ -249,8 +273,8 @@ def serving(cloud: Cloud) -> Iterator[Cloud]:
             ('Content-Type', 'application/json'),
             ('Content-Length', str(len(out))),
             ('X-OpenStack-Ironic-API-Minimum-Version', '1.1'),
-            ('X-OpenStack-Ironic-API-Maximum-Version', '1.115'),
-            ('X-OpenStack-Ironic-API-Version', '1.115')])
+            ('X-OpenStack-Ironic-API-Maximum-Version', f'1.{cloud.latest}'),
+            ('X-OpenStack-Ironic-API-Version', f'1.{minor}')])
         return [out]
 
     server = simple_server.make_server(

@@ -15,11 +15,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import pathlib
 from typing import Any
 
 import pytest
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.model import loader
 from tests import commands
 from tests.unit.faces.osc.cloud import Cloud
@@ -34,26 +36,42 @@ TEMPLATE = {'name': 'CUSTOM_ACCEL_CAN_ECC_ON',
 RUNBOOK = {'name': 'accel-ecc-on', 'disable_ramdisk': True,
            'steps': [{**STEP, 'order': 1}]}
 CAN = 'CUSTOM_ACCEL_CAN_ECC_ON'
-KINDS = pytest.mark.parametrize(('verb', 'kind', 'name'), [
-    ('template', 'deploy_templates', CAN),
-    ('runbook', 'runbooks', 'accel-ecc-on')])
+#: The client is of the same series as Ironic.
+WITH_TRAITS = pytest.mark.skipif(
+    not ironic_series.RUNBOOK_TRAITS.present, reason='RUNBOOK_TRAITS')
+#: The last version of the API without traits of runbooks.
+BEFORE = 111
+KINDS = pytest.mark.parametrize(('verb', 'kind', 'name', 'latest'), [
+    ('template', 'deploy_templates', CAN, 115),
+    pytest.param('runbook', 'runbooks', 'accel-ecc-on', 115,
+                 marks=WITH_TRAITS),
+    ('runbook', 'runbooks', CAN, BEFORE)])
 
 
 def site(make_cloud: MakeCloud, *modes: str, steps: Any = None,
-         offered: bool = True) -> Cloud:
-    """A conductor for each value of ECC that its profile sets."""
+         offered: bool = True, latest: int = 115,
+         interfaces: Mapping[str, str] | None = None) -> Cloud:
+    """A conductor for each value of ECC that its profile sets.
+
+    :param latest: the version of its API.
+    :param interfaces: those that have the steps, by conductor.
+    """
     cloud = make_cloud()
+    cloud.latest = latest
     for value in modes or ('enabled',):
         cloud.add(f'n-{value}', conductor=value)
 
     def answer(node: dict[str, Any], body: Any) -> Any:
+        known = interfaces or {}
         doc = {'profile': 1, 'name': 'ecc-on', 'offered': offered,
                'devices': {'gpus': {'match': {'kind': 'gpu'}, 'modes': {
                    'ecc': node['conductor']}}}}
         return 200, {'conductor': node['conductor'], 'profiles': [{
             'digest': loader.load_data(doc).digest, 'profile': doc,
             'steps': {'agent': False, 'volatile': []}
-            if steps is None else steps}]}
+            if steps is None else steps}]} | (
+                {'interface': known[node['conductor']]}
+                if node['conductor'] in known else {})
     cloud.passthru['accel_profiles'] = answer
     return cloud
 
@@ -75,6 +93,7 @@ def test_a_template_is_named_after_the_trait(make_cloud: MakeCloud) -> None:
     assert told.data['steps'] == TEMPLATE['steps']
 
 
+@WITH_TRAITS
 def test_a_runbook_has_the_trait(make_cloud: MakeCloud) -> None:
     cloud = site(make_cloud)
     told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
@@ -85,9 +104,10 @@ def test_a_runbook_has_the_trait(make_cloud: MakeCloud) -> None:
 
 
 @KINDS
-def test_a_second_run_changes_nothing(make_cloud: MakeCloud, verb: str,
-                                      kind: str, name: str) -> None:
-    cloud = site(make_cloud)
+def test_a_second_run_changes_nothing(
+        make_cloud: MakeCloud, verb: str, kind: str, name: str,
+        latest: int) -> None:
+    cloud = site(make_cloud, latest=latest)
     assert run(cloud, verb, 'create', 'ecc-on').status == 0
     # As the API may return it: texts, other fields, more traits.
     step = cloud.objects[kind][name]['steps'][0]
@@ -104,14 +124,16 @@ def test_a_second_run_changes_nothing(make_cloud: MakeCloud, verb: str,
 
 @KINDS
 def test_what_differs_is_shown_and_changed_by_replace_alone(
-        make_cloud: MakeCloud, verb: str, kind: str, name: str) -> None:
-    cloud = site(make_cloud)
+        make_cloud: MakeCloud, verb: str, kind: str, name: str,
+        latest: int) -> None:
+    cloud = site(make_cloud, latest=latest)
     assert run(cloud, verb, 'create', 'ecc-on').status == 0
+    has_traits = 'traits' in cloud.objects[kind][name]
     there = cloud.objects[kind][name]
     wanted = {k: there[k] for k in there if k not in ('extra', 'traits')}
     there.update(extra={'rack': 7}, steps=[
         {**there['steps'][0], 'step': 'apply_baseline', 'args': {}}])
-    if kind == 'runbooks':
+    if has_traits:
         there.update(disable_ramdisk=False, traits=['CUSTOM_MORE'])
     before = changes(cloud)
     told = run(cloud, verb, 'create', 'ecc-on', '-f', 'json')
@@ -119,7 +141,7 @@ def test_what_differs_is_shown_and_changed_by_replace_alone(
     text = ' '.join(told.data['differences'])
     assert 'vendor.apply_baseline' in text
     assert 'vendor.apply_profile profile ecc-on' in text
-    if kind == 'runbooks':
+    if has_traits:
         assert 'disable_ramdisk: no, expected yes' in text
         assert f'traits: CUSTOM_MORE, expected also {CAN}' in text
     assert '--replace' in told.err
@@ -132,14 +154,15 @@ def test_what_differs_is_shown_and_changed_by_replace_alone(
     assert (told.status, told.data['outcome']) == (0, 'replaced'), told
     assert {k: there[k] for k in wanted} == wanted
     assert there['extra'] == {'rack': 7}
-    if kind == 'runbooks':
+    if has_traits:
         assert there['traits'] == ['CUSTOM_MORE', CAN]
 
 
 @KINDS
 def test_a_dry_run_shows_the_body_and_creates_nothing(
-        make_cloud: MakeCloud, verb: str, kind: str, name: str) -> None:
-    cloud = site(make_cloud)
+        make_cloud: MakeCloud, verb: str, kind: str, name: str,
+        latest: int) -> None:
+    cloud = site(make_cloud, latest=latest)
     told = run(cloud, verb, 'create', 'ecc-on', '--dry-run')
     assert told.status == 0, told
     assert 'would be created' in told.out
@@ -178,6 +201,12 @@ def test_a_profile_that_is_not_offered_has_no_template(
     assert told.status == 1
     assert 'ecc-on is not offered' in told.err
     assert 'offered: true' in told.err
+
+
+@WITH_TRAITS
+def test_runbook_of_a_profile_that_is_not_offered_has_no_trait(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud, offered=False)
     told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
     assert (told.status, told.data['traits']) == (0, [])
     assert 'baremetal runbook trait add accel-ecc-on' in told.err
@@ -197,16 +226,52 @@ def test_a_profile_that_cannot_be_named_is_an_error(
     assert changes(cloud) == []
 
 
-def test_an_api_without_traits_of_runbooks_is_named(
+def test_without_traits_a_runbook_has_the_trait_for_a_name(
+        make_cloud: MakeCloud) -> None:
+    """It is for the nodes with that trait (Ironic 32 and 35)."""
+    cloud = site(make_cloud, latest=BEFORE)
+    told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
+    assert (told.status, told.err) == (0, ''), told
+    made = cloud.objects['runbooks'][CAN]
+    assert {k: made[k] for k in RUNBOOK} == {**RUNBOOK, 'name': CAN}
+    assert (told.data['name'], told.data['uuid']) == (CAN, made['uuid'])
+    assert 'traits' not in told.data
+    assert changes(cloud) == [('POST', '/v1/runbooks')]
+
+
+def test_requested_version_without_traits_gives_the_same(
         make_cloud: MakeCloud) -> None:
     cloud = site(make_cloud)
-    told = commands.run(cloud.url, '--os-baremetal-api-version', '1.111',
+    told = commands.run(cloud.url, '--os-baremetal-api-version', '1.101',
                         'accelerator', 'runbook', 'create', 'ecc-on')
+    assert told.status == 0, told
+    assert list(cloud.objects['runbooks']) == [CAN]
+
+
+def test_without_traits_the_profile_of_a_runbook_has_to_be_offered(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud, offered=False, latest=BEFORE)
+    told = run(cloud, 'runbook', 'create', 'ecc-on')
     assert told.status == 1
-    assert '1.112' in told.err
+    assert 'ecc-on is not offered' in told.err
+    assert "next: add 'offered: true'" in told.err
     assert changes(cloud) == []
 
 
+def test_ramdisk_that_no_patch_can_change_changes_nothing(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud, latest=BEFORE)
+    assert run(cloud, 'runbook', 'create', 'ecc-on').status == 0
+    before = changes(cloud)
+    for words in ((), ('--dry-run',)):
+        told = run(cloud, 'runbook', 'create', 'ecc-on', '--via', 'agent',
+                   '--replace', *words)
+        assert told.status == 1
+        assert f'next: baremetal runbook delete {CAN}' in told.err
+    assert changes(cloud) == before
+
+
+@WITH_TRAITS
 def test_a_runbook_without_its_trait_is_completed_by_replace(
         make_cloud: MakeCloud) -> None:
     """The client was killed between the two requests."""
@@ -219,6 +284,43 @@ def test_a_runbook_without_its_trait_is_completed_by_replace(
     told = run(cloud, 'runbook', 'create', 'ecc-on', '--replace')
     assert told.status == 0
     assert cloud.objects['runbooks']['accel-ecc-on']['traits'] == [CAN]
+
+
+SLOT = {'enabled': 'accelerator'}
+
+
+@pytest.mark.parametrize(('known', 'words', 'wanted'), [
+    ({}, (), 'vendor'), ({'enabled': 'vendor'}, (), 'vendor'),
+    (SLOT, (), 'accelerator'), (SLOT, ('--interface', 'vendor'), 'vendor'),
+    ({}, ('--interface', 'accelerator'), 'accelerator')])
+@KINDS
+def test_steps_are_of_the_interface_that_has_them(
+        make_cloud: MakeCloud, verb: str, kind: str, name: str, latest: int,
+        known: dict[str, str], words: tuple[str, ...], wanted: str) -> None:
+    cloud = site(make_cloud, latest=latest, interfaces=known)
+    told = run(cloud, verb, 'create', 'ecc-on', *words, '-f', 'json')
+    assert told.status == 0, told
+    for steps in (cloud.objects[kind][name]['steps'], told.data['steps']):
+        assert [s['interface'] for s in steps] == [wanted]
+
+
+def test_interface_is_requested_where_conductors_differ(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud, interfaces=SLOT)
+    cloud.add('old', conductor='old')
+    answer = cloud.passthru['accel_profiles']
+    # A conductor of an earlier release does not tell it.
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        k: v for k, v in answer(cloud.nodes['n-enabled'], body)[1].items()
+        if node['name'] != 'old' or k != 'interface'})
+    told = run(cloud, 'template', 'create', 'ecc-on')
+    assert told.status == 1
+    assert 'accelerator on enabled, vendor on old' in told.err
+    assert 'next: --interface' in told.err
+    assert changes(cloud) == []
+    told = run(cloud, 'template', 'create', 'ecc-on', '--interface',
+               'accelerator')
+    assert told.status == 0, told
 
 
 def test_the_caller_may_not_write_templates(make_cloud: MakeCloud) -> None:
