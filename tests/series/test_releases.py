@@ -83,10 +83,7 @@ def test_earlier_records_are_continued_and_later_ones_left_alone(
         of_two_releases: upgrade.Pair) -> None:
     pair = of_two_releases
     older, newer = pair.older, pair.newer
-    with stage.site_profile(pair.lab, 'released', **stage.burning(
-            pair.lab, limits={'minutes': 600})) as profile:
-        forth = pair.enrolled(older, 'forth')
-        upgrade.flash(forth, profile)
+    with pair.begun('released') as (profile, forth):
         assert forth.info['accel_record']['schema'] == 'record/1'
         newer.start()
         newer.wait_ready(180)
@@ -94,8 +91,7 @@ def test_earlier_records_are_continued_and_later_ones_left_alone(
         upgrade.goes_over(forth, older, newer)
         assert forth.info['accel_record']['schema'] == 'record/2'
         upgrade.ends(forth, profile)
-        back = pair.enrolled(newer, 'back')
-        upgrade.flash(back, profile)
+        back = pair.flashing(newer, 'back', profile)
         older.restart(180)
         pair.both_up()
         leaves_alone(back, newer, older)

@@ -43,10 +43,7 @@ def test_runs_go_over_to_the_newer_series_and_back(
         of_two_series: upgrade.Pair) -> None:
     pair = of_two_series
     older, newer = pair.older, pair.newer
-    with stage.site_profile(pair.lab, 'upgraded', **stage.burning(
-            pair.lab, limits={'minutes': 600})) as profile:
-        forth = pair.enrolled(older, 'forth')
-        upgrade.flash(forth, profile)
+    with pair.begun('upgraded') as (profile, forth):
         pair.enter()
         newer.start()
         newer.wait_ready(180)
@@ -54,8 +51,7 @@ def test_runs_go_over_to_the_newer_series_and_back(
         readable(forth, newer)
         upgrade.goes_over(forth, older, newer)
         # A second one begins on the newer conductor, which is alone now.
-        back = pair.enrolled(newer, 'back')
-        upgrade.flash(back, profile)
+        back = pair.flashing(newer, 'back', profile)
         older.restart(180)
         pair.both_up()
         readable(back, older)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import os
@@ -91,12 +92,23 @@ class Pair:
         by.api.manage(made.uuid, 120)
         return made
 
+    def flashing(self, by: Conductor, name: str, profile: str) -> Machine:
+        """A box whose flash is under way."""
+        one = self.enrolled(by, name)
+        by.api.set_provision(one.uuid, 'clean',
+                             clean_steps=[stage.step(profile)])
+        stage.writing(one, 240)
+        return one
 
-def flash(one: Machine, profile: str) -> None:
-    """Begin a flash, and wait until it is under way."""
-    one.ironic.api.set_provision(one.uuid, 'clean',
-                                 clean_steps=[stage.step(profile)])
-    stage.writing(one, 240)
+    @contextlib.contextmanager
+    def begun(self, name: str) -> Iterator[tuple[str, Machine]]:
+        """A profile, and a box whose flash the older conductor has begun.
+
+        The limit of the run is longer than any test.
+        """
+        with stage.site_profile(self.lab, name, **stage.burning(
+                self.lab, limits={'minutes': 600})) as profile:
+            yield profile, self.flashing(self.older, 'forth', profile)
 
 
 def goes_over(one: Machine, dead: Conductor, by: Conductor) -> None:

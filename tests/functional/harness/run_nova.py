@@ -28,12 +28,12 @@ import sys
 import traceback
 from typing import Any
 
-# Nova picks its concurrency when the first of its modules is imported; Nova
-# 32 has threads, instead of eventlet, by this alone.
-os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
-
 from nova import monkey_patch
 
+# Threads, except with Nova 32: its nova-compute copies a tree with a lock
+# (nova/scheduler/client/report.py), and a lock of a thread cannot be copied.
+os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = str(
+    "backend" in inspect.signature(monkey_patch.patch).parameters)
 monkey_patch.patch()
 
 from nova import context  # noqa: E402
