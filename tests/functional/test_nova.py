@@ -62,6 +62,16 @@ def figures(chain: Chain, record_property: Callable[[str, object], None]
 
 
 @pytest.fixture
+def machine(chain: Chain, machine: MakeMachine) -> MakeMachine:
+    """The same, with what a server needs on the node."""
+    def make(*arguments: str, **fields: Any) -> Machine:
+        made = machine(*arguments, **fields)
+        chain.make_bootable(made)
+        return made
+    return make
+
+
+@pytest.fixture
 def boot(chain: Chain, machine: MakeMachine) -> Iterator[Boot]:
     """Servers that are gone before their nodes are."""
     asked: list[str] = []
@@ -210,12 +220,13 @@ def test_a_template_converts_a_rebuild_repairs_and_a_runbook_brings_back(
         traits = chain.published(box.uuid)
         assert trait('IS', off) in traits and trait('IS', on) not in traits
 
-        set_ecc(box, True)
-        began = time.monotonic()
-        chain.nova.api.rebuild(server)
-        chain.wait_active(server, began, 'rebuild of a drifted server')
-        assert chain.node_of(server) == box.uuid
-        assert not ecc(box)
+        if chain.boots_by_image:
+            set_ecc(box, True)
+            began = time.monotonic()
+            chain.nova.api.rebuild(server)
+            chain.wait_active(server, began, 'rebuild of a drifted server')
+            assert chain.node_of(server) == box.uuid
+            assert not ecc(box)
 
         chain.nova.api.ask_delete(server)
         chain.nova.api.wait_gone(server)

@@ -126,7 +126,7 @@ class Host:
     """
 
     def __init__(self, site: services.Site, name: str, server: str) -> None:
-        self.mac = _mac()
+        self.mac = make_mac()
         #: What runs a Python module as nobody.
         self.python = [*confined(), find_python(
             sys.executable, site.folder / "python")]
@@ -215,7 +215,7 @@ class Host:
         os.kill(pid, signal.SIGKILL)
 
 
-def _mac() -> str:
+def make_mac() -> str:
     """A locally administered address."""
     return ":".join(["02", *(f"{random.randrange(256):02x}"  # noqa: S311
                              for _ in range(5))])

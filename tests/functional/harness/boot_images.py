@@ -103,6 +103,16 @@ class BootImages:
                     hashlib.sha256(bytes(_SIZE)).hexdigest(),
                 "image_type": "whole-disk", "image_disk_format": "raw"}
 
+    @property
+    def instance_by_network(self) -> dict[str, Any]:
+        """``instance_info`` of an instance that is booted, not written.
+
+        Nova adds an image to it, which Ironic is not to look at.
+        """
+        return {**{name.removeprefix("deploy_"): url
+                   for name, url in self._by_network.items()},
+                "image_type": "partition"}
+
     def _write(self, name: str, content: bytes) -> str:
         (self._folder / name).write_bytes(content)
         return f"{self._url}/{name}"

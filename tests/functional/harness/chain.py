@@ -22,14 +22,20 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
 
+from tests.functional.harness import agent
 from tests.functional.harness import lab as lab_mod
+from tests.functional.harness import machines
 from tests.functional.harness import nova as nova_service
 from tests.functional.harness import process
+from tests.functional.harness import services
 
 #: What Placement calls the lab's resource class.
 RESOURCE_CLASS = "CUSTOM_BAREMETAL_ACCEL"
 DEGRADED = "CUSTOM_ACCEL_DEGRADED"
 POLL_SECONDS = 0.05
+#: The first Ironic that boots an instance from what the image of its server
+#: names (drivers/modules/deploy_utils.py, get_image_instance_info).
+BOOTS_BY_IMAGE = 35
 
 # One line for each node in each pass of update_available_resource
 # (nova/compute/resource_tracker.py).
@@ -54,6 +60,9 @@ class Chain:
     """A lab with Nova, and what was measured of it.
 
     :param lab: a lab that is up; Nova is started in it.
+    :ivar boots_by_image: whether Ironic boots what the image of a server
+        names. If not, a server cannot be rebuilt: Ironic forgets what the
+        node was told (conductor/deployments.py, start_deploy).
     """
 
     def __init__(self, lab: lab_mod.Lab) -> None:
@@ -62,7 +71,22 @@ class Chain:
         self.nova: nova_service.Nova = lab.start_nova()
         self.figures: list[str] = []
         self._numbers = itertools.count(1)
+        self.boots_by_image = services.ironic_of(
+            lab.site.python) >= BOOTS_BY_IMAGE
         self.note("Nova up", time.monotonic() - began)
+
+    def make_bootable(self, one: machines.Machine) -> None:
+        """Tell a node what a server boots, where its image does not tell.
+
+        By iPXE: to build an image for virtual media Ironic needs programs
+        that this machine may not have.
+        """
+        if self.boots_by_image:
+            return
+        api = one.ironic.api
+        api.create_port(one.uuid, agent.make_mac())
+        api.patch_node(one.uuid, boot_interface="ipxe",
+                       instance_info=self.lab.boot.instance_by_network)
 
     def note(self, what: str, seconds: float) -> None:
         """Keep a figure."""

@@ -37,6 +37,7 @@ def nine_nova(show: Show, crew: Cast) -> None:
     watch.refresh(show, [machine])
     api.create_deploy_template(CAN_SECURE, [
         {**apply_step(profiles.SECURE), 'priority': 150}])
+    chain.make_bootable(machine)
     api.provide(machine.uuid)
     chain.wait_offered(machine.uuid, CAN_SECURE)
     # A provider from before is offered before it has the new traits.
