@@ -14,9 +14,10 @@
 
 The name of a deploy template is a trait: if the flavor of a server requires
 ``CUSTOM_ACCEL_CAN_X``, profile X is applied to its node during deployment. A
-runbook does the same by cleaning, and can be used for automated cleaning. It
-is for nodes with one of its traits; before API 1.112 it has none, and is for
-nodes with the trait that is its name.
+runbook does the same by cleaning, and can be used for automated cleaning. Its
+name is a trait too: before API 1.112 Ironic takes no other, and allows the
+runbook for nodes with that trait. The upgrade to 39 gives it the trait of its
+name (db/sqlalchemy/api.py, migrate_runbook_names_to_traits).
 
 The bodies are those of ``POST /v1/deploy_templates`` and ``POST
 /v1/runbooks`` (ironic/api/controllers/v1/deploy_template.py, runbook.py).
@@ -97,32 +98,31 @@ def needs(profile: Profile, known: Catalog,
 
 
 def document(profile: Profile, wants: StepNeeds, via: str | None = None,
-             interface: str = INTERFACES[0],
-             runbook_traits: bool = True) -> dict[str, Any]:
+             interface: str = INTERFACES[0]) -> dict[str, Any]:
     """The deploy template and the runbook of a profile.
 
-    ``deploy_template`` is null and ``runbook_traits`` is empty for a profile
-    that is not offered: no node gets its CAN trait.
+    ``deploy_template`` is null for a profile that is not offered: no node gets
+    its CAN trait. Its runbook is for nodes that an operator gives a trait,
+    which is none of ours.
 
     :param via: one of ``TRANSPORTS``; None to select what the profile needs.
     :param interface: that of the nodes that has the steps.
-    :param runbook_traits: whether runbooks have traits. If not, ``runbook`` is
-        named after the CAN trait, and null as ``deploy_template`` is.
     """
     agent = wants.agent if via is None else via == 'agent'
-    can = traits.can_trait(profile) if profile.offered else None
+    can = traits.can_trait(profile)
+    name = can if profile.offered else can.replace('ACCEL_CAN', 'RUNBOOK', 1)
     apply = {'interface': interface,
              'step': 'apply_profile_in_band' if agent else 'apply_profile',
              'args': {'profile': profile.name}}
-    name = f'accel-{profile.name}' if runbook_traits else can
     return {
         'name': profile.name, 'digest': profile.digest,
-        'deploy_template': can and {
-            'name': can, 'steps': _deploy_steps(profile, wants, agent, apply)},
+        'deploy_template': {
+            'name': can, 'steps': _deploy_steps(profile, wants, agent, apply),
+        } if profile.offered else None,
         # It boots a ramdisk only for the agent.
-        'runbook': name and {'name': name, 'disable_ramdisk': not agent,
-                             'steps': [{**apply, 'order': 1}]},
-        'runbook_traits': [can] if can and runbook_traits else []}
+        'runbook': {'name': name, 'disable_ramdisk': not agent,
+                    'steps': [{**apply, 'order': 1}]},
+        'runbook_traits': [name]}
 
 
 def _deploy_steps(profile: Profile, wants: StepNeeds, agent: bool,

@@ -65,10 +65,12 @@ def test_an_offered_profile_has_template_and_runbook(
         'name': 'CUSTOM_ACCEL_CAN_MIG_ON',
         'steps': [{**step, 'priority': 150}]}
     assert offered['runbook'] == {
-        'name': 'accel-mig-on', 'disable_ramdisk': True,
+        'name': 'CUSTOM_ACCEL_CAN_MIG_ON', 'disable_ramdisk': True,
         'steps': [{**step, 'order': 1}]}
     assert offered['runbook_traits'] == ['CUSTOM_ACCEL_CAN_MIG_ON']
-    assert (other['deploy_template'], other['runbook_traits']) == (None, [])
+    assert other['deploy_template'] is None
+    assert other['runbook']['name'] == 'CUSTOM_RUNBOOK_MIG_OFF'
+    assert other['runbook_traits'] == ['CUSTOM_RUNBOOK_MIG_OFF']
 
 
 @pytest.mark.parametrize('name', ['hgx-h100.yaml', 'h100-mig-at-boot.yaml'])

@@ -120,6 +120,8 @@ def test_health_of_a_node_is_that_of_its_worst_accelerator(
         box = stage.hgx(functools.partial(
             lab.machine, into=watchful, management_interface='accel-redfish'))
         stack.callback(box.remove)
+        if 'health' not in box.ironic.api.node(box.uuid):
+            pytest.skip('NODE_HEALTH')
         stage.refresh(box)
         wait_health(box, 'OK')
         box.twin.control.post('/device', {'device': GPU,

@@ -297,7 +297,7 @@ def test_a_template_and_a_runbook_are_created_once(
     file = lab.profiles / 'ecc-off.yaml'
     file.write_text(ECC_OFF)
     made = ('template', '/v1/deploy_templates', 'CUSTOM_ACCEL_CAN_ECC_OFF'), (
-        'runbook', '/v1/runbooks', 'accel-ecc-off')
+        'runbook', '/v1/runbooks', 'CUSTOM_ACCEL_CAN_ECC_OFF')
     try:
         told = shell.run('baremetal accelerator profile list -f json')
         assert 'ecc-off' in [row['Profile'] for row in told.data], told
@@ -325,7 +325,7 @@ def test_a_template_and_a_runbook_are_created_once(
             assert (told.status, told.data['outcome']) == (0, 'replaced'), told
             assert [s['step'] for s in ironic.get(f'{path}/{name}')[
                 'steps']] == ['apply_profile_in_band']
-        assert ironic.get('/v1/runbooks/accel-ecc-off/traits') == {
+        assert ironic.get(f'{path}/{name}/traits') == {
             'traits': ['CUSTOM_ACCEL_CAN_ECC_OFF']}
         assert ironic.node(one.uuid)['provision_state'] == 'enroll'
     finally:

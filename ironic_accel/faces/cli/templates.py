@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     ``deploy_template`` and ``runbook`` are bodies of ``POST
     /v1/deploy_templates`` and ``POST /v1/runbooks``; ``runbook_traits`` go
     to ``PUT /v1/runbooks/NAME/traits`` (API 1.112; before, the name of a
-    runbook has to be that trait).
+    runbook is its trait).
 
     :returns: 0.
     :raises: BadInput for an invalid file or an unknown name.

@@ -171,10 +171,14 @@ class IronicApi(rest.RestClient):
 
     def create_runbook(self, runbook: Mapping[str, Any],
                        traits: Sequence[str]) -> None:
-        """Create a runbook for nodes that have one of some traits."""
-        self.post("/v1/runbooks", dict(runbook))
-        self.put(f"/v1/runbooks/{runbook['name']}/traits",
-                 {"traits": list(traits)})
+        """Create a runbook for nodes that have one of some traits.
+
+        Up to API 1.111 its name is its only trait.
+        """
+        made = self.post("/v1/runbooks", dict(runbook))
+        if "traits" in made:
+            self.put(f"/v1/runbooks/{runbook['name']}/traits",
+                     {"traits": list(traits)})
 
     def delete_runbook(self, name: str) -> None:
         """Remove a runbook."""

@@ -82,11 +82,6 @@ class _Create(base.ShowOne):
         name = str(wanted['name'])
         there = self._there(ironic, name)
         differs = [] if there is None else differences(there, wanted)
-        if not wanted.get('traits', True):
-            self.say(f'{self.what} {name} has no trait of ours, since profile '
-                     f'{parsed_args.profile} is not offered; next: baremetal '
-                     f'runbook trait add {name} TRAIT, with a trait of the '
-                     'nodes that it is for')
         done = not parsed_args.dry_run
         if there is None:
             outcome = CREATED[done]
@@ -119,13 +114,7 @@ class _Create(base.ShowOne):
         :param doc: of the profile, see ``step_templates.document``.
         :raises: CommandError if there is none for the profile.
         """
-        found = doc[self.what.replace(' ', '_')]
-        if found is None:
-            raise CommandError(
-                f"profile {doc['name']} is not offered: no node gets its CAN "
-                f'trait, which has to be the name of the {self.what}; next: '
-                "add 'offered: true' to the profile on all conductors")
-        return dict(found)
+        raise NotImplementedError
 
     def read(self, ironic: api.Ironic, name: str) -> dict[str, Any]:
         """The object as it is.
@@ -172,6 +161,15 @@ class TemplateCreate(_Create):
 
     what = 'deploy template'
 
+    def body(self, ironic: api.Ironic, doc: Document) -> dict[str, Any]:
+        """The deploy template."""
+        if doc['deploy_template'] is None:
+            raise CommandError(
+                f"profile {doc['name']} is not offered: no node gets its CAN "
+                'trait, which has to be the name of the deploy template; '
+                "next: add 'offered: true' to the profile on all conductors")
+        return dict(doc['deploy_template'])
+
     def read(self, ironic: api.Ironic, name: str) -> dict[str, Any]:
         """The deploy template of that name."""
         return ironic.deploy_template(name)
@@ -190,11 +188,10 @@ class RunbookCreate(_Create):
     """Create the runbook that applies a site profile by cleaning.
 
     It can be used for manual cleaning, servicing and automated cleaning of
-    nodes that have one of its traits. If the profile is offered, the runbook
-    has its CAN trait; others that were added to it are kept. Before API 1.112
-    runbooks have no traits: the CAN trait is the name of the runbook, and the
-    profile has to be offered. A runbook that is there already is left as it
-    is. The exit code is 3 if it differs and --replace is not given.
+    nodes that have the trait of its name: the CAN trait of the profile if it
+    is offered, else CUSTOM_RUNBOOK_<profile>. Traits that were added to the
+    runbook (API 1.112) are kept. A runbook that is there already is left as
+    it is. The exit code is 3 if it differs and --replace is not given.
     """
 
     what = 'runbook'
@@ -202,9 +199,13 @@ class RunbookCreate(_Create):
 
     def body(self, ironic: api.Ironic, doc: Document) -> dict[str, Any]:
         """The runbook, with its traits where runbooks have such."""
-        found = super().body(ironic, doc)
+        found = dict(doc['runbook'])
         if ironic.has_runbook_traits:
             found['traits'] = doc['runbook_traits']
+        if doc['deploy_template'] is None:
+            self.say(f"profile {doc['name']} is not offered: the runbook is "
+                     f"for nodes with the trait {found['name']}; next: "
+                     f"baremetal node add trait NODE {found['name']}")
         return found
 
     def read(self, ironic: api.Ironic, name: str) -> dict[str, Any]:
@@ -265,8 +266,7 @@ def _document(ironic: api.Ironic, args: argparse.Namespace) -> Document:
             'does not report what its steps depend on; next: ironic-accel '
             'templates --profile FILE prints the bodies')
     return step_templates.document(
-        profile, wants, args.via, args.interface or _interface(found, hosts),
-        ironic.has_runbook_traits)
+        profile, wants, args.via, args.interface or _interface(found, hosts))
 
 
 def _interface(found: FleetProfiles, hosts: Iterable[str]) -> str:

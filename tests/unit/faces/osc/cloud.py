@@ -149,6 +149,8 @@ class Cloud:
         if name not in there:
             return error(404, f'{kind[:-1]} {name} could not be found.')
         one = there[name]
+        if rest:
+            one.setdefault('traits', [])
         if verb == 'PATCH':
             for change in body:
                 _patch(one, change)

@@ -23,6 +23,7 @@ import pytest
 
 from ironic_accel.conductor.config import ironic_series
 from ironic_accel.model import loader
+from ironic_accel.model import traits
 from tests import commands
 from tests.unit.faces.osc.cloud import Cloud
 from tests.unit.faces.osc.operations import run
@@ -33,9 +34,9 @@ STEP = {'interface': 'vendor', 'step': 'apply_profile',
         'args': {'profile': 'ecc-on'}}
 TEMPLATE = {'name': 'CUSTOM_ACCEL_CAN_ECC_ON',
             'steps': [{**STEP, 'priority': 150}]}
-RUNBOOK = {'name': 'accel-ecc-on', 'disable_ramdisk': True,
-           'steps': [{**STEP, 'order': 1}]}
 CAN = 'CUSTOM_ACCEL_CAN_ECC_ON'
+RUNBOOK = {'name': CAN, 'disable_ramdisk': True,
+           'steps': [{**STEP, 'order': 1}]}
 #: The client is of the same series as Ironic.
 WITH_TRAITS = pytest.mark.skipif(
     not ironic_series.RUNBOOK_TRAITS.present, reason='RUNBOOK_TRAITS')
@@ -43,8 +44,7 @@ WITH_TRAITS = pytest.mark.skipif(
 BEFORE = 111
 KINDS = pytest.mark.parametrize(('verb', 'kind', 'name', 'latest'), [
     ('template', 'deploy_templates', CAN, 115),
-    pytest.param('runbook', 'runbooks', 'accel-ecc-on', 115,
-                 marks=WITH_TRAITS),
+    pytest.param('runbook', 'runbooks', CAN, 115, marks=WITH_TRAITS),
     ('runbook', 'runbooks', CAN, BEFORE)])
 
 
@@ -98,7 +98,7 @@ def test_a_runbook_has_the_trait(make_cloud: MakeCloud) -> None:
     cloud = site(make_cloud)
     told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
     assert told.status == 0, told
-    made = cloud.objects['runbooks']['accel-ecc-on']
+    made = cloud.objects['runbooks'][CAN]
     assert {k: made[k] for k in RUNBOOK} == RUNBOOK
     assert (made['traits'], told.data['traits']) == ([CAN], [CAN])
 
@@ -203,13 +203,19 @@ def test_a_profile_that_is_not_offered_has_no_template(
     assert 'offered: true' in told.err
 
 
-@WITH_TRAITS
-def test_runbook_of_a_profile_that_is_not_offered_has_no_trait(
-        make_cloud: MakeCloud) -> None:
-    cloud = site(make_cloud, offered=False)
+@pytest.mark.parametrize('latest', [
+    pytest.param(115, marks=WITH_TRAITS), BEFORE])
+def test_runbook_of_a_profile_that_is_not_offered_has_a_trait_of_its_own(
+        make_cloud: MakeCloud, latest: int) -> None:
+    """It is none that is taken from nodes again."""
+    cloud = site(make_cloud, offered=False, latest=latest)
+    name = 'CUSTOM_RUNBOOK_ECC_ON'
+    assert not name.startswith(traits.PREFIX)
     told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
-    assert (told.status, told.data['traits']) == (0, [])
-    assert 'baremetal runbook trait add accel-ecc-on' in told.err
+    assert (told.status, told.data['name']) == (0, name), told
+    assert f'next: baremetal node add trait NODE {name}' in told.err
+    made = cloud.objects['runbooks'][name]
+    assert made.get('traits', [name]) == [name]
 
 
 @pytest.mark.parametrize(('profile', 'text'), [
@@ -233,7 +239,7 @@ def test_without_traits_a_runbook_has_the_trait_for_a_name(
     told = run(cloud, 'runbook', 'create', 'ecc-on', '-f', 'json')
     assert (told.status, told.err) == (0, ''), told
     made = cloud.objects['runbooks'][CAN]
-    assert {k: made[k] for k in RUNBOOK} == {**RUNBOOK, 'name': CAN}
+    assert {k: made[k] for k in RUNBOOK} == RUNBOOK
     assert (told.data['name'], told.data['uuid']) == (CAN, made['uuid'])
     assert 'traits' not in told.data
     assert changes(cloud) == [('POST', '/v1/runbooks')]
@@ -246,16 +252,6 @@ def test_requested_version_without_traits_gives_the_same(
                         'accelerator', 'runbook', 'create', 'ecc-on')
     assert told.status == 0, told
     assert list(cloud.objects['runbooks']) == [CAN]
-
-
-def test_without_traits_the_profile_of_a_runbook_has_to_be_offered(
-        make_cloud: MakeCloud) -> None:
-    cloud = site(make_cloud, offered=False, latest=BEFORE)
-    told = run(cloud, 'runbook', 'create', 'ecc-on')
-    assert told.status == 1
-    assert 'ecc-on is not offered' in told.err
-    assert "next: add 'offered: true'" in told.err
-    assert changes(cloud) == []
 
 
 def test_ramdisk_that_no_patch_can_change_changes_nothing(
@@ -283,7 +279,21 @@ def test_a_runbook_without_its_trait_is_completed_by_replace(
     assert told.status == 3
     told = run(cloud, 'runbook', 'create', 'ecc-on', '--replace')
     assert told.status == 0
-    assert cloud.objects['runbooks']['accel-ecc-on']['traits'] == [CAN]
+    assert cloud.objects['runbooks'][CAN]['traits'] == [CAN]
+
+
+@WITH_TRAITS
+def test_a_later_client_gives_the_runbook_its_trait(
+        make_cloud: MakeCloud) -> None:
+    cloud = site(make_cloud)
+    assert commands.run(
+        cloud.url, '--os-baremetal-api-version', '1.101', 'accelerator',
+        'runbook', 'create', 'ecc-on').status == 0
+    told = run(cloud, 'runbook', 'create', 'ecc-on', '--replace', '-f', 'json')
+    assert (told.status, told.data['outcome']) == (0, 'replaced'), told
+    assert told.data['differences'] == [f'traits: -, expected also {CAN}']
+    assert list(cloud.objects['runbooks']) == [CAN]
+    assert cloud.objects['runbooks'][CAN]['traits'] == [CAN]
 
 
 SLOT = {'enabled': 'accelerator'}
