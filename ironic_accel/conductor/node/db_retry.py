@@ -57,6 +57,9 @@ TRIES = 6
 #: The same for the release of a node: ten minutes.
 RELEASE_TRIES = 150
 
+#: Seconds for which a thread waits for a turn with the database.
+PATIENCE = 10.0
+
 Answer = TypeVar('Answer')
 Arguments = ParamSpec('Arguments')
 
@@ -66,6 +69,9 @@ _FOR_GOOD = (db_exc.DBConstraintError, db_exc.DBDataError,
              db_exc.DBNonExistentTable, db_exc.DBNotSupportedError)
 
 _inside = threading.local()
+
+#: Turns with the database, by how many threads have one at a time.
+_turns = functools.cache(threading.BoundedSemaphore)
 
 
 def is_transient(exc: BaseException) -> bool:
@@ -98,7 +104,31 @@ _briefly = _attempts(TRIES)
 _patiently = _attempts(RELEASE_TRIES)
 
 
-def call(function: Callable[[], Answer]) -> Answer:
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for a turn with the database.
+
+    Ironic's pool keeps ``[database]max_pool_size`` connections (5), and closes
+    each one above them when it is returned (SQLAlchemy, QueuePool). A new one
+    takes more CPU time than a tick, because PyMySQL prepares TLS for it. So
+    as many workers use the database at a time as there are kept connections,
+    less one for Ironic's own requests; most workers wait for their BMCs.
+
+    Whoever waits for a turn holds no transaction, and goes on without one
+    after a while.
+    """
+    size = CONF.database.max_pool_size
+    turns = _turns(max(1, size - 1)) if size else None
+    if turns is None or not turns.acquire(timeout=PATIENCE):
+        yield
+        return
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+def call(function: Callable[[], Answer], remote: bool = False) -> Answer:
     """Call a function that reads or writes the database, until it succeeds.
 
     Within another attempt it is called once: a transaction that has failed
@@ -106,15 +136,22 @@ def call(function: Callable[[], Answer]) -> Answer:
 
     :param function: what may be called again after any failure, also where
         it is not known whether what it wrote was committed.
+    :param remote: whether it waits for another process too: it takes no turn
+        from those that do not.
     :raises: the error of the database if it persists, or will fail again.
     """
     if getattr(_inside, 'attempt', False):
         return function()
     _inside.attempt = True
     try:
-        return _briefly(function)
+        return _briefly(function if remote else lambda: _in_turn(function))
     finally:
         _inside.attempt = False
+
+
+def _in_turn(function: Callable[[], Answer]) -> Answer:
+    with _turn():
+        return function()
 
 
 def repeated(function: Callable[Arguments, Answer]
@@ -128,7 +165,8 @@ def repeated(function: Callable[Arguments, Answer]
 
 @contextlib.contextmanager
 def acquire(context: Any, node: str, *, purpose: str, shared: bool = False,
-            retry: bool = True, load_driver: bool = True) -> Iterator[Any]:
+            retry: bool = True, load_driver: bool = True,
+            also: Callable[[Any, Any], None] | None = None) -> Iterator[Any]:
     """A task of Ironic's whose node is released whatever the database does.
 
     :param node: its UUID.
@@ -137,6 +175,8 @@ def acquire(context: Any, node: str, *, purpose: str, shared: bool = False,
     :param retry: wait for a node that is reserved (Ironic's options
         ``[conductor]node_locked_retry_*``).
     :param load_driver: load the driver of the node, once it is reserved.
+    :param also: called with a session and the node that is reserved in it, to
+        read what goes with the node in the same transaction.
     :raises: as that does; an error of the database if the node could not be
         read or reserved: it is not reserved by this task then.
     """
@@ -146,7 +186,7 @@ def acquire(context: Any, node: str, *, purpose: str, shared: bool = False,
     try:
         with task:
             if not shared:
-                reserve(task, retry)
+                reserve(task, retry, also)
                 if load_driver:
                     task.load_driver()
             yield task
@@ -214,7 +254,8 @@ def visit(context: Any, uuid: str, purpose: str,
     return None
 
 
-def reserve(task: Any, retry: bool = False) -> None:
+def reserve(task: Any, retry: bool = False,
+            also: Callable[[Any, Any], None] | None = None) -> None:
     """Reserve the node of a task (``upgrade_lock``), or leave it as it is.
 
     Ironic commits a reservation and reads the node after that (ironic 39,
@@ -224,6 +265,7 @@ def reserve(task: Any, retry: bool = False) -> None:
 
     :param task: with a shared lock; nothing happens to another one.
     :param retry: as of ``acquire``.
+    :param also: as of ``acquire``.
     :raises: NodeLocked, NodeNotFound; an error of the database if it persists:
         the node is not reserved by this task then, unless the answer to the
         commit was lost and the database did not come back for ten minutes.
@@ -240,10 +282,30 @@ def reserve(task: Any, retry: bool = False) -> None:
             wait=tenacity.wait_fixed(options.node_locked_retry_interval),
             reraise=True):
         with attempt:
-            call(lambda: _reserve(task))
+            call(lambda: _reserve(task, also))
 
 
-def _reserve(task: Any) -> None:
+@functools.cache
+def _statements() -> tuple[Any, Any, Any]:
+    """To reserve a node, to read it, and to read its traits.
+
+    SQLAlchemy compiles a statement once, but knows it again only by going
+    through all of it, which it does once for each object.
+    """
+    from ironic.db.sqlalchemy import models
+    nodes, traits = models.Node.__table__, models.NodeTrait.__table__
+    mine = nodes.c.uuid == sqlalchemy.bindparam('mine')
+    return (
+        sqlalchemy.update(nodes).where(
+            mine, nodes.c.reservation.is_(None)).values(
+                reservation=sqlalchemy.bindparam('host')),
+        sqlalchemy.select(nodes).where(mine),
+        sqlalchemy.select(traits).where(
+            traits.c.node_id == sqlalchemy.bindparam('number')))
+
+
+def _reserve(task: Any, also: Callable[[Any, Any], None] | None = None
+             ) -> None:
     """Reserve the node of a task and read it, in one transaction.
 
     What can wait for somebody else comes in this order, the same in every
@@ -259,20 +321,16 @@ def _reserve(task: Any) -> None:
         reserved then.
     """
     from ironic.db.sqlalchemy import api as db_api
-    from ironic.db.sqlalchemy import models
-    nodes, traits = models.Node.__table__, models.NodeTrait.__table__
-    mine = nodes.c.uuid == (task.node.uuid if task.node else task.node_id)
+    take, read, read_traits = _statements()
+    mine = {'mine': task.node.uuid if task.node else task.node_id}
 
     @db_api.synchronized(db_api.RESERVATION_SEMAPHORE, fair=True)
     def reserved() -> Any:
         node = None
         try:
             with db_api._session_for_write() as session:
-                done = session.execute(sqlalchemy.update(nodes).where(
-                    mine, nodes.c.reservation.is_(None)).values(
-                        reservation=CONF.host))
-                row = session.execute(
-                    sqlalchemy.select(nodes).where(mine)).one_or_none()
+                done = session.execute(take, {**mine, 'host': CONF.host})
+                row = session.execute(read, mine).one_or_none()
                 if row is None:
                     raise exception.NodeNotFound(node=task.node_id)
                 if done.rowcount != 1:
@@ -281,8 +339,10 @@ def _reserve(task: Any) -> None:
                 # As Ironic reads it, which loads its tags too.
                 node = objects.Node._from_db_object(
                     task.context, objects.Node(), {**row._mapping, 'traits': [
-                        t._mapping for t in session.execute(sqlalchemy.select(
-                            traits).where(traits.c.node_id == row.id))]})
+                        t._mapping for t in session.execute(
+                            read_traits, {'number': row.id})]})
+                if also is not None:
+                    also(session, node)
         except Exception:
             # Whatever failed: whoever else of this process reserves a node
             # waits for us. So if it is reserved by this host after a commit

@@ -29,6 +29,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import functools
 import json
 from typing import Any
 import uuid
@@ -80,10 +81,45 @@ def stored(node: Any) -> list[str | None]:
 
     At most one, and none while the node has no guard.
     """
+    return [row.event for row in queries.rows(
+        _of_one_node(), {'number': node.id})]
+
+
+def read_along(session: Any, node: Any) -> None:
+    """Read them in the transaction that reserves a node; see ``remembered``.
+
+    For ``db_retry.acquire``.
+    """
+    node._accel_copies = (keys.FENCE.of(node), list(session.execute(
+        _of_one_node(), {'number': node.id}).scalars()))
+
+
+def remembered(node: Any) -> list[str | None]:
+    """As ``stored``, read once for the row that a node was read from.
+
+    The copies change with its token alone: while the row has that, they are
+    the same.
+    """
+    seen, events = vars(node).get('_accel_copies', (None, None))
+    if events is None or seen != keys.FENCE.of(node):
+        events = stored(node)
+        node._accel_copies = (keys.FENCE.of(node), events)
+    found: list[str | None] = events
+    return found
+
+
+def forget(node: Any, token: str | None) -> list[str | None] | None:
+    """What is remembered for this token, or None; it is no longer."""
+    seen, events = vars(node).pop('_accel_copies', (None, None))
+    return events if seen == token else None
+
+
+@functools.cache
+def _of_one_node() -> Any:
     table = _table()
-    return [row.event for row in queries.select(
-        [table.c.node_id, table.c.event],
-        table.c.event_type == EVENT_TYPE, table.c.node_id == node.id)]
+    return sqlalchemy.select(table.c.event).where(
+        table.c.event_type == EVENT_TYPE,
+        table.c.node_id == sqlalchemy.bindparam('number')).order_by(table.c.id)
 
 
 def follow(node: Any, is_copied: bool) -> None:

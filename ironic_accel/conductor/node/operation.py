@@ -161,6 +161,9 @@ class Operation:
         return dataclasses.replace(self, **changes)
 
 
+_FIELDS = frozenset(f.name for f in dataclasses.fields(Operation))
+
+
 def asked_by(context: Any) -> dict[str, str]:
     """Who asks for what is done under a request's context.
 
@@ -195,8 +198,7 @@ def load(node: Any) -> Operation | None:
     raw = keys.OPERATION.of(node)
     if not raw:
         return None
-    known = {f.name for f in dataclasses.fields(Operation)}
-    values: dict[str, Any] = {k: v for k, v in raw.items() if k in known}
+    values: dict[str, Any] = {k: v for k, v in raw.items() if k in _FIELDS}
     values.setdefault('activation', dict(raw).get(_BEFORE))
     why = misfit(values, Operation)
     if why is not None:

@@ -36,7 +36,9 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import datetime
+import functools
 import ipaddress
+import re
 from typing import Any
 from urllib import parse
 
@@ -94,7 +96,15 @@ def nodes(uuids: Iterable[str]) -> dict[str, OtherNode]:
 
 def children(uuid: str) -> list[OtherNode]:
     """The child nodes of a node, oldest first."""
-    return _others(_nodes().c.parent_node == uuid)
+    return list(map(_other, rows(_of_parent(), {'parent': uuid})))
+
+
+@functools.cache
+def _of_parent() -> Any:
+    table = _nodes()
+    return sqlalchemy.select(*(table.c[f] for f in _FIELDS)).where(
+        table.c.parent_node == sqlalchemy.bindparam('parent')).order_by(
+            table.c.id)
 
 
 def family(uuid: str) -> list[OtherNode]:
@@ -195,11 +205,14 @@ def _read_keys(ids: list[int]) -> dict[int, frozenset[str]]:
 
 def _others(condition: Any) -> list[OtherNode]:
     table = _nodes()
-    return [OtherNode(**{**row._mapping,
-                         'driver_info': row.driver_info or {},
-                         'driver_internal_info':
-                             row.driver_internal_info or {}})
-            for row in select([table.c[f] for f in _FIELDS], condition)]
+    return list(map(_other, select([table.c[f] for f in _FIELDS], condition)))
+
+
+def _other(row: Any) -> OtherNode:
+    return OtherNode(**{**row._mapping,
+                        'driver_info': row.driver_info or {},
+                        'driver_internal_info':
+                            row.driver_internal_info or {}})
 
 
 def _nodes() -> Any:
@@ -252,6 +265,18 @@ def scanned(fresh: bool = False) -> Scan:
 
 _scan = NodeScan(_read_scan, _read_contents)
 _known_keys: ScanCache[frozenset[str]] = ScanCache(_read_keys)
+
+
+@db_retry.repeated
+def rows(statement: Any, values: Mapping[str, Any]) -> list[Any]:
+    """The rows of a statement that was made once, for what each tick asks.
+
+    SQLAlchemy compiles a statement once, but knows it again only by going
+    through all of it, which it does once for each object.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    with db_api._session_for_read() as session:
+        return list(session.execute(statement, values).all())
 
 
 @db_retry.repeated
@@ -313,6 +338,12 @@ def _host(text: str) -> str:
     except ValueError:
         # A name with its root at the end (RFC 1034) is the same name.
         return text.lower().removesuffix('.')
+
+
+def like(text: str) -> str:
+    """What finds a text in a column by LIKE with the escape character ``/``.
+    """
+    return '%' + re.sub('[/%_]', r'/\g<0>', text) + '%'
 
 
 def may_have_bmc(column: Any, addresses: Iterable[str], database: str) -> Any:

@@ -32,15 +32,13 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
-import dataclasses
 import datetime
+import functools
 import json
 import uuid
 from typing import Any
 from typing import TypeVar
 
-from ironic.common import exception
-from ironic.conductor import utils as manager_utils
 from oslo_log import log
 from oslo_utils import timeutils
 import sqlalchemy
@@ -49,6 +47,7 @@ from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
@@ -102,7 +101,7 @@ def save(node: Any, forget: bool = False, touch: bool = False,
     number = max(generation(node), past or 0) + 1
     new = None if forget else f'{number}:{uuid.uuid4().hex[:12]}'
     # Copies change with the token alone: while the row has it, so are they.
-    known = vars(node).pop('_accel_copies', {}).get(old)
+    known = guard_copy.forget(node, old)
     _put(node, new)
     changed = set(node._changed_fields)
 
@@ -180,8 +179,7 @@ def restore_overwritten(node: Any) -> bool:
     :returns: whether anything was restored.
     :raises: NotOurs.
     """
-    node._accel_copies = {token(node): (copies := guard_copy.stored(node))}
-    kept = guard_copy.overwritten(node, copies)
+    kept = guard_copy.overwritten(node, guard_copy.remembered(node))
     if kept is None:
         return False
     text = guard_copy.words(kept)
@@ -272,41 +270,6 @@ def process_event(task: Any, event: str,
     db_retry.call(attempt)
 
 
-def resume(task: Any, kind: str) -> None:
-    """Hand a step that is over back to Ironic; it releases the task.
-
-    :raises: NotOurs.
-    """
-    check(task.node)
-    context, node = task.context, task.node
-
-    def attempt() -> None:
-        if task.node is None:
-            # The node is released; the call alone has failed.
-            manager_utils.notify_conductor_resume_operation(
-                _Released(context, node), kind)
-            return
-        try:
-            manager_utils.notify_conductor_resume_operation(task, kind)
-        except exception.NodeNotLocked:
-            # The release was committed; only the answer was lost.
-            task.shared = True
-            manager_utils.notify_conductor_resume_operation(task, kind)
-
-    db_retry.call(attempt)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Released:
-    """What Ironic reads of a task whose node is resumed."""
-
-    context: Any
-    node: Any
-
-    def release_resources(self) -> None:
-        """The node is released already."""
-
-
 def _check_kept(node: Any, number: int, copies: Collection[str | None]
                 ) -> None:
     """Make sure that no other process overwrote the copied values.
@@ -346,35 +309,71 @@ def _fenced(node: Any, tokens: Collection[str | None],
     :raises: NotOurs.
     """
     from ironic.db.sqlalchemy import api as db_api
-    from ironic.db.sqlalchemy import models
-    table = models.Node.__table__
-    mine = [table.c.id == node.id, table.c.reservation == node.reservation,
-            sqlalchemy.or_(*(_is(table, t) for t in tokens))]
+    is_like = {'reservation': node.reservation}
     if 'provision_state' not in {*changed, *node._changed_fields}:
-        mine.append(table.c.provision_state == node.provision_state)
+        is_like['provision_state'] = node.provision_state
+    found = sorted({_part(value) for value in tokens})
+    written = values or {}
     with db_api._session_for_write() as session:
         # It locks the row, where the row is as it was; without values it
         # changes nothing.
-        held = session.execute(sqlalchemy.update(table).where(*mine).values(
-            values or {'id': table.c.id, 'updated_at': table.c.updated_at}))
+        held = session.execute(
+            _update(tuple((k, v is None) for k, v in is_like.items()),
+                    tuple(part == _ANY for part in found),
+                    tuple(sorted(written))),
+            {'number': node.id, **{f'is_{k}': v for k, v in is_like.items()},
+             **{f'token{i}': part for i, part in enumerate(found)},
+             **{f'new_{k}': v for k, v in written.items()}})
         if held.rowcount != 1:
-            raise _not_ours(session, table, node)
+            raise _not_ours(session, node)
         yield
 
 
-def _is(table: Any, value: str | None) -> Any:
-    """Whether a row has a token, or has none, as an SQL condition."""
+@functools.cache
+def _update(is_like: tuple[tuple[str, bool], ...], none: tuple[bool, ...],
+            columns: tuple[str, ...]) -> Any:
+    """The statement of a fence: made once, see ``queries.rows``.
+
+    Its parameters are ``number``, ``is_COLUMN``, ``token0`` and so on, and
+    ``new_COLUMN``.
+
+    :param is_like: columns that are compared, and whether with NULL.
+    :param none: for each token, whether it is that there is none.
+    :param columns: to write.
+    """
+    from ironic.db.sqlalchemy import models
+    table, value = models.Node.__table__, sqlalchemy.bindparam
     info = sqlalchemy.type_coerce(
         table.c.driver_internal_info, sqlalchemy.Text)
-    if value is None:
-        return sqlalchemy.or_(info.is_(None), sqlalchemy.not_(
-            info.contains(f'"{keys.FENCE.name}": ', autoescape=True)))
-    return info.contains(json.dumps({keys.FENCE.name: value})[1:-1],
-                         autoescape=True)
+    parts = [info.like(value(f'token{i}'), escape='/')
+             for i in range(len(none))]
+    return sqlalchemy.update(table).where(
+        table.c.id == value('number'),
+        *(table.c[name].is_(None) if is_null
+          else table.c[name] == value(f'is_{name}')
+          for name, is_null in is_like),
+        sqlalchemy.or_(*(
+            sqlalchemy.or_(info.is_(None), sqlalchemy.not_(part))
+            if is_none else part
+            for part, is_none in zip(parts, none, strict=True)))
+    ).values({name: value(f'new_{name}', type_=table.c[name].type)
+              for name in columns}
+             or {'id': table.c.id, 'updated_at': table.c.updated_at})
 
 
-def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
+def _part(value: str | None) -> str:
+    """What ``driver_internal_info`` is like with a token, or with any."""
+    return _ANY if value is None else queries.like(
+        json.dumps({keys.FENCE.name: value})[1:-1])
+
+
+_ANY = queries.like(f'"{keys.FENCE.name}": ')
+
+
+def _not_ours(session: Any, node: Any) -> NotOurs:
     """The error for a node that is not as it was read."""
+    from ironic.db.sqlalchemy import models
+    table = models.Node.__table__
     there = session.execute(sqlalchemy.select(
         table.c.reservation, table.c.provision_state,
         table.c.driver_internal_info).where(

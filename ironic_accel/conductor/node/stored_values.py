@@ -18,6 +18,7 @@ other code. ``misfit`` compares it with a type hint before it is used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import functools
@@ -171,6 +172,10 @@ class StoredSite(TypedDict):
     accel: NotRequired[str]
 
 
+#: Tells why a value is not what is expected, or None where it is.
+_Check = Callable[[object], str | None]
+
+
 def misfit(value: object, hint: Any) -> str | None:
     """Why a stored value is not what is expected, or None where it is.
 
@@ -179,50 +184,90 @@ def misfit(value: object, hint: Any) -> str | None:
     :param hint: a type hint: a TypedDict or a dataclass, a mapping, a list
         or a tuple, a union, or a plain type.
     """
+    return _check(hint)(value)
+
+
+@functools.cache
+def _check(hint: Any) -> _Check:
+    """The check of a type hint.
+
+    Each pass of the periodics loads every operation in progress: to look at
+    the hints once makes it several times as fast.
+    """
     if hint is Any or hint is object:
-        return None
+        return lambda _value: None
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        found = [misfit(value, h) for h in args]
-        return None if None in found else found[0]
+        return _any_of(tuple(map(_check, args)))
     if is_typeddict(hint) or dataclasses.is_dataclass(hint):
-        return _document(value, hint)
+        return _document(hint)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _members(value, Mapping, args[1], 'an object')
+        return _members(Mapping, args[1], 'an object')
     if origin in (list, tuple):
-        return _members(value, (list, tuple), args[0], 'a list')
-    if hint in (int, float):
-        # JSON has one kind of number, and truth is none.
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-    else:
-        fits = isinstance(value, hint)
-    if fits:
-        return None
-    return f'expected {hint.__name__}, found {type(value).__name__}'
+        return _members((list, tuple), args[0], 'a list')
+    # JSON has one kind of number, and truth is none.
+    kind: Any = (int, float) if hint in (int, float) else hint
+    but: Any = bool if hint in (int, float) else ()
+
+    def check(value: object) -> str | None:
+        if isinstance(value, kind) and not isinstance(value, but):
+            return None
+        return f'expected {hint.__name__}, found {type(value).__name__}'
+
+    return check
 
 
-def _document(value: object, hint: Any) -> str | None:
-    if not isinstance(value, Mapping):
-        return f'expected an object, found {type(value).__name__}'
+def _any_of(checks: tuple[_Check, ...]) -> _Check:
+    def check(value: object) -> str | None:
+        first = None
+        for one in checks:
+            why = one(value)
+            if why is None:
+                return None
+            first = first or why
+        return first
+
+    return check
+
+
+def _document(hint: Any) -> _Check:
     hints, required = _fields(hint)
-    for name in sorted(required):
-        if name not in value:
-            return f'{name} is missing'
-    for name, expected in hints.items():
-        if name in value and (why := misfit(value[name], expected)):
-            return f'{name}: {why}'
-    return None
+    order = sorted(required)
+    # A document may contain one of its own kind: looked up when it is found.
+    checks: dict[str, _Check] = {}
+
+    def check(value: object) -> str | None:
+        if not isinstance(value, Mapping):
+            return f'expected an object, found {type(value).__name__}'
+        for name in order:
+            if name not in value:
+                return f'{name} is missing'
+        for name, expected in hints.items():
+            if name in value:
+                one = checks.get(name)
+                if one is None:
+                    one = checks[name] = _check(expected)
+                if why := one(value[name]):
+                    return f'{name}: {why}'
+        return None
+
+    return check
 
 
-def _members(value: object, kind: Any, hint: Any, word: str) -> str | None:
-    if not isinstance(value, kind):
-        return f'expected {word}, found {type(value).__name__}'
-    named = (value.items() if isinstance(value, Mapping)
-             else enumerate(value))
-    for name, one in named:
-        if why := misfit(one, hint):
-            return f'{name}: {why}'
-    return None
+def _members(kind: Any, hint: Any, word: str) -> _Check:
+    member = _check(hint)
+
+    def check(value: object) -> str | None:
+        if not isinstance(value, kind):
+            return f'expected {word}, found {type(value).__name__}'
+        named = (value.items() if isinstance(value, Mapping)
+                 else enumerate(value))
+        for name, one in named:
+            if why := member(one):
+                return f'{name}: {why}'
+        return None
+
+    return check
 
 
 @functools.cache

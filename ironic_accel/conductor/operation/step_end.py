@@ -26,9 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from ironic.common import async_steps
+from ironic.common import exception
 from ironic.common import faults
 from ironic.common import states
 from ironic.conductor import utils as manager_utils
@@ -36,6 +38,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config import ironic_series
+from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -195,7 +198,7 @@ def resume(task: Any, current: Operation) -> None:
         _stay_active(task, current, 'the service was aborted by request after '
                                     f'step {current.step}')
         return
-    saving.resume(task, current.kind)
+    hand_back(task, current.kind)
 
 
 def _leave_cleaning_network(task: Any, kind: str) -> None:
@@ -236,7 +239,7 @@ def _stay_active(task: Any, current: Operation, text: str) -> None:
         'step': current.step, 'node': node.uuid, 'text': text})
     saving.history(node, text, error=True, event_type=states.SERVICING)
     saving.save(node)
-    saving.resume(task, 'service')
+    hand_back(task, 'service')
 
 
 def _names(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -265,3 +268,39 @@ def _fail_in_place(task: Any, kind: str, text: str) -> None:
         target = (states.MANAGEABLE if node.target_provision_state
                   == states.MANAGEABLE else None)
         saving.process_event(task, 'fail', target)
+
+
+def hand_back(task: Any, kind: str) -> None:
+    """Hand a step that is over back to Ironic; it releases the task.
+
+    :raises: NotOurs.
+    """
+    saving.check(task.node)
+    context, node = task.context, task.node
+
+    def attempt() -> None:
+        if task.node is None:
+            # The node is released; the call alone has failed.
+            manager_utils.notify_conductor_resume_operation(
+                _Released(context, node), kind)
+            return
+        try:
+            manager_utils.notify_conductor_resume_operation(task, kind)
+        except exception.NodeNotLocked:
+            # The release was committed; only the answer was lost.
+            task.shared = True
+            manager_utils.notify_conductor_resume_operation(task, kind)
+
+    # Ironic answers a call that continues a step: it may be another process.
+    db_retry.call(attempt, remote=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Released:
+    """What Ironic reads of a task whose node is resumed."""
+
+    context: Any
+    node: Any
+
+    def release_resources(self) -> None:
+        """The node is released already."""

@@ -67,22 +67,27 @@ def due(node: Any) -> bool:
     configured. If another machine counted its time last, it is due so that the
     time advances.
     """
-    current = operation.load(node)
-    until = clock.elapsed(node) + CONF.accelerator.poll_interval / 2
-    return (current is not None and operation.later_version(node) is None
-            and (current.due <= until or clock.is_uncounted(node)
-                 or ramdisk.has_returned(node, current))
-            and operation.is_current(node, current)
-            and (current.work == 'watch'
-                 or (current.work == operation.REFRESH_WORK
-                     and current.restore is None)
-                 or not audit.in_maintenance(node)))
+    return overdue(node) is not None
 
 
-def overdue(node: Any) -> float:
-    """Seconds for which an operation is due; below zero if it will be."""
+def overdue(node: Any) -> float | None:
+    """Seconds for which an operation is due, or None if it is not.
+
+    Below zero if it will be soon.
+    """
     current = operation.load(node)
-    return 0.0 if current is None else clock.elapsed(node) - current.due
+    if current is None or operation.later_version(node) is not None:
+        return None
+    late = clock.elapsed(node) - current.due
+    found = ((late >= -CONF.accelerator.poll_interval / 2
+              or clock.is_uncounted(node)
+              or ramdisk.has_returned(node, current))
+             and operation.is_current(node, current)
+             and (current.work == 'watch'
+                  or (current.work == operation.REFRESH_WORK
+                      and current.restore is None)
+                  or not audit.in_maintenance(node)))
+    return late if found else None
 
 
 def leads(interface: Any) -> bool:
@@ -181,12 +186,13 @@ def pick(manager: Any, context: Any) -> None:
 
     :param manager: Ironic's conductor manager.
     """
-    found = {node.uuid: node for node in queries.with_key(
+    found = {node.uuid: late for node in queries.with_key(
         keys.OPERATION.name, ('provision_state', 'maintenance', 'fault'),
-        unreserved=True, provision_states=WORK_STATES) if due(node)}
+        unreserved=True, provision_states=WORK_STATES)
+        if (late := overdue(node)) is not None}
     served = [uuid for uuid, _driver in queries.served(manager, found)]
     workers.OPERATIONS.fill(sorted(
-        served, key=lambda uuid: overdue(found[uuid]), reverse=True))
+        served, key=lambda uuid: found[uuid], reverse=True))
     workers.OPERATIONS.start(
         manager, lambda uuid: _tick(context, uuid))
 
@@ -194,7 +200,7 @@ def pick(manager: Any, context: Any) -> None:
 def _tick(context: Any, uuid: str) -> None:
     """Continue the operation of a node by one tick, in a worker."""
     db_retry.visit(context, uuid, 'continuing an accelerator operation',
-                   _go_on, interface=Periodics)
+                   _go_on, interface=Periodics, also=guard_copy.read_along)
 
 
 def _go_on(task: Any) -> None:

@@ -16,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent import futures
 import contextlib
+import threading
 from typing import Any
 from unittest import mock
 
 from ironic.common import exception
 from ironic.conductor import rpcapi
+from ironic.conf import CONF
 from ironic.db.sqlalchemy import api as db_api
 from ironic import objects
 from oslo_db import exception as db_exc
@@ -31,6 +34,7 @@ import sqlalchemy
 from ironic_accel.conductor.node import db_retry
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.operation import step_end
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor.stage import Make
 from tests.unit.conductor.stage import Stage
@@ -236,7 +240,7 @@ def test_a_step_is_resumed_though_the_release_of_its_node_fails(
         database = Database(lambda n: n == (2 if committed else 1),
                             committed=committed)
         with database.failing():
-            saving.resume(task, 'clean')
+            step_end.hand_back(task, 'clean')
     assert database.failures == 1
     made.return_value.continue_node_clean.assert_called_once_with(
         mock.ANY, uuid, topic='here')
@@ -251,5 +255,71 @@ def test_a_step_is_resumed_though_the_call_of_the_conductor_fails(
     with mock.patch.object(rpcapi, 'ConductorAPI', autospec=True) as made:
         ask = made.return_value.continue_node_clean
         ask.side_effect = [locked(), None]
-        saving.resume(task, 'clean')
+        step_end.hand_back(task, 'clean')
     assert [c.args[1] for c in ask.call_args_list] == [uuid, uuid]
+
+
+@pytest.fixture
+def kept() -> Iterator[int]:
+    """How many connections Ironic's pool keeps: as by default."""
+    CONF.set_override('max_pool_size', 5, 'database')
+    yield 5
+    CONF.clear_override('max_pool_size', 'database')
+
+
+@contextlib.contextmanager
+def all_turns_taken(kept: int) -> Iterator[None]:
+    """As many threads as may be use the database, until this ends."""
+    begun, end = threading.Barrier(kept), threading.Event()
+
+    def work() -> None:
+        begun.wait(30)
+        end.wait(60)
+
+    with futures.ThreadPoolExecutor(kept - 1) as pool:
+        running = [pool.submit(db_retry.call, work) for _ in range(kept - 1)]
+        begun.wait(30)
+        try:
+            yield
+        finally:
+            end.set()
+        for one in running:
+            one.result(60)
+
+
+def test_no_more_threads_use_the_database_than_have_a_kept_connection(
+        kept: int) -> None:
+    with mock.patch.object(db_retry, 'PATIENCE', 600), \
+            futures.ThreadPoolExecutor(1) as pool:
+        with all_turns_taken(kept):
+            further = pool.submit(db_retry.call, lambda: 'read')
+            assert not futures.wait([further], 0.3).done
+        assert further.result(60) == 'read'
+
+
+def test_a_turn_that_is_waited_for_in_vain_stops_nobody(kept: int) -> None:
+    with mock.patch.object(db_retry, 'PATIENCE', 0.01), all_turns_taken(kept):
+        assert db_retry.call(lambda: 'read') == 'read'
+
+
+def test_what_waits_for_another_process_takes_no_turn(kept: int) -> None:
+    with mock.patch.object(db_retry, 'PATIENCE', 600), all_turns_taken(kept):
+        assert db_retry.call(lambda: 'asked', remote=True) == 'asked'
+
+
+def test_a_failure_gives_its_turn_back(kept: int) -> None:
+    with mock.patch.object(db_retry, 'PATIENCE', 600):
+        for _ in range(2 * kept):
+            with pytest.raises(ValueError, match='no turn is lost'):
+                db_retry.call(mock.Mock(side_effect=ValueError(
+                    'no turn is lost')))
+
+
+def test_a_pool_without_a_limit_gives_everybody_a_turn() -> None:
+    CONF.set_override('max_pool_size', 0, 'database')
+    try:
+        with mock.patch.object(db_retry, 'PATIENCE', 600), \
+                all_turns_taken(8):
+            assert db_retry.call(lambda: 'read') == 'read'
+    finally:
+        CONF.clear_override('max_pool_size', 'database')

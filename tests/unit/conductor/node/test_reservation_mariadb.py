@@ -199,3 +199,22 @@ def test_one_of_many_that_ask_at_once_gets_the_node(
     assert most == 1
     assert sum(got) > 0
     assert reservation(node) is None
+
+
+def test_many_workers_open_no_more_connections_than_the_pool_keeps(
+        server: sqlalchemy.Engine, make_node: Make, context: Any) -> None:
+    """A connection above those is closed when it is returned, and made anew
+    for the next worker, which takes longer than the worker's own work."""
+    nodes = [make_node() for _ in range(16)]
+    opened: list[Any] = []
+
+    def work(uuid: str) -> None:
+        for _ in range(4):
+            with db_retry.acquire(context, uuid, purpose='testing') as task:
+                assert task.node.reservation == CONF.host
+
+    sqlalchemy.event.listen(server, 'connect', lambda *_: opened.append(1))
+    with concurrent.futures.ThreadPoolExecutor(len(nodes)) as pool:
+        for done in [pool.submit(work, node.uuid) for node in nodes]:
+            done.result(120)
+    assert len(opened) <= CONF.database.max_pool_size
