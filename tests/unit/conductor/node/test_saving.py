@@ -479,6 +479,8 @@ ALLOWED = {
     ('ironic_series.py', 'node_history_record'): 'called by saving.history',
     ('guard_copy.py', '_session_for_write'): 'inside of saving.save',
     ('db_retry.py', '_session_for_write'): "around Ironic's reservation",
+    ('step_end.py', 'notify_conductor_resume_operation'):
+        'after saving.check',
     ('traits.py', 'create'): 'inside of saving.write',
     ('traits.py', 'destroy'): 'inside of saving.write'}
 #: Objects whose method of that name is none of Ironic's.
