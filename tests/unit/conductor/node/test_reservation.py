@@ -252,9 +252,9 @@ def test_a_reserved_node_is_waited_for_outside_of_a_transaction(
     CONF.set_override('node_locked_retry_interval', 7, 'conductor')
     tries = []
 
-    def attempt(task: Any) -> None:
+    def attempt(task: Any, also: Any) -> None:
         tries.append(task.node)
-        real(task)
+        real(task, also)
 
     def sleep(seconds: float) -> None:
         if seconds != 7:
