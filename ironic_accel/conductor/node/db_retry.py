@@ -114,17 +114,20 @@ def _turn() -> Iterator[None]:
     as many workers use the database at a time as there are kept connections,
     less one for Ironic's own requests; most workers wait for their BMCs.
 
-    Whoever waits for a turn holds no transaction, and goes on without one
-    after a while.
+    Whoever waits for a turn holds no transaction and no other turn, and goes
+    on without one after a while.
     """
     size = CONF.database.max_pool_size
     turns = _turns(max(1, size - 1)) if size else None
-    if turns is None or not turns.acquire(timeout=PATIENCE):
+    if turns is None or getattr(_inside, 'turn', False) \
+            or not turns.acquire(timeout=PATIENCE):
         yield
         return
+    _inside.turn = True
     try:
         yield
     finally:
+        _inside.turn = False
         turns.release()
 
 
@@ -184,12 +187,17 @@ def acquire(context: Any, node: str, *, purpose: str, shared: bool = False,
         context, node, shared=True, load_driver=load_driver, purpose=purpose)
         ) if shared else _without_node(context, node, purpose)
     try:
-        with task:
+        with contextlib.ExitStack() as stack, task:
             if not shared:
                 reserve(task, retry, also)
                 if load_driver:
                     task.load_driver()
-            yield task
+            try:
+                yield task
+            finally:
+                # Ironic releases the node at the end, if nobody has yet.
+                if not task.shared:
+                    stack.enter_context(_turn())
     except Exception as exc:
         if is_transient(exc):
             release(task)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import concurrent.futures
 import contextlib
 import json
+import threading
 import time
 from typing import Any
 from unittest import mock
@@ -32,6 +33,9 @@ import pytest
 import sqlalchemy
 
 from ironic_accel.conductor.node import db_retry
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node import saving
 from tests.unit.conductor.stage import Make
 
 #: Seconds within which everything here is over, several times.
@@ -201,20 +205,41 @@ def test_one_of_many_that_ask_at_once_gets_the_node(
     assert reservation(node) is None
 
 
-def test_many_workers_open_no_more_connections_than_the_pool_keeps(
+def test_many_workers_use_no_more_connections_than_the_pool_keeps(
         server: sqlalchemy.Engine, make_node: Make, context: Any) -> None:
     """A connection above those is closed when it is returned, and made anew
     for the next worker, which takes longer than the worker's own work."""
     nodes = [make_node() for _ in range(16)]
-    opened: list[Any] = []
+    used, most, lock = 0, 0, threading.Lock()
+
+    def taken(*_: Any) -> None:
+        nonlocal used, most
+        with lock:
+            used += 1
+            most = max(most, used)
+        # The others are here meanwhile, where they may be.
+        time.sleep(0.02)
+
+    def returned(*_: Any) -> None:
+        nonlocal used
+        with lock:
+            used -= 1
 
     def work(uuid: str) -> None:
-        for _ in range(4):
-            with db_retry.acquire(context, uuid, purpose='testing') as task:
-                assert task.node.reservation == CONF.host
+        # As a tick does. Ironic makes reservations one after another by a
+        # lock of its own, but nothing else.
+        with db_retry.acquire(context, uuid, purpose='testing',
+                              also=guard_copy.read_along) as task:
+            assert not queries.children(uuid)
+            saving.save(task.node)
 
-    sqlalchemy.event.listen(server, 'connect', lambda *_: opened.append(1))
-    with concurrent.futures.ThreadPoolExecutor(len(nodes)) as pool:
-        for done in [pool.submit(work, node.uuid) for node in nodes]:
-            done.result(120)
-    assert len(opened) <= CONF.database.max_pool_size
+    sqlalchemy.event.listen(server, 'checkout', taken)
+    sqlalchemy.event.listen(server, 'checkin', returned)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(nodes)) as pool:
+            for done in [pool.submit(work, node.uuid) for node in nodes]:
+                done.result(120)
+    finally:
+        sqlalchemy.event.remove(server, 'checkout', taken)
+        sqlalchemy.event.remove(server, 'checkin', returned)
+    assert 1 < most < CONF.database.max_pool_size
