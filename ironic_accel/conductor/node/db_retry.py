@@ -147,14 +147,9 @@ def call(function: Callable[[], Answer], remote: bool = False) -> Answer:
         return function()
     _inside.attempt = True
     try:
-        return _briefly(function if remote else lambda: _in_turn(function))
+        return _briefly(function if remote else _turn()(function))
     finally:
         _inside.attempt = False
-
-
-def _in_turn(function: Callable[[], Answer]) -> Answer:
-    with _turn():
-        return function()
 
 
 def repeated(function: Callable[Arguments, Answer]

@@ -100,12 +100,11 @@ def remembered(node: Any) -> list[str | None]:
     The copies change with its token alone: while the row has that, they are
     the same.
     """
-    seen, events = vars(node).get('_accel_copies', (None, None))
-    if events is None or seen != keys.FENCE.of(node):
-        events = stored(node)
-        node._accel_copies = (keys.FENCE.of(node), events)
-    found: list[str | None] = events
-    return found
+    known = forget(node, keys.FENCE.of(node))
+    if known is None:
+        known = stored(node)
+    node._accel_copies = (keys.FENCE.of(node), known)
+    return known
 
 
 def forget(node: Any, token: str | None) -> list[str | None] | None:

@@ -219,13 +219,8 @@ def _check(hint: Any) -> _Check:
 
 def _any_of(checks: tuple[_Check, ...]) -> _Check:
     def check(value: object) -> str | None:
-        first = None
-        for one in checks:
-            why = one(value)
-            if why is None:
-                return None
-            first = first or why
-        return first
+        found = [one(value) for one in checks]
+        return None if None in found else found[0]
 
     return check
 
@@ -233,8 +228,11 @@ def _any_of(checks: tuple[_Check, ...]) -> _Check:
 def _document(hint: Any) -> _Check:
     hints, required = _fields(hint)
     order = sorted(required)
-    # A document may contain one of its own kind: looked up when it is found.
-    checks: dict[str, _Check] = {}
+
+    @functools.cache
+    def checks() -> Mapping[str, _Check]:
+        # Not before a value is checked: a document may contain its own kind.
+        return {name: _check(expected) for name, expected in hints.items()}
 
     def check(value: object) -> str | None:
         if not isinstance(value, Mapping):
@@ -242,13 +240,9 @@ def _document(hint: Any) -> _Check:
         for name in order:
             if name not in value:
                 return f'{name} is missing'
-        for name, expected in hints.items():
-            if name in value:
-                one = checks.get(name)
-                if one is None:
-                    one = checks[name] = _check(expected)
-                if why := one(value[name]):
-                    return f'{name}: {why}'
+        for name, one in checks().items():
+            if name in value and (why := one(value[name])):
+                return f'{name}: {why}'
         return None
 
     return check
