@@ -30,6 +30,7 @@ import pathlib
 from typing import Any
 from unittest import mock
 
+from ironic.conf import CONF
 from ironic.drivers.modules import deploy_utils
 import pytest
 import requests
@@ -38,6 +39,7 @@ from urllib3 import exceptions as urllib3_errors
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.converge import ports
 from ironic_accel.converge.ports import Backend
 from ironic_accel.inband import agent_rpc
@@ -261,15 +263,21 @@ def staged(stage: Stage, make_node: Callable[..., Any],
     patched: Any = bmc_session.backend
     patched.side_effect = lambda _node, **_more: made.redfish
     facts = Facts(stage.box, catalogue.catalogue())
-    with mock.patch.object(catalogue, 'catalogue', autospec=True,
-                           return_value=facts), \
-        mock.patch.object(deploy_utils, 'prepare_agent_boot', autospec=True,
-                          side_effect=made.prepare), \
-        mock.patch.object(images, 'serve', autospec=True,
-                          return_value=None), \
-        mock.patch.object(requests.Session, 'post', autospec=True,
-                          side_effect=made.post):
-        yield made
+    # Where Ironic answers no agent in service wait otherwise.
+    if not ironic_series.SERVICE_LOOKUP.present:
+        CONF.set_override('restrict_lookup', False, group='api')
+    try:
+        with mock.patch.object(catalogue, 'catalogue', autospec=True,
+                               return_value=facts), \
+            mock.patch.object(deploy_utils, 'prepare_agent_boot',
+                              autospec=True, side_effect=made.prepare), \
+            mock.patch.object(images, 'serve', autospec=True,
+                              return_value=None), \
+            mock.patch.object(requests.Session, 'post', autospec=True,
+                              side_effect=made.post):
+            yield made
+    finally:
+        CONF.clear_override('restrict_lookup', group='api')
 
 
 @pytest.fixture(name='inside')

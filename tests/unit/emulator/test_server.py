@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import sushy
+from sushy.resources.system import processor
 
 from ironic_accel_emulator import (
     FakeClock,
@@ -48,8 +49,11 @@ def hgx() -> Iterator[TwinServer]:
 def test_sushy_reads_and_powers_the_system(hgx: TwinServer) -> None:
     service = sushy.Sushy(hgx.url)
     host = service.get_system('/redfish/v1/Systems/System_0')
-    board = service.get_system('/redfish/v1/Systems/HGX_Baseboard_0')
-    models = [p.model for p in board.processors.get_members()]
+    # The baseboard's system has no Actions, which the schema (ComputerSystem
+    # 1.22.0) leaves to the BMC and sushy of 2025.2 requires.
+    board = processor.ProcessorCollection(
+        service._conn, '/redfish/v1/Systems/HGX_Baseboard_0/Processors')
+    models = [p.model for p in board.get_members()]
     assert models.count('NVIDIA H100 80GB HBM3') == 8
     assert host.power_state == sushy.PowerState.ON
     host.reset_system(sushy.ResetType.FORCE_OFF)

@@ -15,7 +15,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import dataclasses
+import functools
 import pathlib
 import types
 from typing import Any
@@ -153,17 +155,23 @@ def test_a_hardware_type_without_virtual_media_has_nothing_to_withdraw(
     ramdisk_support.withdraw_image(types.SimpleNamespace(node=node))
 
 
-@pytest.mark.parametrize(('kind', 'fields', 'found'), [
-    ('service', {}, False),
-    ('service', {'restrict_lookup': False}, True),
-    ('clean', {}, True)])
-def test_an_agent_that_is_not_answered_in_service_wait(
-        kind: str, fields: dict[str, bool], found: bool,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def restricted(monkeypatch: pytest.MonkeyPatch
+               ) -> Iterator[Callable[[bool], None]]:
+    """Sets ``[api]restrict_lookup``, where the series lacks the lookup."""
     monkeypatch.setattr(ironic_series, 'SERVICE_LOOKUP', dataclasses.replace(
         ironic_series.SERVICE_LOOKUP, present=False))
-    for name, value in fields.items():
-        CONF.set_override(name, value, group='api')
+    yield functools.partial(CONF.set_override, 'restrict_lookup', group='api')
+    CONF.clear_override('restrict_lookup', group='api')
+
+
+@pytest.mark.parametrize(('kind', 'restrict', 'found'), [
+    ('service', True, False), ('service', False, True),
+    ('clean', True, True)])
+def test_an_agent_that_is_not_answered_in_service_wait(
+        kind: str, restrict: bool, found: bool,
+        restricted: Callable[[bool], None]) -> None:
+    restricted(restrict)
     node = types.SimpleNamespace(provision_state='servicing', driver_info={},
                                  driver_internal_info={})
     assert ramdisk_support.can_look_up(node, kind) is found
