@@ -86,6 +86,10 @@ class Cost:
     requests: int
 
 
+class UpdateFailed(Exception):
+    """Ironic's own update ended with an error."""
+
+
 def main() -> int:
     """Measure."""
     parser = results.parser(__doc__)
@@ -112,13 +116,20 @@ def _measure(folder: pathlib.Path, number: int, report: results.Report,
              single: bool = False) -> None:
     """Register what an update of so many adapters costs.
 
+    Ironic 32 restarts the host 300 s after it has begun an update, which ends
+    one that takes longer.
+
     :param single: on a BMC that takes one target a push.
     """
-    costs = {}
+    costs: dict[Any, Cost] = {}
     for update in (_ours, _theirs):
         with _box(folder, number, single) as box:
             began = box.clock.now()
-            update(box, number)
+            try:
+                update(box, number)
+            except UpdateFailed as error:
+                report.skip(f"Ironic's update, {number} adapters", str(error))
+                continue
             ledger = box.box.ledger
             versions = {item: n for item, n in ledger.updates().items()}
             costs[update] = Cost(
@@ -127,16 +138,16 @@ def _measure(folder: pathlib.Path, number: int, report: results.Report,
             if len({item for item, _ in versions}) != number:
                 raise RuntimeError(f'{update.__name__}: expected {number} '
                                    f'updated adapters, got {versions}')
-    ours, theirs = costs[_ours], costs[_theirs]
+    ours, theirs = costs[_ours], costs.get(_theirs)
     for name, unit, goal in (
             ('uploads', 'uploads', results.at_most(
                 number if single else GOAL_UPLOADS)),
             ('seconds', 'simulated s', results.ratio_at_most(GOAL_TIME)
-             if number == max(SIZES) and not single else None),
+             if theirs and number == max(SIZES) and not single else None),
             ('resets', 'resets of the host', results.at_most(GOAL_RESETS)),
             ('requests', 'requests', None)):
         report.add(f'{name}, one target a push' if single else name,
-                   getattr(ours, name), unit, goal, results.Peer(
+                   getattr(ours, name), unit, goal, theirs and results.Peer(
                        "Ironic's update", getattr(theirs, name)), number)
 
 
@@ -174,11 +185,17 @@ def _ours(box: Machine, number: int) -> None:
 
 
 def _theirs(box: Machine, number: int) -> None:
-    """Ironic's own code, in the time of the simulation."""
+    """Ironic's own code, in the time of the simulation.
+
+    :raises: UpdateFailed
+    """
     images.mlnx_image(box.folder / 'nic', VERSION, PSID)
     url = (box.folder / 'nic').as_uri()
     interface = firmware.RedfishFirmware()
-    done = []
+    done: list[Any] = []
+
+    def fail(_task: Any, message: str, *_more: Any, **_options: Any) -> None:
+        raise UpdateFailed(message)
 
     def restart(_task: Any, _state: str, _timeout: int = 0) -> None:
         box.power('ForceRestart')
@@ -198,8 +215,12 @@ def _theirs(box: Machine, number: int) -> None:
                               autospec=True, side_effect=restart), \
             mock.patch.object(interface, '_stage_firmware_file',
                               autospec=True, return_value=(url, None)), \
-            mock.patch.object(interface, '_resume_step', autospec=True,
-                              side_effect=done.append):
+            mock.patch.object(firmware.manager_utils,
+                              'notify_conductor_resume_clean', autospec=True,
+                              side_effect=done.append), \
+            mock.patch.object(firmware.manager_utils,
+                              'cleaning_error_handler', autospec=True,
+                              side_effect=fail):
         task.node.clean_step = {'step': 'update', 'interface': 'firmware'}
         interface.update(task, [{'component': f'nic:NIC{n}', 'url': url}
                                 for n in range(number)])

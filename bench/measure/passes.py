@@ -20,6 +20,7 @@ from typing import Any
 from ironic.common import driver_factory
 from ironic.conductor import periodics
 
+from ironic_accel.conductor.config import ironic_series
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import queries
 
@@ -48,8 +49,10 @@ def collect(options: tuple[str, ...]) -> list[Any]:
              driver_factory.interfaces('vendor').values()
              for _name, method in inspect.getmembers(
                  interface, lambda m: hasattr(m, '_periodic_spacing'))]
-    for method in found:
-        periodics.refresh_periodic_attributes(method)
+    # Where a spacing cannot be a function, the interface has read its values.
+    if ironic_series.CALLABLE_SPACING.present:
+        for method in found:
+            periodics.refresh_periodic_attributes(method)
     return [m for m in found if m._periodic_spacing in spacings]
 
 
