@@ -185,17 +185,27 @@ def _over_redfish(context: Any, scheme: str, options: argparse.Namespace,
         ours = _cpu_ms(lambda: [
             _audit(context, nodes, queue) for _ in range(rounds)])
         each, asked = rounds * count, sum(t.counted()[0] for t in made)
-        made[0].clear()
-        theirs = _cpu_ms(lambda: plain_sushy.read(
-            made[0].url, source.system, made[0].verify))
-        theirs_asked = made[0].counted()[0]
-    name = 'sushy, reading'
+        peers = _sushy(made[0], source.system)
+    if plain_sushy.MISSING:
+        report.skip(f'sushy over {scheme}', plain_sushy.MISSING)
     report.add(f'an audit over {scheme}', ours / each, 'CPU ms',
-               results.at_most(GOAL_MS), results.Peer(name, theirs))
+               results.at_most(GOAL_MS), peers[0])
     report.add(f'requests of an audit over {scheme}', asked / each,
                'requests', results.at_most(GOAL_REQUESTS)
-               if box == BOX else None, results.Peer(name, theirs_asked))
+               if box == BOX else None, peers[1])
     return ours / each
+
+
+def _sushy(twin: twins.Twin, system: str
+           ) -> tuple[results.Peer | None, results.Peer | None]:
+    """CPU milliseconds and requests of sushy, where it can read a box."""
+    if plain_sushy.MISSING:
+        return None, None
+    twin.clear()
+    used = _cpu_ms(lambda: plain_sushy.read(twin.url, system, twin.verify))
+    name = 'sushy, reading'
+    return (results.Peer(name, used),
+            results.Peer(name, twin.counted()[0]))
 
 
 def _cpu_ms(work: Callable[[], Any]) -> float:

@@ -147,8 +147,9 @@ def _measure(folder: pathlib.Path, number: int, report: results.Report,
             ('resets', 'resets of the host', results.at_most(GOAL_RESETS)),
             ('requests', 'requests', None)):
         report.add(f'{name}, one target a push' if single else name,
-                   getattr(ours, name), unit, goal, theirs and results.Peer(
-                       "Ironic's update", getattr(theirs, name)), number)
+                   getattr(ours, name), unit, goal, results.Peer(
+                       "Ironic's update", getattr(theirs, name))
+                   if theirs else None, number)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ import pytest
 pytest.importorskip('ironic')
 
 from bench import __main__ as bench
+from bench.measure import plain_sushy
 from bench.measure import results
 
 FOLDER = Path(bench.__file__).parent
@@ -81,10 +82,14 @@ def test_each_script_measures_and_writes_a_document(script: str) -> None:
 
 
 def test_every_reader_is_measured_on_a_box() -> None:
-    requests = {r['peer']['name']: r
-                for r in measured('inventory')['results']
+    found = measured('inventory')
+    requests = {r['peer']['name']: r for r in found['results']
                 if r['name'] == 'plain: requests'}
-    assert set(requests) == {'sushy', 'ours without $expand', 'upstream'}
+    # That of Ironic 32 cannot read a box.
+    without = {line.partition(':')[0] for line in found['skipped']}
+    assert set(requests) == {
+        'sushy', 'ours without $expand', 'upstream'} - without
+    assert ('sushy' in without) is bool(plain_sushy.MISSING)
     assert all(r['figure'] > 0 and r['peer']['figure'] > 0
                for r in requests.values())
 
