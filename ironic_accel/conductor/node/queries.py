@@ -78,7 +78,7 @@ class OtherNode:
     parent_node: str | None
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(OtherNode))
+FIELDS = tuple(field.name for field in dataclasses.fields(OtherNode))
 
 
 def node(uuid: str) -> OtherNode | None:
@@ -96,13 +96,13 @@ def nodes(uuids: Iterable[str]) -> dict[str, OtherNode]:
 
 def children(uuid: str) -> list[OtherNode]:
     """The child nodes of a node, oldest first."""
-    return list(map(_other, rows(_of_parent(), {'parent': uuid})))
+    return list(map(other, rows(_of_parent(), {'parent': uuid})))
 
 
 @functools.cache
 def _of_parent() -> Any:
     table = _nodes()
-    return sqlalchemy.select(*(table.c[f] for f in _FIELDS)).where(
+    return sqlalchemy.select(*(table.c[f] for f in FIELDS)).where(
         table.c.parent_node == sqlalchemy.bindparam('parent')).order_by(
             table.c.id)
 
@@ -205,11 +205,12 @@ def _read_keys(ids: list[int]) -> dict[int, frozenset[str]]:
 
 def _others(condition: Any) -> list[OtherNode]:
     table = _nodes()
-    return list(map(_other, select([table.c[f] for f in _FIELDS], condition)))
+    return list(map(other, select([table.c[f] for f in FIELDS], condition)))
 
 
-def _other(row: Any) -> OtherNode:
-    return OtherNode(**{**row._mapping,
+def other(row: Any) -> OtherNode:
+    """A node, of a row with ``FIELDS`` and maybe others."""
+    return OtherNode(**{**{name: getattr(row, name) for name in FIELDS},
                         'driver_info': row.driver_info or {},
                         'driver_internal_info':
                             row.driver_internal_info or {}})

@@ -263,12 +263,12 @@ def pace(current: Operation, waited: float = 0.0) -> Pace:
                 reset=options.reset_timeout)
 
 
-def _waited(node: Any, current: Operation, now: float) -> float:
-    """Seconds since the write in progress, or the refresh, began."""
+def pace_of(node: Any, current: Operation, now: float) -> Pace:
+    """The timeouts of an operation, by what it has waited for already."""
     intent = (keys.RECORD.of(node) or {}).get('intent') or {}
     since = (current.started if current.work == operation.REFRESH_WORK
              else intent.get('since') if intent.get('kind') == 'action' else 0)
-    return now - since if since else 0.0
+    return pace(current, now - since if since else 0.0)
 
 
 def make(task: Any, current: Operation, now: float | None = None,
@@ -287,7 +287,7 @@ def make(task: Any, current: Operation, now: float | None = None,
         GuardedBackend(task, current, backends.backend(task, current),
                        updates, read_with),
         NodeJournal(task, current), images.ON_DEMAND, catalogue.catalogue(),
-        pace(current, _waited(task.node, current, elapsed)),
+        pace_of(task.node, current, elapsed),
         clock.shared() if now is None else now)
 
 

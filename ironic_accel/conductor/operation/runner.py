@@ -82,7 +82,7 @@ def tick(task: Any) -> None:
             current = operation.load(task.node) or current
         early = clock.is_uncounted(task.node)
         now = clock.mark(task.node)
-        polls = not early and _only_polls(task.node, current)
+        polls = not early and only_polls(task.node, current)
         read_with = saving.token(task.node) if polls else None
         if read_with is None:
             # From here on a conductor that had the node before can no longer
@@ -105,7 +105,7 @@ def tick(task: Any) -> None:
             _unexpected(task, current, exc)
 
 
-def _only_polls(node: Any, current: operation.Operation) -> bool:
+def only_polls(node: Any, current: operation.Operation) -> bool:
     """Whether a tick begins with requests that change nothing.
 
     That is an inventory to publish, or the poll of a write. Whatever is

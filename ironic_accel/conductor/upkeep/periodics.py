@@ -40,6 +40,7 @@ from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.publication import properties
 from ironic_accel.conductor.upkeep import audit
 from ironic_accel.conductor.upkeep import cleanup
+from ironic_accel.conductor.upkeep import unreserved_poll
 
 LOG = log.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def overdue(node: Any) -> float | None:
     current = operation.load(node)
     if current is None or operation.later_version(node) is not None:
         return None
-    late = clock.elapsed(node) - current.due
+    late = clock.elapsed(node) - unreserved_poll.due(node, current)
     found = ((late >= -CONF.accelerator.poll_interval / 2
               or clock.is_uncounted(node)
               or ramdisk.has_returned(node, current))
@@ -186,11 +187,15 @@ def pick(manager: Any, context: Any) -> None:
 
     :param manager: Ironic's conductor manager.
     """
-    found = {node.uuid: late for node in queries.with_key(
-        keys.OPERATION.name, ('provision_state', 'maintenance', 'fault'),
+    there = queries.with_key(
+        keys.OPERATION.name, (*queries.FIELDS, 'fault'),
         unreserved=True, provision_states=WORK_STATES)
-        if (late := overdue(node)) is not None}
+    unreserved_poll.keep(node.uuid for node in there)
+    found = {node.uuid: late for node in there
+             if (late := overdue(node)) is not None}
     served = [uuid for uuid, _driver in queries.served(manager, found)]
+    unreserved_poll.set_found(
+        queries.other(node) for node in there if node.uuid in found)
     workers.OPERATIONS.fill(sorted(
         served, key=lambda uuid: found[uuid], reverse=True))
     workers.OPERATIONS.start(
@@ -199,6 +204,8 @@ def pick(manager: Any, context: Any) -> None:
 
 def _tick(context: Any, uuid: str) -> None:
     """Continue the operation of a node by one tick, in a worker."""
+    if unreserved_poll.nothing_new(uuid):
+        return
     db_retry.visit(context, uuid, 'continuing an accelerator operation',
                    _go_on, interface=Periodics, also=guard_copy.read_along)
 
