@@ -97,27 +97,29 @@ def nothing_new(uuid: str) -> bool:
     """
     node = _found.pop(uuid, None)
     current = None if node is None else operation.load(node)
-    if node is None or current is None or not _may_be_polled(node, current):
-        return False
-    now = clock.elapsed(node)
-    until = now + context.pace_of(node, current, now).poll
-    if _saved(node) + _longest(node, current) < until:
+    if node is None or current is None:
         return False
     try:
-        waits = _still_waits(node, current)
-    except AccelError as exc:
-        LOG.debug('Node %(node)s: polled without a lock: %(why)s',
-                  {'node': uuid, 'why': exc})
-        return False
+        return _nothing_new(node, current)
     except Exception as exc:
         # The tick with a lock asks again and reports it. The text of an
         # unknown exception may contain secrets.
-        LOG.debug('Node %(node)s: polled without a lock: %(why)s',
-                  {'node': uuid, 'why': type(exc).__name__})
+        LOG.debug('Node %(node)s: polled without a lock: %(why)s', {
+            'node': uuid, 'why': exc if isinstance(exc, AccelError)
+            else type(exc).__name__})
         return False
-    if waits:
-        _next[uuid] = (saving.token(node) or '', until)
-    return waits
+
+
+def _nothing_new(node: OtherNode, current: Operation) -> bool:
+    if not _may_be_polled(node, current):
+        return False
+    now = clock.elapsed(node)
+    until = now + context.pace_of(node, current, now).poll
+    if (_saved(node) + _longest(node, current) < until
+            or not _still_waits(node, current)):
+        return False
+    _next[node.uuid] = (saving.token(node) or '', until)
+    return True
 
 
 def _saved(node: OtherNode) -> float:

@@ -35,6 +35,7 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.conductor.upkeep import unreserved_poll
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor.stage import Stage
 from tests.unit.conductor.stage import staged
@@ -53,19 +54,33 @@ def stage(make_node: Make, acquire: Make, profiles: pathlib.Path,
         yield made
 
 
+def loaded(node: Any) -> operation.Operation:
+    """The operation of a node."""
+    found = operation.load(node)
+    assert found is not None
+    return found
+
+
+def ticked(stage: Stage) -> operation.Operation:
+    """The operation that a tick leaves."""
+    found = stage.tick()
+    assert isinstance(found, operation.Operation)
+    return found
+
+
 def updating(stage: Stage) -> None:
     """Bring the node to an update in progress, polled once."""
     stage.begin(profile='h100-new')
     while not stage.box.flashing():
-        assert stage.tick() is not None
-    assert stage.tick().progress == 'flashing'
+        ticked(stage)
+    assert ticked(stage).progress == 'flashing'
 
 
 def incomplete(stage: Stage) -> None:
     """Bring the node to an inventory that was incomplete once."""
     stage.box.ready_at = 1e12
     stage.begin(step='refresh_traits')
-    assert stage.tick().progress
+    assert ticked(stage).progress
 
 
 def row(node: Any) -> Any:
@@ -97,9 +112,7 @@ def poll(stage: Stage) -> tuple[bool, int]:
 def due_in(stage: Stage) -> float:
     """Seconds until the operation of the node is due."""
     node = objects.Node.get_by_uuid(None, stage.node.uuid)
-    current = operation.load(node)
-    assert current is not None
-    return unreserved_poll.due(node, current) - clock.elapsed(node)
+    return unreserved_poll.due(node, loaded(node)) - clock.elapsed(node)
 
 
 @pytest.mark.parametrize('begin', [updating, incomplete])
@@ -143,8 +156,7 @@ def test_what_ironic_waits_for_is_saved_before_its_timeout(
 def test_the_time_of_a_save_differs_from_node_to_node(stage: Stage) -> None:
     updating(stage)
     node, found = stage.node, set()
-    current = operation.load(node)
-    assert current is not None
+    current = loaded(node)
     for number in range(50):
         keys.FENCE.put(node, f'7:{number}')
         found.add(unreserved_poll._longest(node, current))
@@ -201,9 +213,7 @@ def test_a_node_that_was_saved_since_is_due_as_it_was_saved(
     assert poll(stage) == (True, 1)
     assert due_in(stage) == CONF.accelerator.poll_interval
     task = stage.acquire(stage.node)
-    current = operation.load(task.node)
-    assert current is not None
-    operation.store(task.node, current.but(due=stage.box.now))
+    operation.store(task.node, loaded(task.node).but(due=stage.box.now))
     saving.save(task.node)
     task.release_resources()
     assert due_in(stage) == 0
@@ -243,9 +253,13 @@ def test_a_host_that_is_off_is_left_to_a_tick(stage: Stage) -> None:
 
 
 def changed(node: Any, **values: Any) -> None:
-    current = operation.load(node)
-    assert current is not None
-    operation.store(node, current.but(**values))
+    operation.store(node, loaded(node).but(**values))
+
+
+def restarted(node: Any) -> None:
+    mark: Any = keys.CLOCK.of(node)
+    mark['boot'] = 'another'
+    keys.CLOCK.put(node, mark)
 
 
 NOT_POLLED: dict[str, Callable[[Any], None]] = {
@@ -258,8 +272,7 @@ NOT_POLLED: dict[str, Callable[[Any], None]] = {
         node, restore='power on'),
     'the agent is read too': lambda node: changed(node, in_band=True),
     'past the deadline': lambda node: changed(node, deadline=1.0),
-    'another start of the machine': lambda node: keys.CLOCK.put(node, {
-        **keys.CLOCK.of(node), 'boot': 'another'}),
+    'another start of the machine': restarted,
     'a power lock': lambda node: flash_guard.put(
         node, 'gpu-0', 1.0, 1.0, 'busy')}
 
@@ -268,21 +281,21 @@ NOT_POLLED: dict[str, Callable[[Any], None]] = {
 def test_an_inventory_is_left_to_a_tick(stage: Stage, why: str) -> None:
     incomplete(stage)
     node = stage.node
-    assert unreserved_poll._may_be_polled(node, operation.load(node))
+    assert unreserved_poll._may_be_polled(node, loaded(node))
     NOT_POLLED[why](node)
-    assert not unreserved_poll._may_be_polled(node, operation.load(node))
+    assert not unreserved_poll._may_be_polled(node, loaded(node))
 
 
 def test_a_write_of_another_transport_is_left_to_a_tick(
         stage: Stage) -> None:
     updating(stage)
-    record = keys.RECORD.of(stage.node)
+    record: Any = keys.RECORD.of(stage.node)
     assert unreserved_poll._may_be_polled(
-        stage.node, operation.load(stage.node))
+        stage.node, loaded(stage.node))
     record['intent']['ticket']['transport'] = 'redfish-dpu'
     keys.RECORD.put(stage.node, record)
     assert not unreserved_poll._may_be_polled(
-        stage.node, operation.load(stage.node))
+        stage.node, loaded(stage.node))
 
 
 def test_a_worker_ticks_what_has_news(stage: Stage, context: Any) -> None:
@@ -304,3 +317,11 @@ def test_a_poll_reserves_nothing(stage: Stage, context: Any) -> None:
     with mock.patch.object(db_retry, 'acquire', autospec=True) as acquire:
         periodics._tick(context, stage.node.uuid)
     acquire.assert_not_called()
+
+
+def test_a_record_that_cannot_be_read_is_left_to_a_tick(
+        stage: Stage) -> None:
+    updating(stage)
+    with mock.patch.object(operation, 'load_record', autospec=True,
+                           side_effect=BadInput('of a later version')):
+        assert poll(stage) == (False, 0)
