@@ -18,9 +18,10 @@ inventory and are never complete, so that each node is due again one
 
 Measured for each number of nodes: the time until each had its first poll, all
 beginning at once; once each had its second one, the longest time between two
-polls of one node, in intervals; nodes without a poll, and CPU of a poll with its part of
-the passes and of what is saved. The peer is Ironic's own way to work on nodes
-in a periodic: in the order of their ids, at most so many at a time.
+polls of one node, in intervals; nodes without a poll, and CPU of a poll with
+its part of the passes and of what is saved. The peer is Ironic's own way to
+work on nodes in a periodic: in the order of their ids, at most so many at a
+time.
 """
 
 from __future__ import annotations
