@@ -54,14 +54,14 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.upkeep import periodics
 
-#: Longer than the longest time between two saves of a node (30 s).
-SIZES, SECONDS = (40, 200, 1000), 45.0
+#: As long as the longest time between two saves of a node.
+SIZES, SECONDS = (40, 200, 1000), 30.0
 QUICK, QUICK_SECONDS = (1, 2, 3), 1.5
 #: Seconds of an inventory, and of one of a slow BMC.
 INVENTORY, SLOW = 0.3, 30.0
 #: The longest time between two polls of one node, in intervals.
 GOAL = 2.0
-#: Seconds to wait for the first poll of each node.
+#: Seconds to wait for the first polls of each node.
 BEGIN = 30.0
 
 
