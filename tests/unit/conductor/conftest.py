@@ -64,6 +64,28 @@ MORE = {'boot': ('redfish-https', 'ipxe', 'pxe'),
         'management': ('accel-redfish',)}
 
 
+def _overrides() -> dict[tuple[str | None, str], Any]:
+    """The overridden options, by group and name."""
+    return {(group.name if group else None, info['opt'].dest):
+            info['override'] for info, group in CONF._all_opt_infos()
+            if 'override' in info}
+
+
+@pytest.fixture(autouse=True)
+def options_of_its_own(database: pathlib.Path) -> Iterator[None]:
+    """No test leaves an option of Ironic's for the next one."""
+    before = _overrides()
+    yield
+    after = _overrides()
+    for (group, name), value in after.items():
+        if (group, name) not in before:
+            CONF.clear_override(name, group=group)
+        elif before[group, name] != value:
+            CONF.set_override(name, before[group, name], group=group)
+    for group, name in before.keys() - after.keys():
+        CONF.set_override(name, before[group, name], group=group)
+
+
 @pytest.fixture(scope='session')
 def database(tmp_path_factory: pytest.TempPathFactory
              ) -> Iterator[pathlib.Path]:
