@@ -93,10 +93,27 @@ def hold_last_look(one: Machine) -> None:
 
 
 def hold_poll(one: Machine) -> None:
-    """Hold a poll of the task."""
+    """Hold a poll of the task by a conductor that has reserved the node.
+
+    Most polls are made without a lock: those are let go.
+    """
     stage.writing(one, 120)
-    stage.fault(one, 'hang', value=str(HANG), match='TaskService',
-                method='GET', count=1)
+    while True:
+        stage.fault(one, 'hang', value=str(HANG), match='TaskService',
+                    method='GET', count=1)
+        until('a poll that hangs', lambda: stage.held(one))
+        if is_reserved(one):
+            return
+        stage.lift(one)
+
+
+def is_reserved(one: Machine) -> bool:
+    """Whether a node stays reserved: periodics reserve it for moments."""
+    for _ in range(4):
+        if one.ironic.api.node(one.uuid)['reservation'] is None:
+            return False
+        time.sleep(stage.POLL)
+    return True
 
 
 def generation(one: Machine) -> int:
