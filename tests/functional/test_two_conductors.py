@@ -98,13 +98,14 @@ def hold_poll(one: Machine) -> None:
     Most polls are made without a lock: those are let go.
     """
     stage.writing(one, 120)
-    while True:
+    for _ in range(60):
         stage.fault(one, 'hang', value=str(HANG), match='TaskService',
                     method='GET', count=1)
         until('a poll that hangs', lambda: stage.held(one))
         if is_reserved(one):
             return
         stage.lift(one)
+    raise AssertionError('none of 60 polls was made with a lock')
 
 
 def is_reserved(one: Machine) -> bool:

@@ -33,6 +33,7 @@ from typing import Any
 from typing import NoReturn
 import zlib
 
+from ironic.common import exception
 from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
@@ -101,13 +102,15 @@ def nothing_new(uuid: str) -> bool:
         return False
     try:
         return _nothing_new(node, current)
-    except Exception as exc:
-        # The tick with a lock asks again and reports it. The text of an
-        # unknown exception may contain secrets.
-        LOG.debug('Node %(node)s: polled without a lock: %(why)s', {
-            'node': uuid, 'why': exc if isinstance(exc, AccelError)
-            else type(exc).__name__})
-        return False
+    except (AccelError, exception.IronicException) as exc:
+        # The tick with a lock asks again and reports it.
+        LOG.debug('Node %(node)s: polled without a lock: %(why)s',
+                  {'node': uuid, 'why': exc})
+    except Exception:
+        # A defect of the poll must not keep the node from its tick.
+        LOG.exception('Node %s: unexpected error while polling its BMC '
+                      'without a lock; polling it with one', uuid)
+    return False
 
 
 def _nothing_new(node: OtherNode, current: Operation) -> bool:
