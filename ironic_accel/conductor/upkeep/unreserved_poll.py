@@ -97,15 +97,11 @@ def nothing_new(uuid: str) -> bool:
     It is called in a worker and changes nothing on the node or its BMC.
     """
     node = _found.pop(uuid, None)
-    current = None if node is None else operation.load(node)
-    if node is None or current is None:
-        return False
     try:
-        return _nothing_new(node, current)
+        return node is not None and _nothing_new(node)
     except (AccelError, exception.IronicException) as exc:
         # The tick with a lock asks again and reports it.
-        LOG.debug('Node %(node)s: polled without a lock: %(why)s',
-                  {'node': uuid, 'why': exc})
+        LOG.debug('Node %s: polled without a lock: %s', uuid, exc)
     except Exception:
         # A defect of the poll must not keep the node from its tick.
         LOG.exception('Node %s: unexpected error while polling its BMC '
@@ -113,8 +109,9 @@ def nothing_new(uuid: str) -> bool:
     return False
 
 
-def _nothing_new(node: OtherNode, current: Operation) -> bool:
-    if not _may_be_polled(node, current):
+def _nothing_new(node: OtherNode) -> bool:
+    current = operation.load(node)
+    if current is None or not _may_be_polled(node, current):
         return False
     now = clock.elapsed(node)
     until = now + context.pace_of(node, current, now).poll
