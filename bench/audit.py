@@ -29,6 +29,7 @@ from collections.abc import Callable
 from concurrent import futures
 import contextlib
 import pathlib
+import statistics
 import sys
 import tempfile
 import time
@@ -96,19 +97,25 @@ def main() -> int:
 
 def _passes(context: Any, size: int, report: results.Report) -> float:
     """A pass that lists all nodes, and one with nothing due."""
-    manager, queue = conductor.manager(), audit.Due()
+    manager = conductor.manager()
     list(manager.iter_nodes())  # What is loaded once is loaded.
-    listed = _cpu_ms(lambda: list(manager.iter_nodes()))
-    with mock.patch.object(workers.AUDIT, 'start', autospec=True):
-        def pass_() -> None:
-            audit.begin(manager, context, periodics.Periodics, queue)
+    listed = _median_ms(lambda: list(manager.iter_nodes()))
+    queues: list[audit.Due] = []
 
-        first = _cpu_ms(pass_)
-        report.add('a pass that lists all nodes', first, 'CPU ms', None,
+    def first() -> None:
+        queues.append(audit.Due())
+        again()
+
+    def again() -> None:
+        audit.begin(manager, context, periodics.Periodics, queues[-1])
+
+    with mock.patch.object(workers.AUDIT, 'start', autospec=True):
+        took = _median_ms(first)
+        report.add('a pass that lists all nodes', took, 'CPU ms', None,
                    results.Peer("Ironic's list", listed), size)
-        report.add('a pass with nothing due', _cpu_ms(pass_), 'CPU ms',
+        report.add('a pass with nothing due', _median_ms(again), 'CPU ms',
                    size=size)
-    return first
+    return took
 
 
 def _without_http(context: Any, nodes: list[str], report: results.Report
@@ -206,6 +213,11 @@ def _sushy(twin: twins.Twin, system: str
     name = 'sushy, reading'
     return (results.Peer(name, used),
             results.Peer(name, twin.counted()[0]))
+
+
+def _median_ms(work: Callable[[], Any]) -> float:
+    """The median of three: one alone may hold a collection of garbage."""
+    return statistics.median(_cpu_ms(work) for _ in range(3))
 
 
 def _cpu_ms(work: Callable[[], Any]) -> float:

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""An hour of a large cloud: ticks, audits and periodics of one conductor.
+"""An hour of a large cloud: polls, audits and periodics of one conductor.
 
 Ironic's objects and tables, and BMCs without HTTP that take 0.3 s for an
 inventory of eight GPUs, which are different ones in each node. One node in a
@@ -17,9 +17,10 @@ hundred has an operation in progress, which is due each ``poll_interval``; all
 others are audited once an ``audit_interval``. The periodics run as Ironic
 calls them.
 
-For each number of nodes the conductor runs for a while. Measured are ticks,
-audits and passes (per hour) beside what is due, how late ticks are, and what
-each of them takes of a processor. From how this grows follows on paper how
+For each number of nodes the conductor runs for a while. Measured are polls,
+audits and passes (per hour) beside what is due, how late polls are, and what
+each of them takes of a processor. A poll is an inventory of a BMC, without
+the node's lock or in a tick with it. From how this grows follows on paper how
 many nodes fill one processor, which is all that the threads of a conductor
 have, and what 100,000 nodes take.
 """
@@ -27,7 +28,6 @@ have, and what 100,000 nodes take.
 from __future__ import annotations
 
 import argparse
-import collections
 from collections.abc import Callable
 from concurrent import futures
 import dataclasses
@@ -57,7 +57,6 @@ from ironic.conf import CONF
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import node_cache
-from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import audit
 from ironic_accel.conductor.upkeep import periodics
 
@@ -69,7 +68,7 @@ SHARE = 100
 EACH = 6
 #: Seconds of an inventory.
 INVENTORY = 0.3
-#: The longest time between two ticks of a node, in intervals; what is done of
+#: The longest time between two polls of a node, in intervals; what is done of
 #: what is due.
 GOAL_LATE, GOAL_DONE = 2.0, 0.9
 #: The exponent of what grows with the nodes: linear, and some noise.
@@ -87,24 +86,24 @@ HOUR = 3600.0
 class Load:
     """What one conductor did for a while.
 
-    :ivar ticks: when each node in flight had its ticks, between the begin and
+    :ivar polls: when each node in flight was polled, between the begin and
         the end of the time.
     :ivar audits: how many nodes were audited.
     :ivar waiting: how many wait for an audit at the end.
     :ivar cpu: the CPU seconds of everything.
     :ivar pass_cpu: those of a pass with nothing to clean up, and of one with.
-    :ivar tick_cpu: those of a tick, on the average.
+    :ivar poll_cpu: those of a poll, on the average.
     :ivar audit_cpu: those of an audit, on the average.
     """
 
     seconds: float
-    ticks: list[list[float]]
+    polls: list[list[float]]
     audits: int
     waiting: int
     passes: int
     cpu: float
     pass_cpu: tuple[float, float]
-    tick_cpu: float
+    poll_cpu: float
     audit_cpu: float
 
     @property
@@ -114,8 +113,8 @@ class Load:
 
     @property
     def late(self) -> float:
-        """The longest time between two ticks of a node, in intervals."""
-        return max(b - a for each in self.ticks
+        """The longest time between two polls of a node, in intervals."""
+        return max(b - a for each in self.polls
                    for a, b in itertools.pairwise(each)
                    ) / CONF.accelerator.poll_interval
 
@@ -130,7 +129,7 @@ class Load:
         Other work on the machine adds little to it.
         """
         options = CONF.accelerator
-        return (len(self.ticks) * self.tick_cpu / options.poll_interval
+        return (len(self.polls) * self.poll_cpu / options.poll_interval
                 + size * self.audit_cpu / options.audit_interval
                 + self.for_passes)
 
@@ -165,10 +164,7 @@ def main() -> int:
             _prepare(context, options.seconds)
             if options.quick:
                 audit._due.put(cloud.uuid_of(0), time.monotonic())
-            with mock.patch.object(
-                    bmc_session, 'backend', autospec=True,
-                    side_effect=silent_bmc.backend(INVENTORY)):
-                loads[size] = _run(context, flying, options.seconds)
+            loads[size] = _run(context, flying, options.seconds)
             _register(report, size, len(flying), loads[size])
     _on_paper(report, loads)
     return report.end(options)
@@ -209,11 +205,11 @@ def _run(context: Any, flying: list[str], seconds: float) -> Load:
     with mock.patch.object(workers.Queue, 'start', autospec=True):
         costs = [_of_a_pass(context, idle, o)
                  for o in (passes.OFTEN, passes.ALL)]
-    begun: dict[str, list[float]] = collections.defaultdict(list)
+    begun: dict[str, list[float]] = {uuid: [] for uuid in flying}
     audited: list[str] = []
-    costs_of: dict[str, list[float]] = {'tick': [0.0], 'audit': [0.0]}
+    costs_of: dict[str, list[float]] = {'poll': [0.0], 'audit': [0.0]}
     tick, audit_ = periodics._tick, audit.audit
-    runner_tick = runner.tick
+    silent = silent_bmc.backend(INVENTORY)
 
     def spent(what: str, work: Callable[..., Any], *args: Any) -> Any:
         began = time.thread_time()
@@ -222,9 +218,10 @@ def _run(context: Any, flying: list[str], seconds: float) -> Load:
         finally:
             costs_of[what].append(time.thread_time() - began)
 
-    def ticked(task: Any) -> None:
-        begun[task.node.uuid].append(time.monotonic())
-        runner_tick(task)
+    def asked(node: Any, *args: Any, **options: Any) -> Any:
+        if node.uuid in begun:
+            begun[node.uuid].append(time.monotonic())
+        return silent(node, *args, **options)
 
     def auditing(_context: Any, uuid: str, *args: Any) -> Any:
         audited.append(uuid)
@@ -232,11 +229,11 @@ def _run(context: Any, flying: list[str], seconds: float) -> Load:
 
     with futures.ThreadPoolExecutor(
             CONF.conductor.workers_pool_size) as pool, \
-            mock.patch.object(runner, 'tick', autospec=True,
-                              side_effect=ticked), \
+            mock.patch.object(bmc_session, 'backend', autospec=True,
+                              side_effect=asked), \
             mock.patch.object(periodics, '_tick', autospec=True,
                               side_effect=functools.partial(
-                                  spent, 'tick', tick)), \
+                                  spent, 'poll', tick)), \
             mock.patch.object(audit, 'audit', autospec=True,
                               side_effect=auditing):
         manager = conductor.manager(pool.submit)
@@ -279,21 +276,21 @@ def _register(report: results.Report, size: int, flying: int, load: Load
     """The figures of one number of nodes."""
     interval = CONF.accelerator.poll_interval
     for name, number, expected in (
-            ('ticks', sum(len(each) - 2 for each in load.ticks),
+            ('polls', sum(len(each) - 2 for each in load.polls),
              flying * load.seconds / interval),
             ('audits', load.audits, load.audits + load.waiting),
             ('passes', load.passes, load.seconds / interval)):
         report.add(name, number * load.hour, 'an hour', results.ratio_at_least(
             GOAL_DONE), results.Peer('due', expected * load.hour), size)
-    report.add('longest time between two ticks of a node', load.late,
+    report.add('longest time between two polls of a node', load.late,
                'intervals', results.at_most(GOAL_LATE), size=size)
     report.add('part of one processor that was used', load.part, 'of 1',
                size=size)
     report.add('part of one processor for all that is due',
                load.needed(size), 'of 1', size=size)
     for name, cost in zip(
-            ('a pass', 'a pass that cleans up', 'a tick', 'an audit'),
-            (*load.pass_cpu, load.tick_cpu, load.audit_cpu), strict=True):
+            ('a pass', 'a pass that cleans up', 'a poll', 'an audit'),
+            (*load.pass_cpu, load.poll_cpu, load.audit_cpu), strict=True):
         report.add(name, cost * 1000, 'CPU ms', size=size)
 
 
@@ -306,7 +303,7 @@ def _on_paper(report: results.Report, loads: dict[int, Load]) -> None:
             ('a pass', [v.pass_cpu[0] for v in loads.values()], LINEAR),
             ('a pass that cleans up', [v.pass_cpu[1] for v in loads.values()],
              LINEAR),
-            ('a tick', [v.tick_cpu for v in loads.values()], CONSTANT),
+            ('a poll', [v.poll_cpu for v in loads.values()], CONSTANT),
             ('an audit', [v.audit_cpu for v in loads.values()], CONSTANT)):
         report.growth(name, {size: cost * 1000 for size, cost in zip(
             loads, costs, strict=True)}, 'CPU ms', results.at_most(most))

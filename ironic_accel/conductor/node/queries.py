@@ -145,8 +145,7 @@ def with_key(key: str, columns: Collection[str] = (), *,
     :param unreserved: only nodes that are not reserved.
     :param provision_states: only nodes in these states.
     """
-    having = [i for i, names in _known_keys.values(_scan.now()).items()
-              if key in names]
+    having = _having(key, _known_keys.values(_scan.now()))
     names = {'uuid', 'driver_internal_info', 'reservation',
              'provision_state', *columns}
     # The scan may be outdated, so the conditions are checked on each row
@@ -156,6 +155,17 @@ def with_key(key: str, columns: Collection[str] = (), *,
             and not (unreserved and row.reservation)
             and (not provision_states
                  or row.provision_state in provision_states)]
+
+
+def _having(key: str, known: Mapping[int, frozenset[str]]) -> list[int]:
+    # To go through 10,000 nodes for each question is a third of a pass.
+    global _found
+    last = _found
+    if last[0] is not known:
+        last = _found = known, {}
+    if key not in last[1]:
+        last[1][key] = [i for i, names in known.items() if key in names]
+    return last[1][key]
 
 
 def by_id(ids: Collection[int], columns: Collection[str]) -> list[Any]:
@@ -266,6 +276,8 @@ def scanned(fresh: bool = False) -> Scan:
 
 _scan = NodeScan(_read_scan, _read_contents)
 _known_keys: ScanCache[frozenset[str]] = ScanCache(_read_keys)
+#: The keys of nodes, as known, and which nodes have a key that was asked for.
+_found: tuple[Mapping[int, frozenset[str]], dict[str, list[int]]] = ({}, {})
 
 
 @db_retry.repeated
