@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import functools
+import os
 from typing import Any
 
 from ironic_accel.converge.ports import Images
@@ -36,12 +37,54 @@ def host() -> Machine:
 
 
 @functools.cache
+def site_rows() -> dict[str, str]:
+    """The texts of the site's catalogue in this ramdisk, by path.
+
+    :raises: BadInput if they cannot be read.
+    """
+    folder = conf.register().catalogue_path
+    if folder == conf.CATALOGUE and not os.path.lexists(folder):
+        return {}
+    from ironic_accel.bounded import files
+    from ironic_accel.model import strict_yaml
+    from ironic_accel.model.errors import BadInput
+
+    try:
+        return {path: files.read_text(path, strict_yaml.MAX_LENGTH)
+                for name in sorted(os.listdir(folder))
+                if (path := os.path.join(folder, name)).endswith('.yaml')}
+    except (OSError, UnicodeDecodeError) as exc:
+        raise BadInput(
+            f'[accelerator]catalogue_path: {folder}: {exc}') from exc
+
+
+def site_ids() -> frozenset[str] | None:
+    """The PCI ids of the catalogue with the site's rows; None without rows:
+    then the catalogue need not be read to find out whether there is a device.
+
+    :raises: BadInput if the site's catalogue is not valid.
+    """
+    rows = site_rows()
+    if not rows:
+        return None
+    from ironic_accel.model import catalog
+
+    return frozenset(key for product in catalog.extended(rows)
+                     .products.values() for key in product.pci)
+
+
+@functools.cache
 def get() -> Any:
     """The backend, made when it is first needed: the catalogue and the
-    tool families are none of the agent's start."""
+    tool families are none of the agent's start.
+
+    :raises: BadInput if the site's catalogue is not valid.
+    """
     from ironic_accel.inband.backend import LocalBackend
+    from ironic_accel.model import catalog
 
     return LocalBackend(host(), name=NAME,
+                        catalog=catalog.extended(site_rows()),
                         folder=f'{conf.register().run_dir}/jobs')
 
 

@@ -43,8 +43,8 @@ def collect(data: dict[str, Any], failures: Any) -> None:
     """
     try:
         host = backend.host()
-        data['accelerators'] = (
-            _seen() if detect.has_accelerator(host) else _nothing(host))
+        data['accelerators'] = _seen() if detect.has_accelerator(
+            host, backend.site_ids()) else _nothing(host)
     except Exception as exc:
         # The agent fails the whole inspection if a collector raises.
         LOG.exception('Failed to inspect the accelerators')

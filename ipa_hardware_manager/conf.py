@@ -21,6 +21,9 @@ from oslo_config import cfg
 
 CONF = cfg.CONF
 
+#: Where the ramdisk has the rows of a site, if it has any.
+CATALOGUE = '/etc/ironic-accel/catalogue'
+
 OPTS = [
     cfg.StrOpt('root', default='/',
                help='Directory that contains /sys, /proc, /dev and '
@@ -46,6 +49,10 @@ OPTS = [
                     'instance. Set it only to test with a simulated machine. '
                     'If unset, the file system of the deployed disk is '
                     'mounted.'),
+    cfg.StrOpt('catalogue_path', default=CATALOGUE,
+               help='Directory of additional catalogue files of this site, '
+                    'the same as on the conductors. Another directory than '
+                    'the default must exist.'),
     cfg.StrOpt('nvml', default='pynvml',
                help='Python module that provides NVML for NVIDIA GPUs.')]
 

@@ -67,7 +67,8 @@ class AccelHardwareManager(hardware.HardwareManager):
         step is offered: the inventory of the step will report the problem.
         """
         try:
-            there = detect.has_accelerator(backend.host())
+            there = detect.has_accelerator(
+                backend.host(), backend.site_ids())
         except Exception:
             # Whatever it is: the agent asks at its start, and one that does
             # not start costs the whole node, accelerators or not.

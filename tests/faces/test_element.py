@@ -25,8 +25,10 @@ import yaml
 from ipa_hardware_manager.elements import PATH
 
 ELEMENT = PATH / 'ironic-accel'
-SCRIPTS = sorted(p for folder in ('install.d', 'post-install.d')
+SCRIPTS = sorted(p for folder in ('install.d', 'post-install.d',
+                                'extra-data.d')
                  for p in (ELEMENT / folder).rglob('*') if p.is_file())
+DATA, INSTALL, CHECK = SCRIPTS
 ENVIRONMENT = ELEMENT / 'environment.d' / '10-ironic-accel.bash'
 
 
@@ -49,7 +51,6 @@ def run(script: pathlib.Path, venv: pathlib.Path,
 
 
 def test_scripts_can_be_run() -> None:
-    assert len(SCRIPTS) == 2
     for script in SCRIPTS:
         assert os.access(script, os.X_OK), script
         subprocess.run(['bash', '-n', str(script)], check=True)
@@ -58,11 +59,11 @@ def test_scripts_can_be_run() -> None:
 def test_the_package_goes_into_the_agents_environment(
         tmp_path: pathlib.Path) -> None:
     stub(tmp_path, 'pip')
-    done = run(SCRIPTS[0], tmp_path)
+    done = run(INSTALL, tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'pip').read_text().split() == [
         'install', 'ironic-accel[inband]']
-    run(SCRIPTS[0], tmp_path, DIB_IRONIC_ACCEL_PACKAGE='/src/ironic-accel')
+    run(INSTALL, tmp_path, DIB_IRONIC_ACCEL_PACKAGE='/src/ironic-accel')
     assert (tmp_path / 'pip').read_text().split()[-1] == '/src/ironic-accel'
 
 
@@ -71,8 +72,31 @@ def test_a_failure_fails_the_build(
         tmp_path: pathlib.Path, status: int) -> None:
     stub(tmp_path, 'pip', status)
     stub(tmp_path, 'python', status)
-    for script in SCRIPTS:
+    for script in (INSTALL, CHECK):
         assert run(script, tmp_path).returncode == status
+
+
+def test_the_rows_of_a_site_come_into_the_image(
+        tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'bin').mkdir()
+    # As root already.
+    (tmp_path / 'bin' / 'sudo').write_text('#!/bin/sh\nexec "$@"\n')
+    (tmp_path / 'bin' / 'sudo').chmod(0o755)
+    rows, image = tmp_path / 'rows', tmp_path / 'image'
+    rows.mkdir()
+    image.mkdir()
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    assert run(DATA, tmp_path, PATH=path,
+               TMP_MOUNT_PATH=str(image)).returncode == 0
+    assert not list(image.iterdir())
+    given = {'PATH': path, 'TMP_MOUNT_PATH': str(image),
+             'DIB_IRONIC_ACCEL_CATALOGUE': str(rows)}
+    assert run(DATA, tmp_path, **given).returncode != 0, 'no rows at all'
+    (rows / 'site.yaml').write_text('sources: {bench: rack 4}\n')
+    done = run(DATA, tmp_path, **given)
+    assert done.returncode == 0, done.stderr
+    there = image / 'etc' / 'ironic-accel' / 'catalogue' / 'site.yaml'
+    assert there.read_text() == 'sources: {bench: rack 4}\n'
 
 
 def test_what_is_checked_in_the_ramdisk_can_be_imported(
@@ -80,7 +104,7 @@ def test_what_is_checked_in_the_ramdisk_can_be_imported(
     pytest.importorskip('ironic_python_agent')
     (tmp_path / 'bin').mkdir()
     (tmp_path / 'bin' / 'python').symlink_to(sys.executable)
-    done = run(SCRIPTS[1], tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
+    done = run(CHECK, tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
     assert done.returncode == 0, done.stderr
 
 

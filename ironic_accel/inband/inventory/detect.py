@@ -20,6 +20,7 @@ from the text.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import functools
 from importlib import resources
 import re
@@ -40,13 +41,15 @@ def known_ids() -> frozenset[str]:
         for found in _IDS.findall(file.read_text('utf-8')))
 
 
-def has_accelerator(host: Machine) -> bool:
+def has_accelerator(host: Machine, ids: Collection[str] | None = None
+                    ) -> bool:
     """Whether a PCI function of the machine is in the catalogue. A function
     whose ids cannot be read may be one, and counts.
 
+    :param ids: those of the catalogue; None for the package's own.
     :raises: AccelError if the functions cannot be listed.
     """
-    known = known_ids()
+    known = known_ids() if ids is None else ids
     vendors = {k[:4] for k in known}
     for address in pci_functions.addresses(host):
         path = f'{pci_functions.DEVICES}/{address}'

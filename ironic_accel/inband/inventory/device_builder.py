@@ -68,7 +68,8 @@ def cards(functions: Iterable[Function], catalog: Catalog
         if product is not None:
             products[product.name] = product
             groups.setdefault(
-                (function.card, product.name), []).append(function)
+                (function.card, product.name), []).append(
+                    dataclasses.replace(function, product=product))
     return tuple(DeviceBuilder(tuple(members), products[name])
                  for (_, name), members in groups.items())
 

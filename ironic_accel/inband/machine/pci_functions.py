@@ -30,6 +30,7 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
 from ironic_accel.model.catalog_types import pci_id
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
@@ -68,6 +69,7 @@ class Function:
     :ivar slot: the name of its physical slot (/sys/bus/pci/slots), or None.
     :ivar path: its sysfs folder: ``/sys/bus/pci/devices/0000:17:00.0``.
     :ivar unread_vpd: why its VPD cannot be read although it exists, or None.
+    :ivar product: of the catalogue with a site's rows, or None.
     :ivar gone: its configuration space reads as all ones: it is plugged in
         and does not respond.
     """
@@ -90,6 +92,7 @@ class Function:
     path: str = ''
     gone: bool = False
     unread_vpd: str | None = None
+    product: Product | None = None
 
     @property
     def pci(self) -> PciIds:

@@ -276,7 +276,10 @@ def bdf(text: object) -> str | None:
 
 
 def product_of(function: Function) -> Product | None:
-    """The catalogue's product of a function's PCI ids."""
+    """The product of a function: that of its inventory, which knows the
+    site's rows, otherwise the catalogue's of its PCI ids."""
+    if function.product is not None:
+        return function.product
     # Late: the catalogue's reader is slow to import, and a host without
     # any device of ours never gets here.
     from ironic_accel.model import catalog

@@ -24,6 +24,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -46,8 +47,11 @@ from ironic_accel.converge import agent_schema
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.inventory import detect
+from ironic_accel.inband.inventory import device_builder
 from ironic_accel.inband.machine import pci_functions
+from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import loader
+from ironic_accel.model import catalog
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
@@ -288,3 +292,76 @@ def test_the_agents_start_loads_no_catalogue() -> None:
     for heavy in ('model.catalog', 'inband.backend', 'images'):
         assert f"'ironic_accel.{heavy}'" not in ran.stdout
     assert "'jsonschema'" not in ran.stdout
+
+
+SITE = '''
+sources: {bench: tried on a card of rack 4}
+products:
+  - {name: acme-card, kind: nic, vendor: intel, pci: [8086:1521],
+     components: [nic], modes: [vfs], source: [bench]}
+'''
+
+
+@pytest.fixture
+def site(tree: Tree, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The file of a site's catalogue, and a machine with its product alone."""
+    plain = Tree(tmp_path / 'plain')
+    plain.add(Card('0000:01:00.0', ('8086', '1521', '8086', '0001')))
+    conf.CONF.set_override('root', str(plain.root), group='accelerator')
+    folder = tmp_path / 'catalogue'
+    folder.mkdir()
+    conf.CONF.set_override('catalogue_path', str(folder), group='accelerator')
+    for cached in (backend.get, backend.site_rows):
+        cached.cache_clear()
+    (folder / 'site.yaml').write_text(SITE)
+    yield folder / 'site.yaml'
+    conf.CONF.clear_override('catalogue_path', group='accelerator')
+    for cached in (backend.get, backend.site_rows):
+        cached.cache_clear()
+
+
+def test_a_product_of_the_site_is_found(site: pathlib.Path) -> None:
+    plug = manager.AccelHardwareManager()
+    assert plug.evaluate_hardware_support() == (
+        hardware.HardwareSupport.SERVICE_PROVIDER)
+    data: dict[str, Any] = {}
+    collector.collect(data, None)
+    found, = data['accelerators']['inventory']['devices']
+    assert (found['product'], found['address']) == (
+        'acme-card', '0000:01:00.0')
+    # Families know it too, without a catalogue of their own.
+    claimed, = (f for card in device_builder.cards(
+        pci_functions.bus(backend.host()).functions,
+        catalog.extended(backend.site_rows())) for f in card.functions)
+    product = common.product_of(claimed)
+    assert product is not None and product.name == 'acme-card'
+
+
+def test_without_its_row_it_is_no_accelerator(site: pathlib.Path) -> None:
+    site.unlink()
+    assert manager.AccelHardwareManager().evaluate_hardware_support() == (
+        hardware.HardwareSupport.NONE)
+
+
+@pytest.mark.parametrize(('text', 'said'), [
+    (SITE.replace('[bench]', '[bank]'), "'bank'"),
+    ('products: [', 'site.yaml'), (None, 'No such file or directory')])
+def test_rows_that_are_not_valid_are_an_error_of_the_inventory(
+        site: pathlib.Path, text: str | None, said: str) -> None:
+    if text is None:
+        shutil.rmtree(site.parent)
+    else:
+        site.write_text(text)
+    data: dict[str, Any] = {}
+    collector.collect(data, None)
+    assert 'accelerators' not in data
+    assert said in data['accelerators_error']
+    assert manager.AccelHardwareManager().evaluate_hardware_support() == (
+        hardware.HardwareSupport.SERVICE_PROVIDER)
+
+
+def test_the_directory_of_the_default_need_not_exist(
+        site: pathlib.Path) -> None:
+    shutil.rmtree(site.parent)
+    with mock.patch.object(conf, 'CATALOGUE', str(site.parent)):
+        assert backend.site_rows() == {}

@@ -7,3 +7,5 @@ export DIB_IRONIC_ACCEL_VENV=${DIB_IRONIC_ACCEL_VENV:-/opt/ironic-python-agent}
 # your own.
 export DIB_IRONIC_ACCEL_MSTFLINT=${DIB_IRONIC_ACCEL_MSTFLINT:-1}
 export DIB_IRONIC_ACCEL_FWUPD=${DIB_IRONIC_ACCEL_FWUPD:-0}
+# The rows of a site's catalogue: a directory of the machine that builds.
+export DIB_IRONIC_ACCEL_CATALOGUE=${DIB_IRONIC_ACCEL_CATALOGUE:-}
