@@ -44,7 +44,7 @@ EMULATOR = "emulator/ironic_accel_emulator"
 #: Lines of code in the wheel of ironic-accel: neither blank ones nor
 #: comments nor docstrings. Raise it only for what users can do with them,
 #: and name that in the commit.
-MOST_LINES = 42_960
+MOST_LINES = 42_995
 
 #: What cannot be imported without an extra: the package and the extra.
 EXTRAS = {

@@ -324,6 +324,8 @@ def note_left_off(node: Any, current: Operation) -> None:
     """
     if current.restore == states.POWER_ON:
         keys.LEFT_OFF.put(node, current.id)
+        if current.kind == 'service' and node.instance_uuid:
+            node.power_state = None  # Shown as on; Ironic reads an unknown.
 
 
 def load_record(node: Any) -> Record | None:

@@ -66,6 +66,8 @@ _HERE = uuid.uuid4().hex
 #: Maximum time in seconds between two checks of a host or BMC in a reset.
 BMC_LOOK = 5.0
 
+_OFF = (states.POWER_OFF, states.SOFT_POWER_OFF)
+
 #: Poll intervals until the next check of a node that shares the BMC.
 RETRY = 2
 
@@ -99,9 +101,44 @@ def power(task: Any, state: str, timeout: int | None = None) -> None:
     if state != states.POWER_ON:
         flash_guard.forget(task.node)
     with flash_guard.passing(task):
-        manager_utils.node_power_action(task, state, timeout=timeout)
+        if state in _OFF and _restarts_for_an_instance(task):
+            _power_off(task, state, timeout)
+        else:
+            manager_utils.node_power_action(task, state, timeout=timeout)
     if state == states.POWER_ON and keys.LEFT_OFF.is_there(task.node):
         keys.LEFT_OFF.drop(task.node)
+
+
+def _restarts_for_an_instance(task: Any) -> bool:
+    """Whether a host that is powered off is to be on again for its instance.
+
+    Ironic powers child nodes off with their parent, and shows them so.
+    """
+    node, current = task.node, operation.load(task.node)
+    return bool(node.instance_uuid and current is not None
+                and current.kind == 'service'
+                and current.restore != states.POWER_OFF
+                and not node.disable_power_off
+                and not related_nodes.powered_children(task))
+
+
+def _power_off(task: Any, state: str, timeout: int | None) -> None:
+    """Power a host off that Ironic shows as on, as in its own reboot.
+
+    Nova takes an instance for stopped whose node is shown as off, and asks to
+    power it off (nova/compute/manager.py _sync_instance_power_state). A
+    request that waits for the node is granted after the step: it would power
+    off the host of a tenant who wants it on.
+
+    :raises: whatever Ironic's power interface raises.
+    """
+    if task.driver.power.get_power_state(task) == states.POWER_OFF:
+        return
+    # What node_power_action does too: an agent is gone with its power.
+    manager_utils.wipe_internal_info_on_power_off(task.node)
+    task.node.timestamp_driver_internal_info('last_power_state_change')
+    saving.save(task.node)
+    task.driver.power.set_power_state(task, state, timeout=timeout)
 
 
 def power_on(ctx: Context) -> Ending | None:
