@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test test-series test-conductors test-upstream soak \
+    vm-images test-vm \
     campaign kills fuzz lint docs bench clean constraints \
     constraints-series programs \
     accessibility screenshots
@@ -62,6 +63,16 @@ test-conductors: install programs
 test-upstream: install
 	@$(BIN)/python -m contrib.upstream.check \
 	    $(if $(SDIST),--sdist $(SDIST)) $(if $(FOLDER),--folder $(FOLDER))
+
+# A kernel and root file systems of Debian for virtual machines, in .vm or
+# where VM_IMAGES says; as root. It installs Debian's qemu-system-x86 (on
+# bookworm that of its backports), debootstrap, busybox-static, kmod and cpio.
+vm-images: install
+	@$(BIN)/python -m tools.vm_images
+
+# What is read and written in band, judged by a real kernel.
+test-vm: vm-images
+	@$(BIN)/python -m pytest -q tests/vm
 
 # make soak TESTS=tests/functional/test_kill.py ROUNDS=20: the functional tier
 # ten times by default.

@@ -24,6 +24,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 
 def find_program(name: str) -> str | None:
@@ -32,18 +33,22 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=f"{path}:/usr/sbin:/sbin")
 
 
-def install(package: str, why: str) -> bool:
-    """Install ``package`` with apt-get; True when it is there afterwards."""
+def install(package: str, why: str, options: Sequence[str] = ()) -> bool:
+    """Install ``package`` with apt-get; True when it is there afterwards.
+
+    :param options: of apt-get, for another archive than the machine's.
+    """
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         print(f"{why}: please install the Debian package {package}",
               file=sys.stderr)
         return False
     print(f"{why}: installing the Debian package {package}", flush=True)
-    command = ["install", "--no-install-recommends", package]
+    command = [*options, "install", "--no-install-recommends", package]
     with forbid_services():
         # Lists that are old or were never fetched are the usual reason for
         # a first failure.
-        good = apt_get(*command) or (apt_get("update") and apt_get(*command))
+        good = apt_get(*command) or (apt_get(*options, "update")
+                                      and apt_get(*command))
     if not good:
         print(f"the Debian package {package} could not be installed",
               file=sys.stderr)

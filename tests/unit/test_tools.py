@@ -21,6 +21,7 @@ import textwrap
 import pytest
 from tools import check_venv
 from tools import debian_packages
+from tools import vm_images
 from tools import import_circles
 from tools import layout
 from tools import run_tests
@@ -200,3 +201,57 @@ def test_the_product_breaks_no_rule_of_its_layout(
 def test_a_handler_of_all_exceptions_says_why(
         handler: str, lines: list[int]) -> None:
     assert list(layout.unexplained(f"try:\n    work()\n{handler}")) == lines
+
+
+@pytest.fixture
+def images(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+           ) -> pathlib.Path:
+    """Where images of virtual machines are."""
+    monkeypatch.setenv("VM_IMAGES", str(tmp_path / "images"))
+    (tmp_path / "images").mkdir()
+    return tmp_path / "images"
+
+
+def test_an_image_is_made_once_and_again_when_its_parts_change(
+        images: pathlib.Path) -> None:
+    made: list[str] = []
+
+    def build(target: pathlib.Path) -> None:
+        made.append(target.name)
+        (target / "file").touch()
+
+    for parts, number in ((["a"], 1), (["a"], 1), (["a", "b"], 2)):
+        vm_images._once("root", parts, build)
+        assert len(made) == number
+        assert (images / "root" / "file").exists()
+
+
+def test_an_image_that_fails_is_not_there(images: pathlib.Path) -> None:
+    vm_images._once("root", 1, lambda target: (target / "old").touch())
+
+    def fail(target: pathlib.Path) -> None:
+        raise vm_images.ImageError("no space left")
+
+    with pytest.raises(vm_images.ImageError):
+        vm_images._once("root", 2, fail)
+    vm_images._once("root", 1, lambda target: (target / "new").touch())
+    assert [p.name for p in (images / "root").iterdir()] == ["new"]
+    assert sorted(p.name for p in images.iterdir()) == ["root", "root.made"]
+
+
+@pytest.mark.parametrize(("said", "release"), [
+    ("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)", 10),
+    ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)", 7),
+    ("sh: not QEMU", None)])
+def test_the_release_of_qemu_is_read(
+        tmp_path: pathlib.Path, said: str, release: int | None) -> None:
+    program = tmp_path / "qemu"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    assert vm_images.qemu_release(str(program)) == release
+
+
+def test_a_kernel_that_is_missing_says_what_to_run(
+        images: pathlib.Path) -> None:
+    with pytest.raises(vm_images.ImageError, match="make vm-images"):
+        vm_images.kernel()
