@@ -88,28 +88,44 @@ def environment_shares() -> dict[str, pathlib.Path]:
             'ipa_hardware_manager': CHECKOUT / 'ipa_hardware_manager'}
 
 
-class Guest:
-    """One virtual machine; a context in which it runs.
+def command(folder: pathlib.Path, devices: Sequence[str],
+            shares: Mapping[str, pathlib.Path], suite: str = 'bookworm',
+            memory: int = 1024, parameters: Sequence[str] = ()) -> list[str]:
+    """QEMU with its arguments; see :class:`Guest`."""
+    image, _release = vm_images.kernel()
+    tags = {'root': vm_images.root(suite),
+            'modules': image.parents[1] / 'lib' / 'modules',
+            'guest': GUEST, **shares}
+    append = ['console=ttyS0', 'quiet', 'panic=-1', 'loglevel=4',
+              *(f'vm.share={name}' for name in shares), *parameters]
+    words = [
+        debian_packages.find_program(vm_images.QEMU) or vm_images.QEMU,
+        '-nodefaults', '-no-user-config', '-display', 'none',
+        '-machine', 'q35', *accelerator(), '-smp', '1', '-m', str(memory),
+        '-kernel', str(image), '-initrd', str(vm_images.initramfs()),
+        '-append', ' '.join(append),
+        '-chardev', f"file,id=serial,path={folder / 'serial.log'},append=on",
+        '-serial', 'chardev:serial',
+        '-qmp', f"unix:{folder / 'qmp'},server=on,wait=off",
+        '-device', 'virtio-serial-pci',
+        '-chardev', f"socket,id=port,path={folder / 'port'},server=on,"
+                    'wait=off',
+        '-device', f'virtserialport,chardev=port,name={PORT}']
+    for tag, path in tags.items():
+        words += ['-virtfs', f'local,path={path},mount_tag={tag},'
+                  'security_model=none,readonly=on,multidevs=remap']
+    return [*words, *devices]
 
-    :param folder: for its sockets and its log; its path is short (108 bytes
-        of a socket's address).
-    :param devices: arguments of QEMU for its hardware.
-    :param shares: folders of this machine, by name in /opt.
-    :param parameters: of its kernel, besides those of the harness.
+
+class Console:
+    """The way into a machine that somebody has started.
+
+    :param folder: with its sockets and its log.
     """
 
-    def __init__(self, folder: pathlib.Path, devices: Sequence[str] = (),
-                 shares: Mapping[str, pathlib.Path] | None = None, *,
-                 suite: str = 'bookworm', memory: int = 1024,
-                 parameters: Sequence[str] = (),
-                 reaper: process.Reaper | None = None) -> None:
+    def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
-        self._qmp_path, self._port_path = folder / 'qmp', folder / 'port'
         self.serial = folder / 'serial.log'
-        self._process = process.Process(
-            'qemu', self._command(devices, dict(shares or {}), suite, memory,
-                                  parameters),
-            folder=folder, reaper=reaper)
         self._port: socket.socket | None = None
         self._buffer = b''
         self._qmp: legacy.QEMUMonitorProtocol | None = None
@@ -118,65 +134,29 @@ class Guest:
         #: Seconds from the start of QEMU until it was up.
         self.seconds = 0.0
 
-    def _command(self, devices: Sequence[str],
-                 shares: dict[str, pathlib.Path], suite: str, memory: int,
-                 parameters: Sequence[str]) -> list[str]:
-        image, _release = vm_images.kernel()
-        tags = {'root': vm_images.root(suite),
-                'modules': image.parents[1] / 'lib' / 'modules',
-                'guest': GUEST, **shares}
-        append = ['console=ttyS0', 'quiet', 'panic=-1', 'loglevel=4',
-                  'systemd.journald.forward_to_console=0',
-                  *(f'vm.share={name}' for name in shares), *parameters]
-        command = [
-            debian_packages.find_program(vm_images.QEMU) or vm_images.QEMU,
-            '-nodefaults', '-no-user-config', '-display', 'none',
-            '-machine', 'q35', *accelerator(), '-smp', '1',
-            '-m', str(memory),
-            '-kernel', str(image), '-initrd', str(vm_images.initramfs()),
-            '-append', ' '.join(append),
-            '-chardev', f'file,id=serial,path={self.serial}',
-            '-serial', 'chardev:serial',
-            '-qmp', f'unix:{self._qmp_path},server=on,wait=off',
-            '-device', 'virtio-serial-pci',
-            '-chardev', f'socket,id=port,path={self._port_path},server=on,'
-                        'wait=off',
-            '-device', f'virtserialport,chardev=port,name={PORT}']
-        for tag, path in tags.items():
-            command += ['-virtfs', f'local,path={path},mount_tag={tag},'
-                        'security_model=none,readonly=on,multidevs=remap']
-        return [*command, *devices]
+    def connect(self) -> bool:
+        """Connect to the machine, which has just been started.
 
-    def __enter__(self) -> Guest:
-        """Start it; it is not up yet."""
-        self.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Cut its power."""
-        self.stop()
-
-    def start(self) -> None:
-        """Start QEMU.
-
-        :raises: LabError if it does not start.
+        :raises: OSError as long as it has not.
         """
-        began = time.monotonic()
-        self._process.start()
-        try:
-            self._process.wait_ready(self._connect, 30)
-            self.wait_up(began=began)
-        except BaseException:
-            self.stop()
-            raise
-
-    def _connect(self) -> bool:
         port = socket.socket(socket.AF_UNIX)
-        port.connect(str(self._port_path))
+        port.connect(str(self.folder / 'port'))
         self._port, self._buffer = port, b''
-        self._qmp = legacy.QEMUMonitorProtocol(str(self._qmp_path))
+        self._qmp = legacy.QEMUMonitorProtocol(str(self.folder / 'qmp'))
         self._qmp.connect()
         return True
+
+    def close(self) -> None:
+        """Leave the machine to itself."""
+        if self._qmp is not None:
+            self._qmp.close()
+            self._qmp = None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def _check(self) -> None:
+        """Raise ProcessDied where QEMU is known to have ended."""
 
     def wait_up(self, seconds: float = BOOT, began: float | None = None
                 ) -> None:
@@ -274,20 +254,10 @@ class Guest:
         self.qmp('system_reset')
         self.wait_up()
 
-    def stop(self) -> None:
-        """Cut the power: QEMU is killed."""
-        if self._qmp is not None:
-            self._qmp.close()
-            self._qmp = None
-        if self._port is not None:
-            self._port.close()
-            self._port = None
-        self._process.kill()
-
     def _answer(self, seconds: float) -> dict[str, Any]:
         until = time.monotonic() + seconds
         while b'\n' not in self._buffer:
-            self._process.check()
+            self._check()
             left = until - time.monotonic()
             if left <= 0 or self._port is None:
                 raise GuestError('the machine does not answer; its serial '
@@ -298,7 +268,7 @@ class Guest:
             except TimeoutError:
                 continue
             if not data:
-                self._process.check()
+                self._check()
                 raise GuestError('QEMU closed the port')
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b'\n')
@@ -310,3 +280,56 @@ class Guest:
             return self.serial.read_text(errors='replace')[-3000:]
         except OSError:
             return '(no log)'
+
+
+class Guest(Console):
+    """One virtual machine; a context in which it runs.
+
+    :param folder: for its sockets and its log; its path is short (108 bytes
+        of a socket's address).
+    :param devices: arguments of QEMU for its hardware.
+    :param shares: folders of this machine, by name in /opt.
+    :param parameters: of its kernel, besides those of the harness.
+    """
+
+    def __init__(self, folder: pathlib.Path, devices: Sequence[str] = (),
+                 shares: Mapping[str, pathlib.Path] | None = None, *,
+                 suite: str = 'bookworm', memory: int = 1024,
+                 parameters: Sequence[str] = (),
+                 reaper: process.Reaper | None = None) -> None:
+        super().__init__(folder)
+        self._process = process.Process(
+            'qemu', command(folder, devices, dict(shares or {}), suite,
+                            memory, parameters),
+            folder=folder, reaper=reaper)
+
+    def __enter__(self) -> Guest:
+        """Start it; it is not up yet."""
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Cut its power."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start QEMU.
+
+        :raises: LabError if it does not start.
+        """
+        began = time.monotonic()
+        self._process.start()
+        try:
+            self._process.wait_ready(self.connect, 30)
+            self.wait_up(began=began)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Cut the power: QEMU is killed."""
+        self.close()
+        self._process.kill()
+
+    def _check(self) -> None:
+        self._process.check()
